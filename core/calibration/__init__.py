@@ -1,0 +1,1 @@
+"""From investment history to an immutable snapshot of rates and outcomes."""

@@ -1,0 +1,84 @@
+"""The snapshot that a simple cohort gives, completed from a benchmark with what a funding history does not tell."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import polars as pl
+
+from core.calibration.history import History
+from core.calibration.mapping import HistoryMapping
+from core.calibration.simple_cohort import StageCounts
+from core.calibration.snapshot import CalibrationSnapshot, SectorMultipliers
+from core.errors import BadInput, FieldProblem
+from core.stages import Stage
+
+BIAS = (
+    "simple_cohort counts a company that still operates and raised no further round as failed, however short the "
+    "time since: failure rates are too high, exit and graduation rates too low"
+)
+MULTIPLIERS_LEFT = "simple_cohort does not estimate sector multipliers: every sector has 1"
+
+
+def cohort_snapshot(
+    history: History,
+    counts: dict[Stage, StageCounts],
+    mapping: HistoryMapping,
+    version: str,
+    benchmark: CalibrationSnapshot,
+) -> CalibrationSnapshot:
+    """Rates, sectors and sample sizes from the history; exit outcomes, deal terms and cap table from `benchmark`.
+
+    A stage without a single observation is in no part of the snapshot.
+    Raises BadInput when no stage has any, or the benchmark lacks one that has.
+    """
+    stages = [stage for stage, found in counts.items() if found.observed > 0]
+    if not stages:
+        raise BadInput.of("history", f"as of {history.as_of}", "no stage has a financing whose outcome is known")
+    _require_in_benchmark(stages, benchmark)
+    sampled = history.companies.join(history.rounds, on="company_id", how="semi")
+    sectors = dict(sampled.group_by("sector").len().sort("sector").iter_rows())
+    return CalibrationSnapshot(
+        version=version,
+        method="simple_cohort",
+        transition_stats={stage: counts[stage].rates() for stage in stages},
+        exit_outcomes={stage: benchmark.exit_outcomes[stage] for stage in stages},
+        deal_terms={stage: benchmark.deal_terms[stage] for stage in stages},
+        cap_table=benchmark.cap_table,
+        sector_multipliers=dict.fromkeys(sectors, SectorMultipliers(risk=1, returns=1)),
+        sectors=sectors,
+        sample_sizes={stage: counts[stage].companies for stage in stages},
+        sample_size=sampled.height,
+        data_window=f"{history.rounds['date'].min()!s} to {history.as_of}",
+        benchmark_version=benchmark.version,
+        provenance=_provenance(history, counts, mapping, benchmark.version),
+    )
+
+
+def _require_in_benchmark(stages: list[Stage], benchmark: CalibrationSnapshot) -> None:
+    problems = [
+        FieldProblem("benchmark", benchmark.version, f"has no {part} for stage {stage}, which the history holds")
+        for part, known in (("exit outcomes", benchmark.exit_outcomes), ("deal terms", benchmark.deal_terms))
+        for stage in stages
+        if stage not in known
+    ]
+    if problems:
+        raise BadInput(problems)
+
+
+def _provenance(
+    history: History, counts: dict[Stage, StageCounts], mapping: HistoryMapping, benchmark: str
+) -> dict[str, Any]:
+    return {
+        "mapping": {"name": mapping.name, "source": mapping.source},
+        "as_of": history.as_of.isoformat(),
+        "rows": {"companies": asdict(history.company_rows), "rounds": asdict(history.round_rows)},
+        "rounds_placed_by_order": history.rounds.filter(pl.col("stage_inferred")).height,
+        "transition_stats": {stage.value: asdict(found) for stage, found in counts.items()},
+        "bias": BIAS,
+        "exit_outcomes": f"benchmark {benchmark}",
+        "deal_terms": f"benchmark {benchmark}",
+        "cap_table": f"benchmark {benchmark}",
+        "sector_multipliers": MULTIPLIERS_LEFT,
+    }

@@ -1,0 +1,1 @@
+"""The portfolio problem: program, strict checks, relaxation, tie-break, reports, dollars."""

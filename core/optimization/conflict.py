@@ -1,0 +1,65 @@
+"""Which constraints cannot be met together: an irreducible set by a deletion filter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from core.optimization.elastic import ElasticStep
+from core.optimization.limits import Limits
+from core.optimization.problem import GIVES_WAY_FIRST_TO_LAST, ConstraintType, PortfolioProblem
+from core.solver.program import SolveControl, SolverBackend
+
+
+def conflicting_constraints(
+    problem: PortfolioProblem, limits: Limits, backend: SolverBackend, control: SolveControl
+) -> tuple[str, ...]:
+    """Ids of constraints that together admit no portfolio, while any of them left out would (as far as proven).
+
+    The classes are thinned out first, the least sacred ones tried first, then the bounds within them. Only what is
+    proven dispensable within the work limit leaves the set.
+    """
+    finder = _DeletionFilter(problem, limits, backend, replace(control, relative_gap=np.inf))
+    kept: list[ConstraintType] = list(GIVES_WAY_FIRST_TO_LAST)
+    for constraint_class in GIVES_WAY_FIRST_TO_LAST:
+        rest = [c for c in kept if c != constraint_class]
+        if finder.impossible(finder.ids_of(rest)):
+            kept = rest
+    ids = finder.ids_of(kept)
+    for constraint_id in tuple(ids):
+        rest_ids = [i for i in ids if i != constraint_id]
+        if finder.impossible(rest_ids):
+            ids = rest_ids
+    return tuple(ids)
+
+
+class _DeletionFilter:
+    def __init__(
+        self, problem: PortfolioProblem, limits: Limits, backend: SolverBackend, control: SolveControl
+    ) -> None:
+        self.problem = problem
+        self.limits = limits
+        self.backend = backend
+        self.control = control
+        self.linear = problem.linear_constraints(limits)
+
+    def ids_of(self, classes: Sequence[ConstraintType]) -> list[str]:
+        ids = list(dict.fromkeys(c.constraint_id for c in self.linear if c.type in classes))
+        return ids + [name for name in ("cvar_max", "p_loss_max") if name in classes]
+
+    def impossible(self, ids: Sequence[str]) -> bool:
+        """Whether these constraints alone are proven to admit no portfolio."""
+        n = self.problem.n_scenarios
+        max_losses = self.limits.max_losses if "p_loss_max" in ids else n
+        step = ElasticStep(
+            self.problem,
+            replace(self.limits, max_losses=max_losses),
+            enforced=tuple(c for c in self.linear if c.constraint_id in ids),
+            elastic=(),
+            held={},
+            minimise=None,
+            cvar="enforced" if "cvar_max" in ids else "absent",
+        )
+        return self.backend.maximise(step.program(), self.control).status == "infeasible"

@@ -1,0 +1,108 @@
+"""The program of one step of a relaxation: some limits enforced, some with a slack that is minimised or held."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from core.arrays import FloatArray
+from core.optimization.limits import Limits
+from core.optimization.problem import ConstraintType, LinearConstraint, PortfolioProblem
+from core.solver.program import ChanceProgram, Polytope
+
+CvarRole = Literal["absent", "enforced", "elastic"]
+
+
+@dataclass(frozen=True, slots=True)
+class ElasticStep:
+    """One program over the weights and the slacks of what may give way.
+
+    enforced: held as they are. elastic: one slack column per bound (constraints with one id share it).
+    held: what a class's slacks may sum to. minimise: the class whose slacks are the objective; None asks only for
+    any feasible point. cvar: absent, enforced at `limits.cvar_limit`, or elastic with a slack column of its own, the
+    last.
+    """
+
+    problem: PortfolioProblem
+    limits: Limits
+    enforced: tuple[LinearConstraint, ...]
+    elastic: tuple[LinearConstraint, ...]
+    held: dict[ConstraintType, float]
+    minimise: ConstraintType | None
+    cvar: CvarRole
+
+    @property
+    def bounds(self) -> dict[str, LinearConstraint]:
+        """The elastic bounds in column order, each by its id with one of its rows."""
+        return {c.constraint_id: c for c in self.elastic}
+
+    def program(self) -> ChanceProgram:
+        """Columns: weights (B), a slack per elastic bound, the CVaR slack if elastic."""
+        n, width = self.problem.n_buckets, self._width
+        budget = np.zeros(width)
+        budget[:n] = 1.0
+        rows, lower, upper = [budget], [1.0], [1.0]
+        for constraint in (*self.enforced, *self.elastic):
+            rows.append(self._row(constraint))
+            lower.append(constraint.bound if constraint.is_minimum else -np.inf)
+            upper.append(np.inf if constraint.is_minimum else constraint.bound)
+        for constraint_class, total in self.held.items():
+            rows.append(self._slacks_of(constraint_class))
+            lower.append(-np.inf)
+            upper.append(total)
+        cvar_slack = np.zeros(width)
+        cvar_slack[n + len(self.bounds) :] = 1.0
+        slack_room = [max(1.0, c.bound) for c in self.bounds.values()]
+        return ChanceProgram(
+            objective=-self._slacks_of(self.minimise),
+            polytope=Polytope(
+                rows=np.array(rows),
+                row_lower=np.array(lower),
+                row_upper=np.array(upper),
+                lower=np.zeros(width),
+                # No violation can be larger: weights are in [0, 1], winners at least 0, CVaR at most 1.
+                upper=np.concatenate([np.ones(n), slack_room, np.ones(width - n - len(slack_room))]),
+            ),
+            payoffs=np.hstack([self.problem.moic.T, np.zeros((self.problem.n_scenarios, width - n))]),
+            payoff_offset=np.zeros(self.problem.n_scenarios),
+            max_losses=self.limits.max_losses,
+            cvar_confidence=self.limits.cvar_confidence,
+            cvar_limit=np.inf if self.cvar == "absent" else self.limits.cvar_limit,
+            cvar_slack=cvar_slack,
+        )
+
+    def slacks(self, weights: FloatArray) -> dict[str, float]:
+        """What each elastic bound has to give for these weights (B,)."""
+        needed = dict.fromkeys(self.bounds, 0.0)
+        for constraint in self.elastic:
+            actual = float(constraint.coefficients @ weights)
+            violation = constraint.bound - actual if constraint.is_minimum else actual - constraint.bound
+            needed[constraint.constraint_id] = max(needed[constraint.constraint_id], violation)
+        return needed
+
+    def point(self, weights: FloatArray, cvar: float) -> FloatArray:
+        """Weights (B,) with the slacks that they need, given their CVaR; shape (columns,)."""
+        extra = [max(0.0, cvar - self.limits.cvar_limit)] if self.cvar == "elastic" else []
+        return np.concatenate([weights, list(self.slacks(weights).values()), extra])
+
+    @property
+    def _width(self) -> int:
+        return self.problem.n_buckets + len(self.bounds) + (1 if self.cvar == "elastic" else 0)
+
+    def _row(self, constraint: LinearConstraint) -> FloatArray:
+        n = self.problem.n_buckets
+        row = np.zeros(self._width)
+        row[:n] = constraint.coefficients
+        if constraint.constraint_id in self.bounds:
+            column = n + list(self.bounds).index(constraint.constraint_id)
+            row[column] = 1.0 if constraint.is_minimum else -1.0
+        return row
+
+    def _slacks_of(self, constraint_class: ConstraintType | None) -> FloatArray:
+        n, bounds = self.problem.n_buckets, self.bounds
+        row = np.zeros(self._width)
+        row[n : n + len(bounds)] = [float(c.type == constraint_class) for c in bounds.values()]
+        row[n + len(bounds) :] = float(constraint_class == "cvar_max")
+        return row

@@ -1,0 +1,167 @@
+"""The whole optimisation of one session: first pass, relaxation where needed, tie-break, strict check, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from core.arrays import FloatArray
+from core.config import NormalizedConfig
+from core.errors import Infeasible, NoAnswerWithinLimit, SolverFailed
+from core.matrix import ScenarioMatrix
+from core.optimization.conflict import conflicting_constraints
+from core.optimization.limits import Limits
+from core.optimization.problem import PortfolioProblem
+from core.optimization.relaxation import RelaxedBound, relax_minimally
+from core.optimization.report import ConstraintStatus, constraint_report
+from core.optimization.strict import StrictFigures, evaluate, normalise_weights
+from core.optimization.tie_break import deviations, tie_break_program, weights_of
+from core.solver.program import ChanceProgram, SolveControl, SolveOutcome, SolverBackend
+from core.solver.strict_check import is_feasible
+
+NEGLIGIBLE_WEIGHT = 1e-9
+"""Weights below this are rounding of the solver; a portfolio does not hold ten-billionths."""
+
+
+@dataclass(frozen=True, slots=True)
+class Optimum:
+    """weights: (B,), normalised, in bucket-key order. limits: those enforced, moved by `relaxations`.
+
+    first_objective: E*, the first pass's expected MOIC; the weights are within epsilon of it. audit: how the answer
+    was found and how good it is proven to be, JSON-ready.
+    """
+
+    weights: FloatArray
+    figures: StrictFigures
+    limits: Limits
+    relaxations: tuple[RelaxedBound, ...]
+    constraints: tuple[ConstraintStatus, ...]
+    first_objective: float
+    audit: dict[str, Any]
+
+
+def optimise(
+    config: NormalizedConfig,
+    matrix: ScenarioMatrix,
+    backend: SolverBackend,
+    control: SolveControl,
+    *,
+    clock: Callable[[], float],
+    stage: Callable[[str], None] = lambda _name: None,
+) -> Optimum:
+    """Maximise expected MOIC within the limits of `config`.
+
+    clock: seconds, for the audit only. stage: told "first pass", "relaxation" and "tie-break" as they begin.
+    Raises Infeasible (relaxation off), NoAnswerWithinLimit, Cancelled.
+    """
+    problem = PortfolioProblem.of(config, matrix)
+    limits = Limits.of(config, matrix.n_scenarios)
+    seconds: dict[str, float] = {}
+    relaxations: tuple[RelaxedBound, ...] = ()
+
+    def timed(name: str, solve: Callable[[], Any]) -> Any:
+        stage(name)
+        began = clock()
+        result = solve()
+        seconds[name] = clock() - began
+        return result
+
+    first: SolveOutcome = timed("first pass", lambda: backend.maximise(problem.program(limits), control))
+    if first.status == "infeasible":
+        if config.relaxation_mode == "off":
+            raise _infeasible(problem, limits, backend, control)
+        relaxed = timed("relaxation", lambda: relax_minimally(problem, limits, backend, control))
+        limits, relaxations = relaxed.limits, relaxed.bounds
+        first = timed("first pass", lambda: backend.maximise(problem.program(limits), control, relaxed.weights))
+    if first.x is None:
+        raise NoAnswerWithinLimit(
+            f"no portfolio was found within the work limit of {control.work_limit} simplex iterations; "
+            "raise workLimit or loosen the limits"
+        )
+    program = problem.program(limits)
+    second, weights = timed("tie-break", lambda: _tie_break(program, first, config, backend, control))
+    figures = evaluate(weights, matrix, config)
+    return Optimum(
+        weights=weights,
+        figures=figures,
+        limits=limits,
+        relaxations=relaxations,
+        constraints=constraint_report(problem, limits, weights, figures, relaxations),
+        first_objective=float(program.objective @ first.x),
+        audit=_audit(first, second, config, control, seconds),
+    )
+
+
+def _tie_break(
+    program: ChanceProgram,
+    first: SolveOutcome,
+    config: NormalizedConfig,
+    backend: SolverBackend,
+    control: SolveControl,
+) -> tuple[SolveOutcome, FloatArray]:
+    """The second pass and the weights to use: its own if they stand up to the strict check, else the first pass's."""
+    assert first.x is not None
+    assert first.objective is not None
+    floor = first.objective - config.primary_lock_epsilon
+    second = backend.maximise(tie_break_program(program, floor), control, deviations(first.x))
+    locked = replace(
+        program,
+        polytope=replace(
+            program.polytope,
+            rows=np.vstack([program.polytope.rows, program.objective]),
+            row_lower=np.append(program.polytope.row_lower, floor),
+            row_upper=np.append(program.polytope.row_upper, np.inf),
+        ),
+    )
+    candidates = [first.x] if second.x is None else [weights_of(second.x), first.x]
+    for candidate in candidates:
+        for cleaned in (np.where(candidate < NEGLIGIBLE_WEIGHT, 0.0, candidate), candidate):
+            weights = normalise_weights(cleaned)
+            if is_feasible(locked, weights):
+                return second, weights
+    raise SolverFailed("the answer does not stand up to the strict check of its own constraints")
+
+
+def _infeasible(problem: PortfolioProblem, limits: Limits, backend: SolverBackend, control: SolveControl) -> Infeasible:
+    conflict = conflicting_constraints(problem, limits, backend, control)
+    return Infeasible(
+        f"no portfolio satisfies all of {', '.join(conflict)} together; loosen one of them, "
+        "or allow relaxationMode 'minimal'"
+    )
+
+
+def _audit(
+    first: SolveOutcome,
+    second: SolveOutcome,
+    config: NormalizedConfig,
+    control: SolveControl,
+    seconds: dict[str, float],
+) -> dict[str, Any]:
+    return {
+        "backend": first.backend,
+        "status": first.status,
+        "objective": first.objective,
+        "bound": first.bound,
+        "gap": first.gap,
+        "nodes": first.nodes + second.nodes,
+        "work": first.work + second.work,
+        "reproducible": first.reproducible and second.reproducible,
+        "pass1Seconds": seconds["first pass"],
+        "pass2Seconds": seconds["tie-break"],
+        "relaxationSeconds": seconds.get("relaxation"),
+        "tieBreak": {
+            "proven": second.status == "optimal",
+            "deviation": None if second.objective is None else -second.objective,
+            "deviationBound": -second.bound,
+            "primaryLockEpsilon": config.primary_lock_epsilon,
+        },
+        "settings": {
+            "relativeGap": control.relative_gap,
+            "workLimit": control.work_limit,
+            "threads": 1,
+            "seed": 42,
+        },
+    }

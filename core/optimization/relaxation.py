@@ -1,0 +1,220 @@
+"""When no portfolio satisfies everything: move the bounds just as far as needed, the least sacred classes first.
+
+From the most sacred class to the least, the class's total violation is minimised with the more sacred ones held at
+what they achieved and the less sacred ones left out. What could not be proven within the work limit is reported as
+an interval [proven, achieved]. Exact and always successful, unlike steps of a fixed size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from core.arrays import FloatArray
+from core.optimization.elastic import CvarRole, ElasticStep
+from core.optimization.limits import Limits
+from core.optimization.problem import (
+    GIVES_WAY_FIRST_TO_LAST,
+    ConstraintType,
+    LinearConstraint,
+    PortfolioProblem,
+)
+from core.solver.program import SolveControl, SolveOutcome, SolverBackend
+from core.solver.strict_check import loss_count, loss_tail
+from core.stages import Stage
+
+HOLD = 1e-9
+"""Added to what a class achieved when it is held, so that the next class is not infeasible by rounding."""
+
+NEGLIGIBLE = 2e-7
+"""A total violation up to this is within the tolerance of the linear rows: nothing gives way."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelaxedBound:
+    """One bound that gave way, in its own unit.
+
+    class_violation: what the bounds of its class gave way in total; class_proven: no portfolio needs less.
+    The two agree where the proof was closed within the work limit.
+    """
+
+    constraint_id: str
+    type: ConstraintType
+    direction: Literal["increase", "decrease"]
+    old: float
+    new: float
+    class_violation: float
+    class_proven: float
+
+
+@dataclass(frozen=True, slots=True)
+class Relaxed:
+    """The moved limits, what moved in the order of giving way (least sacred first), a portfolio that keeps them."""
+
+    limits: Limits
+    bounds: tuple[RelaxedBound, ...]
+    weights: FloatArray
+    work: int
+
+
+def relax_minimally(
+    problem: PortfolioProblem, limits: Limits, backend: SolverBackend, control: SolveControl
+) -> Relaxed:
+    """Each class may use a quarter of the work limit. Raises Cancelled when told to stop."""
+    search = _MinimalRelaxation(problem, limits, backend, control)
+    search.relax_losses()
+    search.relax_cvar()
+    for constraint_class in reversed(GIVES_WAY_FIRST_TO_LAST):
+        if constraint_class not in ("p_loss_max", "cvar_max"):
+            search.relax_linear(constraint_class)
+    return search.result()
+
+
+class _MinimalRelaxation:
+    """What has been decided so far: `limits` with loss count and CVaR moved, linear classes enforced or elastic."""
+
+    def __init__(
+        self, problem: PortfolioProblem, limits: Limits, backend: SolverBackend, control: SolveControl
+    ) -> None:
+        self.problem = problem
+        self.limits = limits
+        self.backend = backend
+        self.control = replace(control, work_limit=max(1, control.work_limit // 4), relative_gap=0.0, absolute_gap=1e-7)
+        self.constraints = problem.linear_constraints(limits)
+        self.enforced: list[LinearConstraint] = []
+        self.elastic: list[LinearConstraint] = []
+        self.held: dict[ConstraintType, float] = {}
+        self.proven: dict[ConstraintType, float] = {}
+        self.bounds: list[RelaxedBound] = []
+        self.weights = np.full(problem.n_buckets, 1.0 / problem.n_buckets)
+        self.work = 0
+
+    def relax_losses(self) -> None:
+        """Bisect the number of losing scenarios over feasibility, every other limit left out."""
+        asked = self.limits.max_losses
+        achieved = loss_count(self._multiples())
+        # Counts up to `low` are out of the question: not asked for, proven impossible, or not found within the limit.
+        low = impossible = asked - 1
+        tried = asked
+        while achieved > asked and low + 1 < achieved:
+            step = replace(self._step(None, "absent"), limits=replace(self.limits, max_losses=tried))
+            outcome = self._solve(step, replace(self.control, relative_gap=np.inf))
+            if outcome.x is not None:
+                achieved = loss_count(self._multiples())
+            else:
+                low = tried
+                impossible = tried if outcome.status == "infeasible" else impossible
+            tried = (low + achieved) // 2
+        if achieved > asked:
+            self.limits = replace(self.limits, max_losses=achieved)
+            old = self.problem.config.max_loss_probability
+            new, least = achieved / self.problem.n_scenarios, (impossible + 1) / self.problem.n_scenarios
+            self._moved("p_loss_max", "p_loss_max", old=old, new=new, violation=new - old, proven=max(0.0, least - old))
+
+    def relax_cvar(self) -> None:
+        violation, proven = self._minimise(self._step("cvar_max", "elastic"))
+        if violation > NEGLIGIBLE:
+            old = self.limits.cvar_limit
+            self.limits = replace(self.limits, cvar_limit=old + violation + HOLD)
+            new = self.limits.cvar_limit
+            self._moved("cvar_max", "cvar_max", old=old, new=new, violation=violation, proven=proven)
+
+    def relax_linear(self, constraint_class: ConstraintType) -> None:
+        members = [c for c in self.constraints if c.type == constraint_class]
+        if not members:
+            return
+        before = list(self.elastic)
+        self.elastic += members
+        violation, proven = self._minimise(self._step(constraint_class, "enforced"))
+        if violation > NEGLIGIBLE:
+            self.held[constraint_class] = violation + HOLD
+            self.proven[constraint_class] = proven
+        else:
+            self.elastic = before
+            self.enforced += members
+
+    def result(self) -> Relaxed:
+        limits = self.limits
+        step = self._step(None, "enforced")
+        for constraint_id, slack in step.slacks(self.weights).items():
+            if slack <= HOLD:
+                continue
+            constraint = step.bounds[constraint_id]
+            new = constraint.bound + (-slack - HOLD if constraint.is_minimum else slack + HOLD)
+            limits = _with_bound(limits, constraint, new)
+            self._moved(
+                constraint_id,
+                constraint.type,
+                old=constraint.bound,
+                new=new,
+                violation=self.held[constraint.type] - HOLD,
+                proven=self.proven[constraint.type],
+            )
+        order = {name: position for position, name in enumerate(GIVES_WAY_FIRST_TO_LAST)}
+        self.bounds.sort(key=lambda bound: (order[bound.type], bound.constraint_id))
+        return Relaxed(limits, tuple(self.bounds), self.weights, self.work)
+
+    def _step(self, minimise: ConstraintType | None, cvar: CvarRole) -> ElasticStep:
+        return ElasticStep(
+            self.problem,
+            self.limits,
+            tuple(self.enforced),
+            tuple(self.elastic),
+            dict(self.held),
+            minimise,
+            cvar,
+        )
+
+    def _minimise(self, step: ElasticStep) -> tuple[float, float]:
+        """The smallest total violation found, and what is proven to be needed."""
+        outcome = self._solve(step, self.control)
+        x = step.point(self.weights, self._cvar())
+        violation = max(0.0, -float(step.program().objective @ x))
+        return violation, min(violation, max(0.0, -outcome.bound))
+
+    def _solve(self, step: ElasticStep, control: SolveControl) -> SolveOutcome:
+        """Solve from the portfolio at hand and keep the one that is found."""
+        outcome = self.backend.maximise(step.program(), control, step.point(self.weights, self._cvar()))
+        self.work += outcome.work
+        if outcome.x is not None:
+            weights = np.maximum(0.0, outcome.x[: self.problem.n_buckets])
+            self.weights = weights / weights.sum()
+        return outcome
+
+    def _multiples(self) -> FloatArray:
+        portfolio: FloatArray = np.einsum("bs,b->s", self.problem.moic, self.weights)
+        return portfolio
+
+    def _cvar(self) -> float:
+        return loss_tail(self._multiples(), self.limits.cvar_confidence).value
+
+    def _moved(
+        self,
+        constraint_id: str,
+        constraint_class: ConstraintType,
+        *,
+        old: float,
+        new: float,
+        violation: float,
+        proven: float,
+    ) -> None:
+        direction: Literal["increase", "decrease"] = "increase" if new > old else "decrease"
+        self.bounds.append(RelaxedBound(constraint_id, constraint_class, direction, old, new, violation, proven))
+
+
+def _with_bound(limits: Limits, constraint: LinearConstraint, new: float) -> Limits:
+    """The limits with that one bound moved."""
+    name = constraint.constraint_id.partition(":")[2]
+    if constraint.type == "expected_winners_min":
+        return replace(limits, min_expected_winners=max(0.0, new))
+    if constraint.type == "bucket_max_weight":
+        return replace(limits, bucket_max_weight=new)
+    side = "min" if constraint.is_minimum else "max"
+    if constraint.type.startswith("sector"):
+        moved = limits.sector_bounds[name].model_copy(update={side: new})
+        return replace(limits, sector_bounds={**limits.sector_bounds, name: moved})
+    stage = Stage(name)
+    moved = limits.stage_bounds[stage].model_copy(update={side: new})
+    return replace(limits, stage_bounds={**limits.stage_bounds, stage: moved})

@@ -1,0 +1,1 @@
+"""Scenario models: from a canonical key document to a MOIC matrix."""

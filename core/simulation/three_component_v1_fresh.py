@@ -1,0 +1,134 @@
+"""Fresh scenarios of `three_component_v1`: the same law as its matrix, drawn with arrays.
+
+A company's multiple depends on the world and on whether it exits, not on the path it takes there, so that two
+uniforms are a company: does it exit, and with what multiple. Scenarios come in blocks of a fixed size, and the
+draws of a bucket's i-th company are a stream of their own: neither the number of scenarios nor the number of
+companies, of this bucket or another, changes a number that is drawn in any case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.arrays import FloatArray, IntArray
+from core.calibration.snapshot import StageTransitions
+from core.simulation.fresh import FreshScenarios
+from core.simulation.inputs import BucketParams, SimulationInputs
+from core.simulation.philox import Purpose, uniforms
+from core.simulation.three_component_v1 import (
+    IDIOSYNCRATIC_WEIGHT,
+    LARGEST_UNIFORM,
+    REGIME_IMPACT,
+    SHOCK_SWING,
+    SYSTEMATIC_WEIGHT,
+    power_law_alpha,
+)
+from core.stages import Stage
+
+BLOCK_SCENARIOS = 1000
+
+WORLD_STREAM = 0
+"""Regimes and shocks; the companies of the bucket at position b have the streams from (b + 1) << 32 on."""
+
+
+def exit_probability(entry: Stage, transitions: Mapping[Stage, StageTransitions], max_rounds: int) -> float:
+    """P(a company exits within `max_rounds`), exact: the distribution over stages, round by round."""
+    at_stage = {entry: 1.0}
+    exited = 0.0
+    for _ in range(max_rounds):
+        after: dict[Stage, float] = {}
+        for stage, probability in at_stage.items():
+            rates = transitions[stage]
+            exited += probability * rates.exit_rate
+            staying = max(0.0, 1.0 - rates.exit_rate - rates.failure_rate - rates.graduate_rate)
+            after[stage] = after.get(stage, 0.0) + probability * staying
+            if stage.next is None:
+                exited += probability * rates.graduate_rate
+            else:
+                after[stage.next] = after.get(stage.next, 0.0) + probability * rates.graduate_rate
+        at_stage = after
+    return exited
+
+
+def fresh(inputs: SimulationInputs, scenario_count: int, companies: IntArray) -> FreshScenarios:
+    """`scenario_count` scenarios with `companies[b]` independent companies in bucket b; none at all give 0.
+
+    companies: (n_buckets,), >= 0. The companies of a bucket share its shocks, the idiosyncratic one included.
+    """
+    assert len(companies) == len(inputs.buckets)
+    assert companies.min() >= 0
+    moic = np.zeros((len(inputs.buckets), scenario_count))
+    regimes = np.zeros(scenario_count, dtype=np.int64)
+    exits = [exit_probability(bucket.stage, inputs.transitions, inputs.max_rounds) for bucket in inputs.buckets]
+    for block, start in enumerate(range(0, scenario_count, BLOCK_SCENARIOS)):
+        stop = min(start + BLOCK_SCENARIOS, scenario_count)
+        regime, regime_shock, total_shock = _draw_worlds(inputs, block)
+        regimes[start:stop] = regime[: stop - start]
+        for position, bucket in enumerate(inputs.buckets):
+            if companies[position] == 0:
+                continue
+            law = _company_law(bucket, exits[position], regime_shock, total_shock[position])
+            first_stream = (position + 1) << 32
+            total = np.zeros(BLOCK_SCENARIOS)
+            for company in range(companies[position]):
+                total += _draw_company(inputs, law, block, first_stream + company)
+            moic[position, start:stop] = total[: stop - start] / companies[position]
+    return FreshScenarios(moic, regimes)
+
+
+@dataclass(frozen=True, slots=True)
+class _CompanyLaw:
+    """A company of one bucket in each scenario of a block: its chance to exit, and the Pareto law of its multiple."""
+
+    exit_chance: float
+    exponent: float
+    smallest: FloatArray
+
+    def exit_multiples(self, u: FloatArray) -> FloatArray:
+        """By inversion; u: (BLOCK_SCENARIOS,), in (0, 1)."""
+        return self.smallest / (1.0 - np.minimum(u, LARGEST_UNIFORM)) ** self.exponent
+
+
+def _company_law(
+    bucket: BucketParams, exit_chance: float, regime_shock: FloatArray, total_shock: FloatArray
+) -> _CompanyLaw:
+    # A regime moves median and p90 by one factor, so that the exponent is the bucket's own in every scenario.
+    exponent = 1.0 / power_law_alpha(bucket.median_moic, bucket.p90_moic)
+    median = bucket.median_moic * (1.0 + regime_shock * REGIME_IMPACT)
+    smallest = median / 2.0**exponent * np.maximum(0.0, 1.0 + total_shock * SHOCK_SWING)
+    return _CompanyLaw(exit_chance, exponent, smallest)
+
+
+def _draw_worlds(inputs: SimulationInputs, block: int) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Regime and regime shock, (BLOCK_SCENARIOS,), and the buckets' own shocks, (n_buckets, BLOCK_SCENARIOS)."""
+    sectors = sorted({bucket.sector for bucket in inputs.buckets})
+    rows = 2 + len(sectors) + len(inputs.buckets)
+    u = uniforms(inputs.matrix_key, Purpose.OUT_OF_SAMPLE, block, WORLD_STREAM, rows * BLOCK_SCENARIOS)
+    u = u.reshape(rows, BLOCK_SCENARIOS)
+    cumulative = np.cumsum([regime.probability for regime in inputs.regimes])
+    regime = np.minimum(np.searchsorted(cumulative, u[0], side="right"), len(inputs.regimes) - 1)
+    low = np.array([regime.shock_min for regime in inputs.regimes])
+    high = np.array([regime.shock_max for regime in inputs.regimes])
+    regime_shock = low[regime] + u[1] * (high - low)[regime]
+    shocks = 2.0 * u[2:] - 1.0
+    systematic = shocks[[sectors.index(bucket.sector) for bucket in inputs.buckets]]
+    idiosyncratic = shocks[len(sectors) :]
+    return regime, regime_shock, SYSTEMATIC_WEIGHT * systematic + IDIOSYNCRATIC_WEIGHT * idiosyncratic
+
+
+def _draw_company(inputs: SimulationInputs, law: _CompanyLaw, block: int, stream: int) -> FloatArray:
+    """One company in every scenario of a block, recycling included. Shape (BLOCK_SCENARIOS,)."""
+    terms = inputs.recycling
+    new_deals = terms.max_recycle_deals if terms.enabled else 0
+    draws = uniforms(inputs.matrix_key, Purpose.OUT_OF_SAMPLE, block, stream, (2 + new_deals) * BLOCK_SCENARIOS)
+    exits, own, *recycled = draws.reshape(2 + new_deals, BLOCK_SCENARIOS)
+    moic = np.where(exits < law.exit_chance, law.exit_multiples(own), 0.0)
+    if not terms.enabled:
+        return moic
+    total = moic.copy()
+    for deal, u in enumerate(recycled, start=1):
+        total += law.exit_multiples(u) * (moic * terms.utilization / deal)
+    return np.where(moic > 1.0, total * terms.cash_multiple, moic)

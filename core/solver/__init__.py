@@ -1,0 +1,1 @@
+"""The one small interface behind which solvers live, and the HiGHS backend."""

@@ -1,0 +1,181 @@
+"""A HiGHS model: built from arrays, grown row by row, every return status checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import highspy
+import numpy as np
+
+from core.arrays import BoolArray, FloatArray
+from core.errors import SolverFailed
+from core.solver.rows import SparseRows
+
+ModelOutcome = Literal["optimal", "infeasible", "limit", "interrupted"]
+
+_OUTCOMES: dict[Any, ModelOutcome] = {
+    highspy.HighsModelStatus.kOptimal: "optimal",
+    highspy.HighsModelStatus.kInfeasible: "infeasible",
+    # Every column is bounded, so what is unbounded or infeasible is infeasible.
+    highspy.HighsModelStatus.kUnboundedOrInfeasible: "infeasible",
+    highspy.HighsModelStatus.kIterationLimit: "limit",
+    highspy.HighsModelStatus.kSolutionLimit: "limit",
+    highspy.HighsModelStatus.kObjectiveBound: "infeasible",
+    highspy.HighsModelStatus.kInterrupt: "interrupted",
+}
+
+OptionValue = bool | int | float | str
+
+_BASE_OPTIONS: dict[str, OptionValue] = {
+    "threads": 1,
+    "parallel": "off",
+    "random_seed": 42,
+    "mip_feasibility_tolerance": 1e-7,
+}
+
+
+class _SilentHighs(highspy.Highs):
+    """Standard output belongs to the user; HiGHS prints a banner as soon as callbacks are enabled."""
+
+    def enableCallbacks(self) -> None:  # noqa: N802 - highspy's name
+        self.silent()
+        super().enableCallbacks()  # type: ignore[no-untyped-call]
+
+
+class HighsModel:
+    """maximise objective @ x over rows and column bounds, some columns integer.
+
+    objective, lower, upper: (n,); integer: (n,) or None for an LP.
+    feasibility: primal and dual feasibility tolerance.
+    """
+
+    def __init__(
+        self,
+        objective: FloatArray,
+        lower: FloatArray,
+        upper: FloatArray,
+        rows: SparseRows,
+        *,
+        integer: BoolArray | None = None,
+        feasibility: float = 1e-7,
+        options: dict[str, OptionValue] | None = None,
+    ) -> None:
+        self.n_columns = len(objective)
+        self.n_rows = len(rows.lower)
+        self._columns = np.arange(self.n_columns, dtype=np.int32)
+        self._highs = _SilentHighs()  # type: ignore[no-untyped-call]
+        settings: dict[str, OptionValue] = {
+            **_BASE_OPTIONS,
+            "primal_feasibility_tolerance": feasibility,
+            "dual_feasibility_tolerance": feasibility,
+            # Hot starts after a new row or objective are what makes the many small LPs cheap.
+            **({"presolve": "off"} if integer is None else {}),
+            **(options or {}),
+        }
+        for name, value in settings.items():
+            _checked(self._highs.setOptionValue(name, value), f"option {name}={value!r}")
+        _checked(
+            self._highs.passModel(_as_highs_lp(objective, lower, upper, rows, integer)),
+            "the model",
+        )
+
+    def add_row(self, row: FloatArray, lower: float, upper: float = np.inf) -> int:
+        """Append `lower <= row @ x <= upper`; returns the row's index."""
+        _checked(self._highs.addRow(lower, upper, self.n_columns, self._columns, np.ascontiguousarray(row)), "a row")
+        self.n_rows += 1
+        return self.n_rows - 1
+
+    def set_row_bounds(self, index: int, lower: float, upper: float) -> None:
+        _checked(self._highs.changeRowBounds(index, lower, upper), "row bounds")
+
+    def set_objective(self, objective: FloatArray) -> None:
+        _checked(
+            self._highs.changeColsCost(self.n_columns, self._columns, np.ascontiguousarray(objective)),
+            "the objective",
+        )
+
+    def run(self, iteration_limit: int | None = None) -> ModelOutcome:
+        """Solve; an LP stops after `iteration_limit` simplex iterations."""
+        if iteration_limit is not None:
+            _checked(self._highs.setOptionValue("simplex_iteration_limit", iteration_limit), "iteration limit")
+        status = self._highs.run()
+        outcome = _OUTCOMES.get(self._highs.getModelStatus())
+        if status == highspy.HighsStatus.kError or outcome is None:
+            # A numerically lost basis: once more from nothing, then give up loudly.
+            self._highs.clearSolver()
+            status = self._highs.run()
+            outcome = _OUTCOMES.get(self._highs.getModelStatus())
+        if status == highspy.HighsStatus.kError or outcome is None:
+            shown = self._highs.modelStatusToString(self._highs.getModelStatus())
+            raise SolverFailed(f"HiGHS ended with status {shown!r}")
+        return outcome
+
+    def interrupt_when(self, wanted: Callable[[Any], bool]) -> None:
+        """Stop a MIP as soon as `wanted(progress)` holds; it is asked at HiGHS's own, deterministic checkpoints."""
+
+        def on_checkpoint(event: Any) -> None:
+            if wanted(event.data_out):
+                event.data_in.user_interrupt = True
+
+        self._highs.cbMipInterrupt += on_checkpoint
+
+    def start_from(self, x: FloatArray) -> None:
+        """Offer a starting point to a MIP."""
+        solution = highspy.HighsSolution()
+        solution.col_value = list(x)
+        _checked(self._highs.setSolution(solution), "the start point")
+
+    @property
+    def x(self) -> FloatArray:
+        return np.array(self._highs.getSolution().col_value)
+
+    @property
+    def row_duals(self) -> FloatArray:
+        return np.array(self._highs.getSolution().row_dual)
+
+    @property
+    def objective(self) -> float:
+        return float(self._highs.getInfo().objective_function_value)
+
+    @property
+    def has_point(self) -> bool:
+        return bool(self._highs.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible)
+
+    @property
+    def bound(self) -> float:
+        """Proven upper bound of a MIP."""
+        return float(self._highs.getInfo().mip_dual_bound)
+
+    @property
+    def nodes(self) -> int:
+        return int(self._highs.getInfo().mip_node_count)
+
+    @property
+    def iterations(self) -> int:
+        """Simplex iterations of the last run."""
+        return max(0, int(self._highs.getInfo().simplex_iteration_count))
+
+
+def _checked(status: Any, what: str) -> None:
+    if status == highspy.HighsStatus.kError:
+        raise SolverFailed(f"HiGHS refused {what}")
+
+
+def _as_highs_lp(
+    objective: FloatArray, lower: FloatArray, upper: FloatArray, rows: SparseRows, integer: BoolArray | None
+) -> Any:
+    lp = highspy.HighsLp()
+    lp.num_col_, lp.num_row_ = len(objective), len(rows.lower)
+    lp.sense_ = highspy.ObjSense.kMaximize
+    lp.col_cost_, lp.col_lower_, lp.col_upper_ = objective, lower, upper
+    lp.row_lower_, lp.row_upper_ = rows.lower, rows.upper
+    matrix = lp.a_matrix_
+    matrix.format_ = highspy.MatrixFormat.kRowwise
+    matrix.num_col_, matrix.num_row_ = lp.num_col_, lp.num_row_
+    matrix.start_, matrix.index_ = rows.starts.astype(np.int32), rows.indices.astype(np.int32)
+    matrix.value_ = rows.values
+    if integer is not None:
+        kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
+        lp.integrality_ = [kinds[int(flag)] for flag in integer]
+    return lp

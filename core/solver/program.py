@@ -1,0 +1,120 @@
+"""The chance-constrained program that every solver backend takes, and what it gives back.
+
+    maximise    objective @ x
+    subject to  row_lower <= rows @ x <= row_upper,   lower <= x <= upper
+                #{s : payoff_offset_s + payoffs_s @ x < 1 - 1e-9} <= max_losses
+                CVaR_c(max(0, 1 - payoff_offset - payoffs @ x)) <= cvar_limit + cvar_slack @ x
+
+With x = w this is the portfolio problem. Other columns (slack of a relaxed bound, the deviations of the tie-break)
+stand beside or instead of w, with `payoffs` and `payoff_offset` to match. Multiples are never negative anywhere in
+the polytope: weights and MOIC are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from core.arrays import FloatArray
+
+LOSS_THRESHOLD = 1.0 - 1e-9
+"""A scenario is a loss when its portfolio multiple, recomputed in float64, is below this."""
+
+LINEAR_TOLERANCE = 1e-7
+"""By how much a linear bound or the CVaR limit may be overstepped and still count as met."""
+
+
+@dataclass(frozen=True, slots=True)
+class Polytope:
+    """rows: (m, n); row_lower, row_upper: (m,), infinite where open; lower, upper: (n,), finite."""
+
+    rows: FloatArray
+    row_lower: FloatArray
+    row_upper: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class ChanceProgram:
+    """See the module's text. payoffs: (S, n); payoff_offset: (S,); cvar_slack: (n,), zero where nothing gives way.
+
+    cvar_confidence: in [0, 1); cvar_limit: fraction of capital, infinite when there is no limit.
+    """
+
+    objective: FloatArray
+    polytope: Polytope
+    payoffs: FloatArray
+    payoff_offset: FloatArray
+    max_losses: int
+    cvar_confidence: float
+    cvar_limit: float
+    cvar_slack: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class SolveProgress:
+    """What a running solve knows: its best strictly checked objective (None yet), its proven bound, work done."""
+
+    objective: float | None
+    bound: float
+    nodes: int
+    work: int
+
+
+Interruption = Literal["cancelled", "time"]
+"""Why a solve must stop now: it was told to (raise `Cancelled`), or the safety net of wall-clock time struck."""
+
+
+@dataclass(frozen=True, slots=True)
+class SolveControl:
+    """How hard to try. `work_limit` counts simplex iterations, so that the same limit gives the same answer.
+
+    `interrupted` is asked often. On "cancelled" the solve raises `Cancelled`; on "time" it returns what it has,
+    marked `reproducible = False`.
+    """
+
+    relative_gap: float = 1e-4
+    absolute_gap: float = 1e-9
+    work_limit: int = 1_000_000
+    interrupted: Callable[[], Interruption | None] = lambda: None
+    progress: Callable[[SolveProgress], None] = lambda _progress: None
+
+
+SolveStatus = Literal["optimal", "feasible", "infeasible", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class SolveOutcome:
+    """An anytime answer.
+
+    status: `optimal` (gap closed), `feasible` (an answer, gap open), `infeasible` (proven), `unknown` (no answer yet).
+    x: (n,) or None; objective: of x; bound: no feasible x can do better; work: simplex iterations spent.
+    """
+
+    status: SolveStatus
+    x: FloatArray | None
+    objective: float | None
+    bound: float
+    nodes: int
+    work: int
+    reproducible: bool
+    backend: str
+
+    @property
+    def gap(self) -> float:
+        """(bound - objective) / |objective|; infinite without an answer."""
+        if self.objective is None:
+            return float("inf")
+        return max(0.0, self.bound - self.objective) / max(abs(self.objective), 1e-12)
+
+
+class SolverBackend(Protocol):
+    """Anything that maximises a `ChanceProgram`; `start` (n,) is a feasible or nearly feasible point, if known."""
+
+    name: str
+
+    def maximise(
+        self, program: ChanceProgram, control: SolveControl, start: FloatArray | None = None
+    ) -> SolveOutcome: ...

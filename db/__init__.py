@@ -1,0 +1,1 @@
+"""Postgres: settings, engine, tables, one module per aggregate, migrations, the embedded server."""

@@ -1,0 +1,92 @@
+"""Calibration snapshots: stored once under their version, never changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, select, text
+from sqlalchemy.dialects.postgresql import insert
+
+from core.calibration.snapshot import CalibrationMethod, CalibrationSnapshot
+from core.errors import Conflict, NotFound
+from db.tables import calibration_snapshots as snapshots
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotSummary:
+    """fund_id None: an industry benchmark, for every fund."""
+
+    version: str
+    fund_id: UUID | None
+    method: CalibrationMethod
+    sample_size: int
+    data_window: str
+    created_at: datetime
+
+
+def store_snapshot(conn: Connection, snapshot: CalibrationSnapshot, fund_id: UUID | None) -> bool:
+    """True when it is new, False when the very same is there already.
+
+    Raises Conflict when the version exists with other content or for another fund.
+    """
+    document = snapshot.model_dump(mode="json")
+    stored = conn.scalar(
+        insert(snapshots)
+        .values(
+            version=snapshot.version,
+            fund_id=fund_id,
+            transition_stats=document["transition_stats"],
+            exit_outcomes=document["exit_outcomes"],
+            snapshot=document,
+            sample_size=snapshot.sample_size,
+            data_window=snapshot.data_window,
+            method=snapshot.method,
+        )
+        .on_conflict_do_nothing(index_elements=["version"])
+        .returning(snapshots.c.version)
+    )
+    if stored is not None:
+        return True
+    same = select(snapshots.c.snapshot == document, snapshots.c.fund_id.is_not_distinct_from(fund_id)).where(
+        snapshots.c.version == snapshot.version
+    )
+    same_content, same_fund = conn.execute(same).one()
+    if not same_content:
+        raise Conflict.of("calibration version", snapshot.version, "exists with other content; choose a new version")
+    if not same_fund:
+        raise Conflict.of("calibration version", snapshot.version, "belongs to another fund; choose a new version")
+    return False
+
+
+def load_snapshot(conn: Connection, version: str) -> CalibrationSnapshot:
+    """Raises NotFound for a version that is not stored."""
+    document = conn.scalar(select(snapshots.c.snapshot).where(snapshots.c.version == version))
+    if document is None:
+        raise NotFound.of("calibration version", version, "no snapshot is stored under this version")
+    return CalibrationSnapshot.model_validate(document)
+
+
+def newest_version(conn: Connection, fund_id: UUID | None) -> str | None:
+    """The latest of the fund's own snapshots, or of the benchmarks for None."""
+    newest: str | None = conn.scalar(
+        text("""
+            SELECT version FROM calibration_snapshots WHERE fund_id IS NOT DISTINCT FROM :fund
+            ORDER BY created_at DESC, version DESC LIMIT 1
+        """),
+        {"fund": fund_id},
+    )
+    return newest
+
+
+def list_snapshots(conn: Connection, fund_id: UUID | None = None) -> list[SnapshotSummary]:
+    """What the fund may use, newest first: its own and the benchmarks. For None the benchmarks alone."""
+    rows = conn.execute(
+        text("""
+            SELECT version, fund_id, method, sample_size, data_window, created_at FROM calibration_snapshots
+            WHERE fund_id IS NULL OR fund_id = :fund ORDER BY created_at DESC, version DESC
+        """),
+        {"fund": fund_id},
+    )
+    return [SnapshotSummary(*row) for row in rows]

@@ -1,0 +1,350 @@
+"""Optimization sessions: created once, owned by one run at a time, moved by guarded updates.
+
+Every write of a run carries its `Fence` and the status it expects. A False means that nothing was written: another
+run owns the session, or it has ended (`owns` tells whether a refusal had another cause).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    exists,
+    func,
+    literal,
+    literal_column,
+    null,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+
+from core.errors import Conflict, NotFound
+from core.session_states import NEXT_STATUS, SessionStatus
+from db import outbox
+from db.tables import optimization_sessions as sessions
+from db.tables import scenario_matrices as matrices
+from db.tables.outbox import JobStatus
+from db.tables.sessions import ACTIVE, Driver, MatrixOrigin
+
+MAX_UNCLASSIFIED_FAILURES = 2
+"""A run that ends in an exception nobody foresaw may be repeated until the session has had this many."""
+
+CANCELLED = "cancelled"
+
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """What is frozen when a session is created. request_hash: of the validated request, before its defaults."""
+
+    fund_id: UUID
+    created_by: UUID
+    request: Document
+    request_hash: str
+    normalized_config: Document
+    matrix_key: str
+    matrix_key_json: Document
+    client_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A session as stored; see `db.tables.sessions` for what must hold in which status."""
+
+    session_id: UUID
+    fund_id: UUID
+    created_by: UUID
+    driver: Driver
+    client_key: str | None
+    request_hash: str
+    request: Document
+    normalized_config: Document
+    matrix_key: str
+    matrix_key_json: Document
+    status: SessionStatus
+    error_code: str | None
+    error_reason: str | None
+    epoch: int
+    lease_token: UUID | None
+    lease_expires_at: datetime | None
+    lease_owner: str | None
+    unclassified_failures: int
+    flow_run_id: UUID | None
+    progress: Document | None
+    matrix_generation: int | None
+    matrix_origin: MatrixOrigin | None
+    allocation: list[Any] | None
+    solver_metadata: Document | None
+    pass1_e_star: float | None
+    primary_lock_epsilon: float | None
+    validation_metrics: Document | None
+    created_at: datetime
+    matrix_started_at: datetime | None
+    matrix_completed_at: datetime | None
+    optimization_started_at: datetime | None
+    optimization_completed_at: datetime | None
+    validation_started_at: datetime | None
+    completed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedSession:
+    """created False: the session of an earlier call with the same client key. lease_token: granted to an inline run."""
+
+    session: SessionRow
+    created: bool
+    lease_token: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """What a run proves its ownership with."""
+
+    session_id: UUID
+    epoch: int
+    lease_token: UUID
+
+
+def create_session(
+    conn: Connection, new: NewSession, driver: Driver, lease_s: float | None, lease_owner: str | None
+) -> CreatedSession:
+    """Insert the session and its outbox row: pending for the bridge, or enqueued with the lease granted inline.
+
+    The same client key and request again is the first session again, however many ask at once. Raises Conflict when
+    the client key was used for another request.
+    """
+    assert (driver == "inline") == (lease_s is not None)
+    lease: dict[str, Any] = {}
+    if lease_s is not None:
+        lease = {**_lease_for(lease_s), "lease_owner": lease_owner}
+    statement = (
+        insert(sessions)
+        .values(
+            fund_id=new.fund_id,
+            created_by=new.created_by,
+            driver=driver,
+            client_key=new.client_key,
+            request_hash=new.request_hash,
+            request=new.request,
+            normalized_config=new.normalized_config,
+            matrix_key=new.matrix_key,
+            matrix_key_json=new.matrix_key_json,
+            **lease,
+        )
+        .on_conflict_do_nothing(index_elements=["fund_id", "client_key"])
+        .returning(*sessions.c)
+    )
+    inserted = conn.execute(statement).mappings().one_or_none()
+    if inserted is None:
+        return CreatedSession(_earlier_session(conn, new), created=False, lease_token=None)
+    session = _session(inserted)
+    outbox.put_job(
+        conn, session.session_id, session.epoch, JobStatus.PENDING if driver == "bridge" else JobStatus.ENQUEUED
+    )
+    return CreatedSession(session, created=True, lease_token=session.lease_token)
+
+
+def _earlier_session(conn: Connection, new: NewSession) -> SessionRow:
+    statement = select(sessions).where(sessions.c.fund_id == new.fund_id, sessions.c.client_key == new.client_key)
+    earlier = _session(conn.execute(statement).mappings().one())
+    if earlier.request_hash != new.request_hash:
+        raise Conflict.of(
+            "client key", new.client_key, f"was used for another request, that of session {earlier.session_id}"
+        )
+    return earlier
+
+
+def load_session(conn: Connection, session_id: UUID) -> SessionRow:
+    """Raises NotFound."""
+    row = conn.execute(select(sessions).where(sessions.c.session_id == session_id)).mappings().one_or_none()
+    if row is None:
+        raise NotFound.of("session", str(session_id), "no session has this id")
+    return _session(row)
+
+
+def interrupted_inline_sessions(conn: Connection) -> list[SessionRow]:
+    """Active sessions whose own process should run them, and no longer does; oldest first."""
+    statement = select(sessions).where(sessions.c.driver == "inline", _ACTIVE, _no_live_lease())
+    rows = conn.execute(statement.order_by(sessions.c.created_at, sessions.c.session_id)).mappings()
+    return [_session(row) for row in rows]
+
+
+def take_session(conn: Connection, session_id: UUID, epoch: int, lease_s: float, owner: str) -> UUID | None:
+    """A fresh lease token. None when the epoch is over, the session has ended, or a live lease is held."""
+    statement = (
+        update(sessions)
+        .where(sessions.c.session_id == session_id, sessions.c.epoch == epoch, _ACTIVE, _no_live_lease())
+        .values(**_lease_for(lease_s), lease_owner=owner)
+        .returning(sessions.c.lease_token)
+    )
+    return conn.scalar(statement)
+
+
+def extend_lease(conn: Connection, fence: Fence, lease_s: float, progress: Document | None) -> bool:
+    """Heartbeat. progress: what the run reports of itself; None leaves the last report."""
+    values = {"lease_expires_at": _in_seconds(lease_s)} | ({} if progress is None else {"progress": progress})
+    return _write(conn, fence, values)
+
+
+def owns(conn: Connection, fence: Fence) -> bool:
+    """Whether nobody has taken, reopened, cancelled or ended the session since the fence was granted."""
+    return bool(conn.scalar(select(exists().where(*_held_by(fence)))))
+
+
+def record_flow_run(conn: Connection, fence: Fence, flow_run_id: UUID) -> bool:
+    """Note which flow run drives the session."""
+    return _write(conn, fence, {"flow_run_id": flow_run_id})
+
+
+def release_lease(conn: Connection, fence: Fence, count_failure: bool) -> bool:
+    """Let the next run take the session at once. count_failure: this one ended in an unclassified exception."""
+    return _write(
+        conn, fence, {**_NO_LEASE, "unclassified_failures": sessions.c.unclassified_failures + int(count_failure)}
+    )
+
+
+def start_matrix(conn: Connection, fence: Fence) -> bool:
+    """REQUESTED -> MATRIX_GENERATING."""
+    return _advance(conn, fence, SessionStatus.REQUESTED, {"matrix_started_at": func.now()})
+
+
+def start_optimizing(conn: Connection, fence: Fence, generation: int, origin: MatrixOrigin) -> bool:
+    """MATRIX_GENERATING -> OPTIMIZING, only where that generation of the session's matrix is complete.
+
+    False for a run that still `owns` the session: the matrix is gone; ensure it again.
+    """
+    complete = exists().where(
+        matrices.c.matrix_key == sessions.c.matrix_key,
+        matrices.c.generation == generation,
+        matrices.c.status == "complete",
+    )
+    values = {
+        "matrix_generation": generation,
+        "matrix_origin": origin,
+        "matrix_completed_at": func.now(),
+        "optimization_started_at": func.now(),
+    }
+    return _advance(conn, fence, SessionStatus.MATRIX_GENERATING, values, complete)
+
+
+def store_allocation(
+    conn: Connection,
+    fence: Fence,
+    *,
+    allocation: list[Any],
+    solver_metadata: Document,
+    pass1_e_star: float,
+    primary_lock_epsilon: float,
+) -> bool:
+    """OPTIMIZING -> VALIDATING. pass1_e_star: expected MOIC of the first pass; epsilon: absolute, in MOIC."""
+    values = {
+        "allocation": allocation,
+        "solver_metadata": solver_metadata,
+        "pass1_e_star": pass1_e_star,
+        "primary_lock_epsilon": primary_lock_epsilon,
+        "optimization_completed_at": func.now(),
+        "validation_started_at": func.now(),
+    }
+    return _advance(conn, fence, SessionStatus.OPTIMIZING, values)
+
+
+def complete(conn: Connection, fence: Fence, validation_metrics: Document) -> bool:
+    """VALIDATING -> COMPLETED."""
+    values = {"validation_metrics": validation_metrics, "completed_at": func.now(), **_NO_LEASE}
+    return _advance(conn, fence, SessionStatus.VALIDATING, values)
+
+
+def fail(conn: Connection, fence: Fence, error_code: str, error_reason: str) -> bool:
+    """Any status that is not terminal -> FAILED."""
+    return _write(conn, fence, _failed(error_code, error_reason), _ACTIVE)
+
+
+def reopen(conn: Connection, session_id: UUID, epoch: int, *, force: bool) -> int | None:
+    """Begin a new epoch, for a session that is resumed by hand; whoever held the lease is superseded.
+
+    Returns the new epoch, to be taken in the same transaction: the outbox row says enqueued (and is put back where it
+    was lost), so that the bridge starts no second run. None when the epoch is over, the session has ended, or a live
+    lease is held and `force` is off.
+    """
+    statement = (
+        update(sessions)
+        .where(sessions.c.session_id == session_id, sessions.c.epoch == epoch, _ACTIVE)
+        .where(or_(literal(force), _no_live_lease()))
+        .values(epoch=sessions.c.epoch + 1, flow_run_id=None, **_NO_LEASE)
+        .returning(sessions.c.epoch)
+    )
+    new_epoch = conn.scalar(statement)
+    if new_epoch is not None:
+        outbox.put_job(conn, session_id, new_epoch, JobStatus.ENQUEUED)
+    return new_epoch
+
+
+def cancel(conn: Connection, session_id: UUID, reason: str) -> bool:
+    """-> FAILED with code `cancelled`, and no flow run for it any more. False when it has ended or does not exist."""
+    statement = update(sessions).where(sessions.c.session_id == session_id, _ACTIVE)
+    cancelled = conn.execute(statement.values(**_failed(CANCELLED, reason))).rowcount == 1
+    if cancelled:
+        outbox.close_job(conn, session_id, f"session cancelled: {reason}")
+    return cancelled
+
+
+def _session(row: Mapping[Any, Any]) -> SessionRow:
+    return SessionRow(**{**row, "status": SessionStatus(row["status"])})
+
+
+# In the very words of the partial index, or the planner does not see that it applies.
+_ACTIVE: ColumnElement[bool] = literal_column(ACTIVE, Boolean)
+
+_NO_LEASE: dict[str, Any] = {"lease_token": None, "lease_expires_at": None, "lease_owner": None}
+
+
+def _lease_for(lease_s: float) -> dict[str, Any]:
+    return {"lease_token": func.gen_random_uuid(), "lease_expires_at": _in_seconds(lease_s)}
+
+
+def _in_seconds(seconds: float) -> ColumnElement[datetime]:
+    return func.now() + timedelta(seconds=seconds)
+
+
+def _failed(error_code: str, error_reason: str) -> dict[str, Any]:
+    return {
+        "status": SessionStatus.FAILED,
+        "error_code": error_code,
+        "error_reason": error_reason,
+        "completed_at": func.now(),
+        **_NO_LEASE,
+    }
+
+
+def _no_live_lease() -> ColumnElement[bool]:
+    return or_(sessions.c.lease_expires_at.is_(null()), sessions.c.lease_expires_at <= func.now())
+
+
+def _held_by(fence: Fence) -> tuple[ColumnElement[bool], ...]:
+    return (
+        sessions.c.session_id == fence.session_id,
+        sessions.c.epoch == fence.epoch,
+        sessions.c.lease_token == fence.lease_token,
+    )
+
+
+def _write(conn: Connection, fence: Fence, values: Mapping[str, Any], *conditions: ColumnElement[bool]) -> bool:
+    """One guarded update; False when it found nothing to change."""
+    return conn.execute(update(sessions).where(*_held_by(fence), *conditions).values(**values)).rowcount == 1
+
+
+def _advance(
+    conn: Connection, fence: Fence, frm: SessionStatus, values: Mapping[str, Any], *conditions: ColumnElement[bool]
+) -> bool:
+    """Along the one edge that leads on from `frm`."""
+    return _write(conn, fence, {**values, "status": NEXT_STATUS[frm]}, sessions.c.status == frm, *conditions)

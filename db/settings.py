@@ -1,0 +1,141 @@
+"""What the environment may set. This module alone reads it; everything else is given its settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.errors import BadInput, FieldProblem
+
+PREFIX = "VCFOLIO_"
+POSTGRES_SCHEMES = ("postgres", "postgresql", "postgresql+psycopg")
+
+
+def _database_url(url: str) -> str:
+    """With the driver that we use named in the scheme, as SQLAlchemy wants it."""
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in POSTGRES_SCHEMES:
+        raise PydanticCustomError("database_url", "must start with postgresql:// or postgres://")
+    if rest.partition("/")[0].count("@") > 1:
+        raise PydanticCustomError("database_url", "must write an @ within user or password as %40")
+    try:
+        _ = urlsplit(url).port
+        conninfo_to_dict(f"postgresql://{rest}")
+    except (ValueError, ProgrammingError):  # whose messages may repeat a piece of the password
+        raise PydanticCustomError("database_url", "must be a connection URI as libpq reads it") from None
+    return f"postgresql+psycopg://{rest}"
+
+
+def _http_url(url: str) -> str:
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise PydanticCustomError("http_url", "must start with http:// or https://")
+    return url
+
+
+DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
+Seconds = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(gt=0)]
+
+
+class Settings(BaseModel):
+    """Where things are, and how patient the product is. Times are in seconds.
+
+    home: the user's own directory, for the embedded server and all other data.
+    database_url: the server to use instead of the embedded one, for SQLAlchemy.
+    prefect_api_url: the Prefect server to use instead of our own.
+    pg_bin_dir: PostgreSQL's programs to use instead of those of the wheel.
+    lease_s: a session whose lease is not renewed for so long is taken over. generation_lease_s: a matrix likewise.
+    heartbeat_s: between two renewals of a lease. ownership_check_s: between two looks at whether it is still ours.
+    max_generations: matrices in the making at once. max_generations_per_minute: begun within one minute.
+    max_takeovers: generations of one matrix begun anew after a crash. max_epochs: attempts to run one session.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+
+    home: AbsolutePath
+    database_url: DatabaseUrl | None = Field(default=None, repr=False)  # it holds a password
+    prefect_api_url: HttpUrl | None = None
+    pg_bin_dir: AbsolutePath | None = None
+
+    lease_s: Seconds = 45.0
+    generation_lease_s: Seconds = 45.0
+    heartbeat_s: Seconds = 10.0
+    ownership_check_s: Seconds = 1.0
+    max_generations: Count = 2
+    max_generations_per_minute: Count = 10
+    max_takeovers: Count = 3
+    max_epochs: Count = 5
+
+    @field_validator("heartbeat_s", "ownership_check_s")
+    @classmethod
+    def _shorter_than_the_leases(cls, value: float, info: ValidationInfo) -> float:
+        for lease in ("lease_s", "generation_lease_s"):
+            if value >= info.data.get(lease, float("inf")):
+                rule = f"must be less than {PREFIX}{lease.upper()}, or the lease runs out before it is renewed"
+                raise PydanticCustomError("longer_than_lease", rule)
+        return value
+
+
+class _Environment(BaseSettings, Settings):
+    """The same, filled from the environment. An empty variable counts as unset, as shells have it."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore")
+
+    home: AbsolutePath = Field(default_factory=lambda: _data_directory() / "vcfolio")
+    # Other programs know these two as well, so they have no prefix.
+    database_url: DatabaseUrl | None = Field(default=None, repr=False, validation_alias="DATABASE_URL")
+    prefect_api_url: HttpUrl | None = Field(default=None, validation_alias="PREFECT_API_URL")
+
+
+def load_settings() -> Settings:
+    """Reads the environment now. Raises BadInput naming each variable that breaks a rule, its value and the rule."""
+    try:
+        return Settings(**dict(_Environment()))
+    except ValidationError as error:
+        raise BadInput([_problem(details) for details in error.errors()]) from None
+
+
+def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """The environment for a child process: ours and `extra`."""
+    return {**os.environ, **extra}
+
+
+def export(extra: Mapping[str, str]) -> None:
+    """Sets variables in this process, for libraries that are configured in no other way (Prefect, at its import)."""
+    os.environ.update(extra)
+
+
+def _data_directory() -> Path:
+    """Source: XDG Base Directory Specification 0.8: XDG_DATA_HOME counts if absolute, else ~/.local/share."""
+    configured = Path(os.environ.get("XDG_DATA_HOME", ""))
+    return configured if configured.is_absolute() else _user_home() / ".local" / "share"
+
+
+def _user_home() -> Path:
+    """HOME; what the user database says where that is unset or empty."""
+    configured = os.environ.get("HOME", "")
+    if configured:
+        return Path(configured)
+    import pwd  # noqa: PLC0415  (not on Windows)
+
+    return Path(pwd.getpwuid(os.getuid()).pw_dir)
+
+
+def _problem(details: ErrorDetails) -> FieldProblem:
+    name = str(details["loc"][0])
+    variable = name if name.isupper() else PREFIX + name.upper()
+    value = details["input"]
+    if variable == "DATABASE_URL":
+        value = f"{str(value).partition('://')[0]}://..." if "://" in str(value) else "(not shown)"
+    return FieldProblem(variable, value, details["msg"])

@@ -1,0 +1,1 @@
+"""Prefect tasks: load, one core call, return."""

@@ -1,0 +1,86 @@
+"""A real PostgreSQL for every test that touches SQL: one embedded server a test process, migrated databases cloned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from itertools import count
+
+import pytest
+from sqlalchemy import Connection, Engine, text
+
+from db import migrations
+from db.embedded.postgres import EmbeddedPostgres
+from db.engine import make_engine
+from db.migrations.check import throw_away_server
+
+TEMPLATE = "migrated_template"
+
+NewDatabase = Callable[[str], AbstractContextManager[Engine]]
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    with throw_away_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def new_database(postgres: EmbeddedPostgres) -> Iterator[NewDatabase]:
+    """`with new_database(template) as engine:` a clone of that database, dropped afterwards."""
+    numbers = count(1)
+    server = make_engine(postgres.url("postgres")).execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextmanager
+    def database(template: str) -> Iterator[Engine]:
+        name = f"test_{next(numbers)}"
+        with server.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+        engine = make_engine(postgres.url(name))
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+            with server.connect() as connection:
+                connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+    yield database
+    server.dispose()
+
+
+@pytest.fixture(scope="session")
+def template(postgres: EmbeddedPostgres) -> str:
+    """The name of a migrated database that nobody is connected to."""
+    postgres.ensure_database(TEMPLATE)
+    engine = make_engine(postgres.url(TEMPLATE))
+    migrations.upgrade(engine)
+    engine.dispose()
+    return TEMPLATE
+
+
+@pytest.fixture
+def engine(new_database: NewDatabase, template: str) -> Iterator[Engine]:
+    """A migrated database of the test's own, for tests that commit or need several connections."""
+    with new_database(template) as engine:
+        yield engine
+
+
+@pytest.fixture
+def empty_engine(new_database: NewDatabase) -> Iterator[Engine]:
+    """A database without any table."""
+    with new_database("template0") as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def shared_engine(new_database: NewDatabase, template: str) -> Iterator[Engine]:
+    with new_database(template) as engine:
+        yield engine
+
+
+@pytest.fixture
+def connection(shared_engine: Engine) -> Iterator[Connection]:
+    """One connection to a migrated database; all that the test did is rolled back."""
+    with shared_engine.connect() as connection:
+        yield connection
+        connection.rollback()

@@ -1,0 +1,182 @@
+"""The HiGHS backend against independent oracles, and the promises of an anytime, deterministic solve."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from core.errors import Cancelled
+from core.optimization.tie_break import deviations, tie_break_program, weights_of
+from core.solver.highs import HighsBackend
+from core.solver.program import ChanceProgram, SolveControl
+from core.solver.strict_check import is_feasible, loss_count, loss_tail, multiples
+from tests.core.oracles import enumerated_losses, random_program, textbook_mip
+
+CONTROL = SolveControl(work_limit=300_000)
+GAP = 1.01 * CONTROL.relative_gap
+
+
+def agrees_with(program: ChanceProgram, strict: object, loose: object) -> None:
+    """The answer lies between what a strict and a loose reading of the loss threshold can reach."""
+    outcome = HighsBackend().maximise(program, CONTROL)
+    if outcome.status == "infeasible":
+        assert not strict.feasible
+        return
+    assert outcome.status == "optimal"
+    assert outcome.x is not None
+    assert is_feasible(program, outcome.x)
+    assert outcome.objective == pytest.approx(program.objective @ outcome.x, abs=1e-12)
+    assert outcome.bound >= outcome.objective - 1e-9
+    assert loose.feasible
+    assert outcome.objective <= loose.objective + 1e-6
+    if strict.feasible:
+        assert outcome.objective >= strict.objective - GAP * abs(strict.objective)
+        assert outcome.bound >= strict.objective - 1e-7
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_agrees_with_the_textbook_mip(seed: int) -> None:
+    rng = np.random.Generator(np.random.Philox(seed))
+    program = random_program(rng, int(rng.integers(1, 9)), int(rng.integers(1, 31)))
+    agrees_with(program, textbook_mip(program, 2e-6), textbook_mip(program, -2e-9))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_agrees_with_the_textbook_mip_where_losses_are_scarce(seed: int) -> None:
+    rng = np.random.Generator(np.random.Philox(1000 + seed))
+    program = random_program(rng, 6, 25, cap=0.5)
+    program = replace(program, max_losses=int(rng.integers(2, 10)))
+    agrees_with(program, textbook_mip(program, 2e-6), textbook_mip(program, -2e-9))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_agrees_with_enumerating_every_set_of_losses(seed: int) -> None:
+    rng = np.random.Generator(np.random.Philox(2000 + seed))
+    program = replace(random_program(rng, 4, 7), max_losses=int(rng.integers(0, 4)))
+    agrees_with(program, enumerated_losses(program, 2e-6), enumerated_losses(program, -2e-9))
+
+
+def test_a_scenario_of_all_ones_never_counts_as_a_loss() -> None:
+    rng = np.random.Generator(np.random.Philox(3))
+    program = replace(random_program(rng, 8, 40), max_losses=0, cvar_limit=0.0)
+    program = replace(program, payoffs=np.ones_like(program.payoffs), objective=rng.random(8))
+    outcome = HighsBackend().maximise(program, CONTROL)
+    assert outcome.status == "optimal"
+    assert outcome.x is not None
+    assert loss_count(multiples(program, outcome.x / outcome.x.sum())) == 0
+
+
+def test_duplicate_buckets_and_zero_rows_change_nothing() -> None:
+    rng = np.random.Generator(np.random.Philox(4))
+    program = replace(random_program(rng, 5, 25), max_losses=12, cvar_limit=0.9)
+    doubled = replace(
+        program,
+        objective=np.tile(program.objective, 2),
+        payoffs=np.tile(program.payoffs, 2),
+        cvar_slack=np.zeros(10),
+        polytope=replace(
+            program.polytope,
+            rows=np.vstack([np.tile(program.polytope.rows, 2), np.zeros(10)]),
+            row_lower=np.append(program.polytope.row_lower, -1.0),
+            row_upper=np.append(program.polytope.row_upper, 0.0),
+            lower=np.zeros(10),
+            upper=np.ones(10),
+        ),
+    )
+    single = HighsBackend().maximise(program, CONTROL)
+    double = HighsBackend().maximise(doubled, CONTROL)
+    assert single.status == double.status == "optimal"
+    assert double.objective == pytest.approx(single.objective, rel=2 * GAP)
+
+
+def hard_program() -> ChanceProgram:
+    rng = np.random.Generator(np.random.Philox(5))
+    program = random_program(rng, 12, 80, cap=0.25)
+    free = replace(program, max_losses=80, cvar_limit=1.0)
+    loose = HighsBackend().maximise(free, CONTROL)
+    assert loose.x is not None
+    return replace(free, max_losses=int(0.85 * loss_count(multiples(free, loose.x))))
+
+
+def test_the_same_program_and_limit_give_the_same_bits() -> None:
+    program = hard_program()
+    control = SolveControl(work_limit=20_000)
+    first, second = (HighsBackend().maximise(program, control) for _ in range(2))
+    assert first.x is not None
+    assert second.x is not None
+    assert first.x.tobytes() == second.x.tobytes()
+    assert (first.bound, first.nodes, first.work) == (second.bound, second.nodes, second.work)
+
+
+def test_a_spent_work_limit_still_leaves_an_answer_and_a_valid_bound() -> None:
+    program = hard_program()
+    short = HighsBackend().maximise(program, SolveControl(work_limit=400))
+    full = HighsBackend().maximise(program, CONTROL)
+    assert full.status == "optimal"
+    assert short.status == "feasible"
+    assert short.x is not None
+    assert is_feasible(program, short.x)
+    assert short.objective <= full.objective + 1e-9
+    assert short.bound >= full.objective - 1e-9
+    assert short.gap > full.gap
+    assert short.reproducible
+
+
+def test_cancelling_raises_and_the_safety_net_of_time_is_confessed() -> None:
+    program = hard_program()
+    with pytest.raises(Cancelled):
+        HighsBackend().maximise(program, SolveControl(interrupted=lambda: "cancelled"))
+    asked = iter(range(10_000_000))
+    late = HighsBackend().maximise(program, SolveControl(interrupted=lambda: "time" if next(asked) > 40 else None))
+    assert not late.reproducible
+
+
+def test_progress_reports_a_falling_bound_and_a_rising_objective() -> None:
+    seen = []
+    HighsBackend().maximise(hard_program(), SolveControl(work_limit=20_000, progress=seen.append))
+    objectives = [p.objective for p in seen if p.objective is not None]
+    bounds = [p.bound for p in seen]
+    assert len(seen) > 2
+    assert objectives == sorted(objectives)
+    assert bounds == sorted(bounds, reverse=True)
+
+
+def test_loosening_a_limit_never_lowers_the_optimum() -> None:
+    program = hard_program()
+    best = -np.inf
+    for allowed in range(program.max_losses, program.max_losses + 16, 5):
+        outcome = HighsBackend().maximise(replace(program, max_losses=allowed), CONTROL)
+        assert outcome.status == "optimal"
+        assert outcome.objective >= best - GAP * abs(best)
+        best = outcome.objective
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_tie_break_agrees_with_the_textbook_mip_and_keeps_the_first_objective(seed: int) -> None:
+    rng = np.random.Generator(np.random.Philox(3000 + seed))
+    program = replace(random_program(rng, 5, 20), max_losses=20, cvar_limit=1.0)
+    unlimited = HighsBackend().maximise(program, CONTROL)
+    program = replace(program, max_losses=loss_count(multiples(program, unlimited.x)) - 1)
+    first = HighsBackend().maximise(program, CONTROL)
+    assert first.x is not None
+    second_program = tie_break_program(program, first.objective - 0.001)
+    second = HighsBackend().maximise(second_program, CONTROL, deviations(first.x))
+    assert second.status == "optimal"
+    assert second.x is not None
+    weights = weights_of(second.x)
+    assert is_feasible(program, weights)
+    assert program.objective @ weights >= first.objective - 0.001 - 1e-7
+    loose = textbook_mip(second_program, -2e-9)
+    strict = textbook_mip(second_program, 2e-6)
+    assert strict.objective * (1 + GAP) <= second.objective <= loose.objective + 1e-6
+    assert -second.objective == pytest.approx(np.abs(weights - 1 / 5).sum(), abs=1e-7)
+
+
+def test_cvar_is_the_mean_of_the_worst_scenarios_with_a_fractional_last_one() -> None:
+    portfolio = np.array([0.0, 0.5, 0.9, 1.5, 2.0])
+    assert loss_tail(portfolio, 0.8).value == pytest.approx(1.0)
+    assert loss_tail(portfolio, 0.6).value == pytest.approx(0.75)
+    assert loss_tail(portfolio, 0.7).value == pytest.approx((1.0 + 0.5 * 0.5) / 1.5)
+    assert loss_tail(portfolio, 0.0).value == pytest.approx((1.0 + 0.5 + 0.1) / 5)
