@@ -63,6 +63,12 @@ class CorruptMatrix(VcfolioError):
     code = "corrupt_matrix"
 
 
+class InvalidAllocation(VcfolioError):
+    """A stored allocation is not what its own limits allow, or does not belong to its session's buckets."""
+
+    code = "invalid_allocation"
+
+
 class Infeasible(VcfolioError):
     """No portfolio satisfies the constraints and relaxation is off. Names the constraints that conflict."""
 

@@ -55,8 +55,8 @@ class MatrixPayload:
     payload_sha256: str
     bucket_keys: Sequence[str]
     scenario_states: Sequence[Any]
-    bucket_params: Sequence[Any] | Mapping[str, Any]
-    bucket_stats: Sequence[Any] | Mapping[str, Any]
+    bucket_params: Sequence[Any]
+    bucket_stats: Sequence[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,15 @@ def read_reference(conn: Connection, key: str) -> MatrixReference | None:
         {"key": key},
     ).one_or_none()
     return None if row is None else MatrixReference(*row)
+
+
+def generated_for(conn: Connection, reference: MatrixReference) -> UUID | None:
+    """The session that this generation was begun for; None when it was for none, or is not on record."""
+    session: UUID | None = conn.scalar(
+        text("SELECT session_id FROM matrix_generations WHERE matrix_key = :key AND generation = :generation"),
+        {"key": reference.key, "generation": reference.generation},
+    )
+    return session
 
 
 def load_payload(conn: Connection, key: str) -> StoredMatrix | None:

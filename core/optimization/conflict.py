@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from core.optimization.elastic import ElasticStep
 from core.optimization.limits import Limits
 from core.optimization.problem import GIVES_WAY_FIRST_TO_LAST, ConstraintType, PortfolioProblem
@@ -21,7 +19,7 @@ def conflicting_constraints(
     The classes are thinned out first, the least sacred ones tried first, then the bounds within them. Only what is
     proven dispensable within the work limit leaves the set.
     """
-    finder = _DeletionFilter(problem, limits, backend, replace(control, relative_gap=np.inf))
+    finder = _DeletionFilter(problem, limits, backend, control.any_answer())
     kept: list[ConstraintType] = list(GIVES_WAY_FIRST_TO_LAST)
     for constraint_class in GIVES_WAY_FIRST_TO_LAST:
         rest = [c for c in kept if c != constraint_class]

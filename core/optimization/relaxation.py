@@ -100,7 +100,7 @@ class _MinimalRelaxation:
         tried = asked
         while achieved > asked and low + 1 < achieved:
             step = replace(self._step(None, "absent"), limits=replace(self.limits, max_losses=tried))
-            outcome = self._solve(step, replace(self.control, relative_gap=np.inf))
+            outcome = self._solve(step, self.control.any_answer())
             if outcome.x is not None:
                 achieved = loss_count(self._multiples())
             else:

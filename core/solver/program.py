@@ -13,7 +13,7 @@ the polytope: weights and MOIC are not.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from core.arrays import FloatArray
@@ -63,6 +63,9 @@ class SolveProgress:
     work: int
 
 
+ANY_GAP = 1e9
+"""A gap that every answer closes; finite, since infinity times an objective of 0 is no number."""
+
 Interruption = Literal["cancelled", "time"]
 """Why a solve must stop now: it was told to (raise `Cancelled`), or the safety net of wall-clock time struck."""
 
@@ -80,6 +83,10 @@ class SolveControl:
     work_limit: int = 1_000_000
     interrupted: Callable[[], Interruption | None] = lambda: None
     progress: Callable[[SolveProgress], None] = lambda _progress: None
+
+    def any_answer(self) -> SolveControl:
+        """The same effort, but the first strictly feasible point will do."""
+        return replace(self, relative_gap=ANY_GAP, absolute_gap=ANY_GAP)
 
 
 SolveStatus = Literal["optimal", "feasible", "infeasible", "unknown"]

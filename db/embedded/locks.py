@@ -35,9 +35,14 @@ def try_lock(descriptor: int, kind: int) -> bool:
     return True
 
 
-def release(descriptor: int) -> None:
-    """Unlocks, for copies of the descriptor in forked children too, and closes."""
+def unlock(descriptor: int) -> None:
+    """Gives the lock up, for copies of the descriptor in forked children too."""
     fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def release(descriptor: int) -> None:
+    """Unlocks and closes."""
+    unlock(descriptor)
     os.close(descriptor)
 
 

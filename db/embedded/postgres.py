@@ -97,9 +97,9 @@ def _server_root(home: Path) -> Path:
         home.mkdir(mode=0o711 if account else 0o700, parents=True, exist_ok=True)
         if account is None:
             root.mkdir(mode=0o700, exist_ok=True)
-        elif root.is_symlink() or not account.may_enter(home):
-            _link_to_open_home(root)
-        if account is not None:
+        else:
+            if not root.is_symlink() and not account.may_enter(home):
+                _link_to_open_home(root)
             _make_passable(root.resolve(), account)
         if not os.access(root, os.W_OK | os.X_OK):
             raise PermissionError(f"no right to write {root}")
@@ -110,15 +110,16 @@ def _server_root(home: Path) -> Path:
 
 
 def _link_to_open_home(root: Path) -> None:
+    OPEN_HOMES.mkdir(exist_ok=True)
+    OPEN_HOMES.chmod(0o711)
     with suppress(FileExistsError):
         root.symlink_to(OPEN_HOMES / secrets.token_hex(8))
 
 
 def _make_passable(root: Path, account: Account) -> None:
     """Creates the directory so that the account can pass through it, and not look around."""
-    for directory in (root.parent, root):
-        if not directory.exists():
-            directory.mkdir(exist_ok=True)
-            directory.chmod(0o711)
     if not account.may_enter(root):
-        raise Unavailable(f"the account {account.name}, as which root runs PostgreSQL, cannot enter {root}")
+        root.mkdir(parents=True, exist_ok=True)
+        root.chmod(0o711)
+        if not account.may_enter(root):
+            raise Unavailable(f"the account {account.name}, as which root runs PostgreSQL, cannot enter {root}")

@@ -24,7 +24,7 @@ from typing import Protocol, Self
 
 from db.embedded import warden
 from db.embedded.detached import launch_detached
-from db.embedded.locks import EXCLUSIVE, SHARED, exclusively, lock, open_lock, release, try_lock
+from db.embedded.locks import EXCLUSIVE, SHARED, exclusively, lock, open_lock, release, try_lock, unlock
 
 
 class Service(Protocol):
@@ -77,6 +77,8 @@ class SharedService:
                 if _no_other_user(users):
                     self._service.stop()
                     self._started.unlink(missing_ok=True)
+                # Before `start` is free: of two that leave at the same time, the second must not see the first.
+                unlock(users)
         finally:
             release(users)
 

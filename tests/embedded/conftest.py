@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 
 from db.embedded.installation import find_programs
 from db.embedded.locks import is_held
 from db.embedded.postgres import EmbeddedPostgres
-from db.embedded.postmaster import ServerFiles, stop_server
+from db.embedded.postmaster import ServerFiles, find_processes, stop_server
 from tests.embedded.user_process import FAST, UserProcess
 
 PATIENCE_S = 60.0
@@ -28,6 +29,20 @@ def eventually(condition: Callable[[], bool]) -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+def connect(postgres: EmbeddedPostgres, database: str = "postgres") -> psycopg.Connection:
+    return psycopg.connect(postgres.url(database).replace("+psycopg", ""), autocommit=True)
+
+
+def query(postgres: EmbeddedPostgres, statement: str) -> list[tuple]:
+    with connect(postgres) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def postmaster(postgres: EmbeddedPostgres) -> psutil.Process:
+    (process,) = find_processes(ServerFiles(postgres.root)).postmasters
+    return process
 
 
 def stopped(root: Path) -> bool:

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import psutil
 import pytest
@@ -95,7 +96,23 @@ def test_it_is_started_once_for_users_that_overlap(sleeper, shared):
     assert not sleeper.running()
 
 
-def test_comings_and_goings_of_many_never_leave_a_user_without_it_nor_it_without_a_user(sleeper, shared):
+def test_of_those_who_leave_at_the_same_time_one_is_the_last(sleeper, shared):
+    together = Barrier(4)
+
+    def leave(use: SharedService) -> None:
+        together.wait()
+        use.leave()
+
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(40):
+            uses = [shared() for _ in range(4)]
+            for use in uses:
+                use.join()
+            list(pool.map(leave, uses))
+            assert not sleeper.running()
+
+
+def test_comings_and_goings_of_many_leave_nobody_without_it(sleeper, shared):
     def come_and_go(_: int) -> None:
         with shared():
             assert sleeper.running()

@@ -1,0 +1,67 @@
+"""The one way in: from a request to a session, for the command line, the API and Prefect's form alike."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from core.errors import BadInput, NotFound
+from core.normalize import NormalizedRequest, normalize
+from core.request import OptimizationRequest, request_hash
+from db.calibrations import list_snapshots, load_snapshot, newest_version
+from db.funds import find_fund
+from db.sessions import CreatedSession, NewSession, create_session
+from db.tables.sessions import Driver
+
+
+def resolve_request(conn: Connection, request: OptimizationRequest) -> NormalizedRequest:
+    """The request with its calibration found and every default resolved.
+
+    Raises BadInput (NotFound) naming what is wrong; nothing is written.
+    """
+    fund = _fund_exists(conn, request)
+    version = request.calibration_version or newest_version(conn, fund)
+    if version is None:
+        known = ", ".join(summary.version for summary in list_snapshots(conn, None))
+        raise BadInput.of(
+            "calibrationVersion",
+            None,
+            f"the fund has no calibration of its own; make one with `vcfolio calibrate`, or name a benchmark ({known})",
+        )
+    usable = {summary.version for summary in list_snapshots(conn, fund)}
+    if version not in usable:
+        raise NotFound.of("calibrationVersion", version, f"must be one of the fund's: {', '.join(sorted(usable))}")
+    return normalize(request, load_snapshot(conn, version))
+
+
+def submit_request(
+    conn: Connection,
+    request: OptimizationRequest,
+    *,
+    created_by: UUID,
+    driver: Driver,
+    client_key: str | None = None,
+    lease_s: float | None = None,
+    lease_owner: str | None = None,
+) -> CreatedSession:
+    """Session and outbox row, in the caller's transaction; see `create_session` for driver, lease and client key."""
+    normalized = resolve_request(conn, request)
+    new = NewSession(
+        fund_id=request.fund_id,
+        created_by=created_by,
+        request=request.model_dump(mode="json", by_alias=True, exclude_unset=True),
+        request_hash=request_hash(request),
+        normalized_config=normalized.config.model_dump(mode="json"),
+        matrix_key=normalized.matrix_key,
+        matrix_key_json=normalized.key_document,
+        client_key=client_key,
+    )
+    return create_session(conn, new, driver, lease_s, lease_owner)
+
+
+def _fund_exists(conn: Connection, request: OptimizationRequest) -> UUID:
+    try:
+        return find_fund(conn, request.fund_id).id
+    except NotFound:
+        raise NotFound.of("fundId", str(request.fund_id), "no fund has this id; see `vcfolio fund list`") from None

@@ -1,0 +1,206 @@
+"""`vcfolio`: the command line. Each command is a thin layer over the functions that the API uses, too."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+import warnings
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+import click
+import typer
+
+from core.errors import BadInput, VcfolioError
+from deployments.cli import terminal
+
+EXIT_FAILED = 1
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+EXAMPLE_REQUEST = Path(__file__).resolve().parents[2] / "examples" / "fund.json"
+
+app = typer.Typer(
+    name="vcfolio",
+    help="Spread a venture fund's capital over stages and sectors within the limits its partners set.",
+    no_args_is_help=False,
+    invoke_without_command=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+fund_app = typer.Typer(help="Funds and their members.", no_args_is_help=True)
+db_app = typer.Typer(help="The database: migrations and where it is.", no_args_is_help=True)
+app.add_typer(fund_app, name="fund")
+app.add_typer(db_app, name="db")
+
+RequestFile = Annotated[Path, typer.Argument(help="Request as JSON; see `vcfolio schema`.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
+SessionId = Annotated[UUID, typer.Argument(help="Session id, as `run` prints it.")]
+
+
+@app.callback()
+def main(
+    context: typer.Context,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show the stack trace of an error.")] = False,
+) -> None:
+    terminal.verbose = terminal.verbose or verbose
+    if context.invoked_subcommand is None:
+        run_request(EXAMPLE_REQUEST)
+
+
+@app.command("run")
+def run_request(
+    request: Annotated[Path | None, typer.Argument(help="Request as JSON; default: the example fund.")] = None,
+    resume: Annotated[UUID | None, typer.Option(help="Finish this interrupted session instead.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the best portfolio for a request: matrix, optimisation, validation, in this process."""
+    from deployments.cli import run_command  # noqa: PLC0415 - loads what other commands need not wait for
+
+    if request is not None and resume is not None:
+        raise BadInput.of("REQUEST", str(request), "must be left out with --resume, which has its own request")
+    run_command.run(request or EXAMPLE_REQUEST, resume=resume, as_json=as_json)
+
+
+@app.command()
+def simulate(
+    request: RequestFile,
+    out: Annotated[Path, typer.Option(help="Parquet file to write, one row a bucket.")],
+    matrix_key: Annotated[str | None, typer.Option(help="Seed the draws with this key instead of the own.")] = None,
+) -> None:
+    """Write the scenario matrix of a request as Parquet; the scenario states are in the file's metadata."""
+    from deployments.cli import simulate_command  # noqa: PLC0415
+
+    simulate_command.simulate(request, out, matrix_key)
+
+
+@app.command()
+def status(session_id: SessionId, as_json: AsJson = False) -> None:
+    """Where a session is."""
+    from deployments.cli import session_commands  # noqa: PLC0415
+
+    session_commands.show_status(session_id, as_json=as_json)
+
+
+@app.command()
+def result(session_id: SessionId, as_json: AsJson = False) -> None:
+    """What a completed session found."""
+    from deployments.cli import session_commands  # noqa: PLC0415
+
+    session_commands.show_result(session_id, as_json=as_json)
+
+
+@app.command()
+def calibrate(
+    *,
+    fund: Annotated[str, typer.Option(help="Fund name or id.")],
+    companies: Annotated[Path, typer.Option(help="Companies, CSV or Parquet.")],
+    rounds: Annotated[Path, typer.Option(help="Financing rounds, CSV or Parquet.")],
+    as_of: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The day the history was taken.")],
+    mapping: Annotated[Path, typer.Option(help="What the files' columns and values mean, TOML.")],
+    version: Annotated[str, typer.Option(help="Name of the snapshot to make.")],
+    benchmark: Annotated[str | None, typer.Option(help="Snapshot for what history cannot tell.")] = None,
+) -> None:
+    """Load a fund's investment history and make a calibration snapshot of it."""
+    from deployments.cli import calibration_commands  # noqa: PLC0415
+
+    calibration_commands.calibrate_fund(
+        fund=fund,
+        companies=companies,
+        rounds=rounds,
+        as_of=as_of.date(),
+        mapping=mapping,
+        version=version,
+        benchmark=benchmark,
+    )
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a request: every field with unit, default and range."""
+    from deployments.cli import schema_command  # noqa: PLC0415
+
+    schema_command.print_schema()
+
+
+@fund_app.command("add")
+def fund_add(name: Annotated[str, typer.Argument(help="Name of the new fund.")]) -> None:
+    """Create a fund; you are its owner."""
+    from deployments.cli import fund_commands  # noqa: PLC0415
+
+    fund_commands.add(name)
+
+
+@fund_app.command("list")
+def fund_list(as_json: AsJson = False) -> None:
+    """List the funds with their ids and calibrations."""
+    from deployments.cli import fund_commands  # noqa: PLC0415
+
+    fund_commands.show(as_json=as_json)
+
+
+@fund_app.command("member")
+def fund_member(
+    fund: Annotated[str, typer.Argument(help="Fund name or id.")],
+    user: Annotated[str | None, typer.Argument(help="User to add; without it the members are listed.")] = None,
+    role: Annotated[str, typer.Option(help="owner, member or viewer.")] = "member",
+) -> None:
+    """List a fund's members, or make a user one."""
+    from deployments.cli import fund_commands  # noqa: PLC0415
+
+    fund_commands.member(fund, user, role)
+
+
+@db_app.command("upgrade")
+def db_upgrade() -> None:
+    """Bring the schema to the newest version."""
+    from deployments.cli import db_commands  # noqa: PLC0415
+
+    db_commands.upgrade()
+
+
+@db_app.command("downgrade")
+def db_downgrade(
+    revision: Annotated[str, typer.Argument(help="Revision to go back to, e.g. 0004, or base for none.")],
+) -> None:
+    """Take migrations back. Data of the tables that go is lost."""
+    from deployments.cli import db_commands  # noqa: PLC0415
+
+    db_commands.downgrade(revision)
+
+
+@db_app.command("info")
+def db_info(as_json: AsJson = False) -> None:
+    """Where the database is, its version and what it holds."""
+    from deployments.cli import db_commands  # noqa: PLC0415
+
+    db_commands.info(as_json=as_json)
+
+
+def run() -> int:
+    """The console script: runs the command and maps every error to an exit code, here and nowhere else."""
+    # A library's remark about the user's login session; nothing a user of vcfolio can or need act on.
+    warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
+    terminal.verbose = "--verbose" in sys.argv
+    arguments = [argument for argument in sys.argv[1:] if argument != "--verbose"]
+    try:
+        code = app(args=arguments, prog_name="vcfolio", standalone_mode=False)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return EXIT_INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return EXIT_BAD_INPUT
+    except VcfolioError as error:
+        return _report(error)
+    except Exception as error:  # the last line of defence: a stack trace is not for users
+        return _report(error)
+    return code if isinstance(code, int) else 0
+
+
+def _report(error: Exception) -> int:
+    if terminal.verbose:
+        traceback.print_exc()
+    terminal.say_error(error)
+    return EXIT_BAD_INPUT if isinstance(error, BadInput) else EXIT_FAILED

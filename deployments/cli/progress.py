@@ -1,0 +1,101 @@
+"""A line on standard error that says what a running session is doing, read from its row like by anybody else."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from sqlalchemy import Engine
+
+from core.errors import Unavailable
+from core.session_states import NEXT_STATUS, SessionStatus
+from db.engine import transaction
+from db.sessions import SessionRow, load_session
+from deployments.cli import terminal
+
+REFRESH_S = 0.25
+
+STAGES = {
+    SessionStatus.REQUESTED: "waiting",
+    SessionStatus.MATRIX_GENERATING: "simulating the scenarios",
+    SessionStatus.OPTIMIZING: "optimising",
+    SessionStatus.VALIDATING: "validating in fresh scenarios",
+    SessionStatus.COMPLETED: "done",
+    SessionStatus.FAILED: "failed",
+}
+
+
+@contextmanager
+def watching(engine: Engine, session_id: UUID) -> Iterator[None]:
+    """Shows each stage of the session with its time while the block lasts."""
+    ended = threading.Event()
+    view = _StageView()
+    thread = threading.Thread(target=_follow, args=(engine, session_id, view, ended), daemon=True)
+    with view.progress:
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+
+def _follow(engine: Engine, session_id: UUID, view: _StageView, ended: threading.Event) -> None:
+    while True:
+        last = ended.wait(REFRESH_S)
+        try:
+            with transaction(engine) as conn:
+                view.show(load_session(conn, session_id))
+        except Unavailable:
+            view.say("the database is away")
+        if last:
+            return
+
+
+class _StageView:
+    """One line a stage; finished ones keep the time that they took."""
+
+    def __init__(self) -> None:
+        self.progress = Progress(
+            SpinnerColumn(finished_text="[green]✓"),
+            TextColumn("{task.description}", markup=False),
+            TimeElapsedColumn(),
+            console=terminal.notes,
+        )
+        self._status: SessionStatus | None = None
+        self._line = self.progress.add_task("starting", total=1)
+
+    def show(self, session: SessionRow) -> None:
+        if session.status is not self._status:
+            self._enter(session.status)
+        if not session.status.terminal:
+            self.say(describe(session.status, session.progress))
+
+    def say(self, text: str) -> None:
+        self.progress.update(self._line, description=text)
+
+    def _enter(self, status: SessionStatus) -> None:
+        known = self._status or SessionStatus.REQUESTED
+        self.progress.update(self._line, completed=1, description=STAGES[known])
+        # A stage shorter than the refresh is shown all the same, as done.
+        while not status.terminal and NEXT_STATUS[known] is not status and known is not status:
+            known = NEXT_STATUS[known]
+            self.progress.add_task(STAGES[known], total=1, completed=1)
+        self._status = status
+        if not status.terminal and known is not status:
+            self._line = self.progress.add_task(STAGES[status], total=1)
+
+
+def describe(status: SessionStatus, progress: Mapping[str, Any] | None) -> str:
+    """The stage, its step, and how near the proof is."""
+    parts = [STAGES[status]]
+    if progress and progress.get("step"):
+        parts.append(str(progress["step"]))
+    objective, bound = (progress or {}).get("objective"), (progress or {}).get("bound")
+    if objective is not None and bound is not None:
+        parts.append(f"best {objective:.4f}, at most {bound:.4f}")
+    return ": ".join(parts[:2]) + "".join(f" ({part})" for part in parts[2:])

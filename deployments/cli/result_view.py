@@ -1,0 +1,147 @@
+"""A session's result as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from db.results import session_result
+from db.sessions import SessionRow
+
+SHOWN_WEIGHT = 5e-5
+"""Weights that would be printed as 0.00% are summed up in one line."""
+
+
+def render_result(session: SessionRow, console: Console) -> None:
+    """Allocation, figures in and out of sample, constraints, and how good the answer is proven to be."""
+    result = session_result(session)
+    console.print(_allocation_table(result["allocation"]))
+    console.print(_figures_table(result))
+    console.print(_constraints_table(result["constraints"]))
+    for line in (*_relaxation_lines(result["relaxations"]), *_proof_lines(result), *_closing_lines(session, result)):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _allocation_table(allocation: list[Mapping[str, Any]]) -> Table:
+    table = Table(title="Allocation", title_justify="left")
+    table.add_column("bucket")
+    for name in ("weight", "dollars", "deals"):
+        table.add_column(name, justify="right")
+    held = [entry for entry in allocation if entry["weight"] >= SHOWN_WEIGHT]
+    for entry in sorted(held, key=lambda entry: (-entry["weight"], entry["bucketId"])):
+        table.add_row(
+            entry["bucketId"], f"{entry['weight']:.2%}", f"{entry['dollarAmount']:,.2f}", str(entry["dealCount"])
+        )
+    rest = [entry for entry in allocation if entry["weight"] < SHOWN_WEIGHT]
+    if rest:
+        dollars = sum(entry["dollarAmount"] for entry in rest)
+        table.add_row(f"{len(rest)} others", f"{sum(e['weight'] for e in rest):.2%}", f"{dollars:,.2f}", "0")
+    table.add_section()
+    total = sum(entry["dollarAmount"] for entry in allocation)
+    table.add_row("total", "100.00%", f"{total:,.2f}", str(sum(entry["dealCount"] for entry in allocation)))
+    return table
+
+
+def _figures_table(result: Mapping[str, Any]) -> Table:
+    """Each figure on the scenarios it was chosen on, and on fresh ones for the weights and for the whole deals."""
+    validation = result["validation"]
+    fresh, deals = validation["outOfSample"], validation["wholeDeals"]["outOfSample"]
+    table = Table(title="Expected outcome", title_justify="left")
+    table.add_column("")
+    table.add_column("in sample", justify="right")
+    table.add_column(f"{fresh['scenarios']:,} fresh scenarios (95%)", justify="right")
+    table.add_column("as whole deals (95%)", justify="right")
+    table.add_column("limit", justify="right")
+    table.add_column("holds on fresh ones")
+    multiple, share, count = "{:.3f}x".format, "{:.1%}".format, "{:.2f}".format
+    rows = [
+        ("expected MOIC", "expectedMoic", multiple),
+        ("loss probability", "lossProbability", share),
+        ("CVaR", "cvar", share),
+        ("expected winners", "expectedWinners", count),
+    ]
+    for label, name, shown in rows:
+        limit = fresh[name].get("limit")
+        table.add_row(
+            label,
+            shown(result[name]),
+            _with_interval(fresh[name], shown),
+            _with_interval(deals[name], shown),
+            "" if limit is None else ("at least " if name == "expectedWinners" else "at most ") + shown(limit),
+            fresh[name].get("holdsOutOfSample", "").replace("_", " "),
+        )
+    return table
+
+
+def _with_interval(figure: Mapping[str, Any], shown: Any) -> str:
+    return f"{shown(figure['value'])} [{shown(figure['low'])}, {shown(figure['high'])}]".replace("[", "\\[")
+
+
+def _constraints_table(constraints: list[Mapping[str, Any]]) -> Table:
+    table = Table(title="Constraints", title_justify="left")
+    table.add_column("constraint")
+    for name in ("required", "actual", "slack"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for entry in constraints:
+        remarks = []
+        if not entry["satisfied"]:
+            remarks.append("NOT MET")
+        if entry["relaxedFrom"] is not None:
+            remarks.append(f"RELAXED from {entry['relaxedFrom']:.4g}")
+        if entry["binding"]:
+            remarks.append("binding")
+        style = "yellow" if entry["relaxedFrom"] is not None else ("bold" if entry["binding"] else "")
+        table.add_row(
+            entry["constraintId"],
+            f"{entry['required']:.4f}",
+            f"{entry['actual']:.4f}",
+            f"{round(entry['slack'], 4) + 0.0:+.4f}",
+            ", ".join(remarks),
+            style=style,
+        )
+    return table
+
+
+def _relaxation_lines(relaxations: list[Mapping[str, Any]]) -> list[str]:
+    if not relaxations:
+        return []
+    lines = ["No portfolio meets every limit as asked. These gave way, the least sacred first:"]
+    for entry in relaxations:
+        line = f"  {entry['constraintId']}: {entry['oldValue']:.6g} -> {entry['newValue']:.6g}"
+        if entry["provenViolation"] < entry["violation"] - 1e-6:
+            line += f" (at least {entry['provenViolation']:.3g} is needed; {entry['violation']:.3g} was found)"
+        lines.append(line)
+    return lines
+
+
+def _proof_lines(result: Mapping[str, Any]) -> list[str]:
+    solver = result["solver"]
+    lines = [
+        (
+            f"Best expected MOIC {result['pass1EStar']:.6f}, proven to be within {solver['gap']:.4%} of the optimum "
+            f"({solver['backend']}, {solver['nodes']:,} nodes)."
+        )
+    ]
+    if solver["status"] != "optimal":
+        lines.append("The work limit struck before the proof was closed; raise workLimit for a smaller gap.")
+    if not solver["tieBreak"]["proven"]:
+        lines.append(
+            "The tie-break was not proven to be the nearest to equal weights; it keeps every limit all the same."
+        )
+    if not solver["reproducible"]:
+        lines.append("A time limit cut the solve short: this answer is not reproducible.")
+    gap = result["validation"]["outOfSample"]["optimismGap"]
+    lines.append(f"Optimism gap: the in-sample expectation is {gap:+.3f}x from that of fresh scenarios.")
+    return lines
+
+
+def _closing_lines(session: SessionRow, result: Mapping[str, Any]) -> list[str]:
+    timings = ", ".join(f"{name} {value:.2f} s" for name, value in result["timings"].items() if value is not None)
+    return [
+        f"Matrix {result['matrixKey']}: {result['matrixCache']}. {timings}.",
+        f"Session {session.session_id}; all of it: vcfolio result {session.session_id} --json",
+    ]

@@ -1,0 +1,164 @@
+"""`vcfolio run`: create a session, carry it through in this process, show what came out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy import Engine
+
+from core.errors import VcfolioError
+from core.request import OptimizationRequest
+from core.session_states import SessionStatus
+from db.engine import transaction
+from db.funds import local_user_id
+from db.requests import resolve_request, submit_request
+from db.results import session_result
+from db.sessions import (
+    Fence,
+    SessionRow,
+    interrupted_inline_sessions,
+    load_session,
+    reopen,
+    take_session,
+)
+from db.settings import Settings, load_settings
+from deployments.cli import terminal
+from deployments.cli.progress import watching
+from deployments.cli.request_file import read_request
+from deployments.cli.result_view import render_result
+from deployments.services import FlowServices, flow_services
+from tasks.process_owner import lease_owner, owner_is_gone
+
+POLL_S = 0.5
+
+
+class SessionFailed(VcfolioError):
+    """The session ended FAILED; its own error code and reason say why."""
+
+    code = "session_failed"
+
+    def __init__(self, session: SessionRow) -> None:
+        super().__init__(f"session {session.session_id} failed with {session.error_code}: {session.error_reason}")
+
+
+class SessionInterrupted(VcfolioError):
+    """The run ended before its session did."""
+
+    code = "session_interrupted"
+
+    def __init__(self, session: SessionRow) -> None:
+        super().__init__(
+            f"session {session.session_id} stopped at {session.status.value}; "
+            f"finish it with `vcfolio run --resume {session.session_id}`"
+        )
+
+
+def run(path: Path, *, resume: UUID | None, as_json: bool) -> None:
+    """Raises BadInput before anything is written, SessionFailed when the session ended so."""
+    settings = load_settings()
+    request = None if resume else read_request(path)
+    with flow_services(settings) as services:
+        begin = _resuming(services, settings, resume) if resume else _creating(services, settings, request)
+        session = _carry_through(services, begin)
+    if session.status is SessionStatus.FAILED:
+        raise SessionFailed(session)
+    if session.status is not SessionStatus.COMPLETED:
+        raise SessionInterrupted(session)
+    if as_json:
+        terminal.print_json(session_result(session))
+    else:
+        render_result(session, terminal.output)
+
+
+Begin = Callable[[], Fence | SessionRow]
+"""Grants the lease of a session to this process; or gives back one that has ended already."""
+
+
+def _carry_through(services: FlowServices, begin: Begin) -> SessionRow:
+    """Drive the session's flow in this process; returns the session as it is then."""
+    with terminal.notes.status("starting Prefect ..."):
+        # Prefect reads its settings when it is imported.
+        from deployments.prefect.flush import flush_to_server  # noqa: PLC0415
+        from flows.optimize_session import optimize_session  # noqa: PLC0415
+
+        services.wait_for_prefect()
+    begun = begin()
+    if isinstance(begun, SessionRow):
+        return begun
+    terminal.say(f"session {begun.session_id}")
+    try:
+        with watching(services.engine, begun.session_id):
+            optimize_session(begun.session_id, begun.epoch, begun.lease_token, return_state=True)
+    except KeyboardInterrupt:
+        terminal.say("interrupted")
+    finally:
+        flush_to_server()
+    return _load(services.engine, begun.session_id)
+
+
+def _creating(services: FlowServices, settings: Settings, request: OptimizationRequest | None) -> Begin:
+    assert request is not None
+    with transaction(services.engine) as conn:
+        resolve_request(conn, request)  # what is wrong with it is said at once, not when Prefect is up
+        _mention_interrupted(interrupted_inline_sessions(conn))
+
+    def begin() -> Fence:
+        with transaction(services.engine) as conn:
+            created = submit_request(
+                conn,
+                request,
+                created_by=local_user_id(conn),
+                driver="inline",
+                lease_s=settings.lease_s,
+                lease_owner=lease_owner(),
+            )
+        assert created.lease_token is not None
+        return Fence(created.session.session_id, created.session.epoch, created.lease_token)
+
+    return begin
+
+
+def _resuming(services: FlowServices, settings: Settings, session_id: UUID) -> Begin:
+    _load(services.engine, session_id)  # an unknown id is said at once
+
+    def begin() -> Fence | SessionRow:
+        with terminal.notes.status(f"waiting for session {session_id} to be free ..."):
+            while True:
+                session = _load(services.engine, session_id)
+                if session.status.terminal:
+                    return session
+                fence = _take_over(services.engine, settings, session)
+                if fence is not None:
+                    return fence
+                time.sleep(POLL_S)
+
+    return begin
+
+
+def _take_over(engine: Engine, settings: Settings, session: SessionRow) -> Fence | None:
+    """None while another process holds a live lease. A process of this machine that is gone holds none in earnest:
+    fences, not leases, keep a zombie from writing."""
+    force = owner_is_gone(session.lease_owner)
+    with transaction(engine) as conn:
+        epoch = reopen(conn, session.session_id, session.epoch, force=force)
+        if epoch is None:
+            return None
+        token = take_session(conn, session.session_id, epoch, settings.lease_s, lease_owner())
+    assert token is not None
+    return Fence(session.session_id, epoch, token)
+
+
+def _mention_interrupted(sessions: list[SessionRow]) -> None:
+    for session in sessions:
+        terminal.say(
+            f"note: session {session.session_id} was interrupted at {session.status.value}; "
+            f"`vcfolio run --resume {session.session_id}` finishes it"
+        )
+
+
+def _load(engine: Engine, session_id: UUID) -> SessionRow:
+    with transaction(engine) as conn:
+        return load_session(conn, session_id)

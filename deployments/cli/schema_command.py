@@ -1,0 +1,10 @@
+"""`vcfolio schema`."""
+
+from __future__ import annotations
+
+from core.request import OptimizationRequest
+from deployments.cli import terminal
+
+
+def print_schema() -> None:
+    terminal.print_json(OptimizationRequest.model_json_schema(by_alias=True))

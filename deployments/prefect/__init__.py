@@ -1,0 +1,1 @@
+"""Our own Prefect server on the embedded PostgreSQL, for those who have none."""

@@ -1,0 +1,69 @@
+"""What a command needs to stand on: the database, and a Prefect server for those that run flows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from db.bootstrap import prepare_database
+from db.engine import make_engine
+from db.server import open_postgres
+from db.settings import Settings, export
+from deployments.prefect.environment import client_environment
+
+
+@dataclass(frozen=True, slots=True)
+class FlowServices:
+    """engine: of vcfolio's database. wait_for_prefect: returns when Prefect's server answers; raises Unavailable."""
+
+    engine: Engine
+    wait_for_prefect: Callable[[], None]
+
+
+@contextmanager
+def database(settings: Settings) -> Iterator[Engine]:
+    """A migrated database, for as long as the block lasts."""
+    with open_postgres(settings) as server, _prepared(server.url) as engine:
+        yield engine
+
+
+@contextmanager
+def flow_services(settings: Settings) -> Iterator[FlowServices]:
+    """The database, and Prefect configured to use the server of PREFECT_API_URL or one of our own.
+
+    Import what imports Prefect only inside the block: it reads its configuration when it is imported. Our own server
+    may still be starting then; there is work to do meanwhile.
+    """
+    with open_postgres(settings) as server, _prefect_api(settings) as (api_url, wait_for_prefect):
+        export({"DATABASE_URL": server.url, **client_environment(settings.home, api_url)})
+        with _prepared(server.url) as engine:
+            yield FlowServices(engine, wait_for_prefect)
+
+
+@contextmanager
+def _prepared(url: str) -> Iterator[Engine]:
+    engine = make_engine(url)
+    try:
+        prepare_database(engine)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _prefect_api(settings: Settings) -> Iterator[tuple[str, Callable[[], None]]]:
+    if settings.prefect_api_url is not None:
+        yield settings.prefect_api_url, lambda: None
+        return
+    # Our own server keeps its state in the embedded PostgreSQL, wherever vcfolio's own database is.
+    with open_postgres(settings.model_copy(update={"database_url": None})) as server:
+        database_url = server.prefect_database_url()
+        assert server.embedded is not None
+        assert database_url is not None
+        from deployments.prefect.server import own_prefect_server  # noqa: PLC0415 - needs fcntl, not on Windows
+
+        with own_prefect_server(settings.home, server.embedded, database_url) as prefect:
+            yield prefect.api_url, prefect.wait_until_healthy

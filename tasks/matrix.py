@@ -1,0 +1,146 @@
+"""The matrix of a canonical key: generated once, however many sessions, processes and machines ask for it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import CacheKeyFnPolicy
+from prefect.context import TaskRunContext
+from sqlalchemy import Engine
+
+from core.errors import MatrixFailed, VcfolioError
+from core.matrix_key import simulation_inputs
+from core.simulation.models import model_of
+from db.engine import transaction
+from db.matrices import (
+    AlreadyComplete,
+    GaveUp,
+    GenerationLimits,
+    MatrixReference,
+    MatrixVersions,
+    Started,
+    begin_generation,
+    complete_generation,
+    extend_generation,
+    fail_generation,
+)
+from db.sessions import Fence, load_session
+from db.settings import Settings
+from tasks import runtime
+from tasks.heartbeat import Beat, heartbeat_of
+from tasks.retries import RETRIES, RETRY_DELAYS_S, is_transient
+from tasks.stored_matrix import payload_of
+
+logger = logging.getLogger(__name__)
+
+CACHE_EXPIRATION = timedelta(hours=24)
+WAIT_BETWEEN_ASKING_S = 0.2
+
+
+def canonical_key(_context: TaskRunContext, parameters: dict[str, Any]) -> str:
+    """Prefect caches the task's result under the matrix key itself."""
+    return str(parameters["matrix_key"])
+
+
+@task(
+    name="matrix",
+    task_run_name="matrix {matrix_key}",
+    cache_policy=CacheKeyFnPolicy(cache_key_fn=canonical_key),
+    cache_expiration=CACHE_EXPIRATION,
+    persist_result=True,
+    result_serializer="json",
+    retries=RETRIES,
+    retry_delay_seconds=RETRY_DELAYS_S,
+    retry_condition_fn=is_transient,
+)
+def generate_matrix(matrix_key: str, fence: Fence) -> dict[str, Any]:
+    """A reference to the complete matrix: key, generation, checksum; never the array."""
+    engine, settings = runtime.engine(), runtime.settings()
+    with transaction(engine) as conn:
+        key_document = load_session(conn, fence.session_id).matrix_key_json
+    reference = ensure_generated(engine, settings, matrix_key, key_document, fence)
+    return {
+        "key": reference.key,
+        "generation": reference.generation,
+        "payload_sha256": reference.payload_sha256,
+    }
+
+
+def ensure_generated(
+    engine: Engine, settings: Settings, matrix_key: str, key_document: Mapping[str, Any], fence: Fence
+) -> MatrixReference:
+    """Generate the matrix, or wait for whoever does. Raises MatrixFailed, or Superseded when the session is lost."""
+    limits = GenerationLimits(
+        settings.generation_lease_s,
+        settings.max_generations,
+        settings.max_generations_per_minute,
+        settings.max_takeovers,
+    )
+    key = key_document["key"]
+    versions = MatrixVersions(key["sim_model_version"], key["calibration_version"], key["key_schema_version"])
+    heartbeat = heartbeat_of(fence)
+    waited_for: int | None = None
+    while True:
+        heartbeat.require()
+        with transaction(engine) as conn:
+            outcome = begin_generation(
+                conn,
+                matrix_key,
+                key_document,
+                versions,
+                session_id=fence.session_id,
+                limits=limits,
+                waited_for=waited_for,
+            )
+        match outcome:
+            case AlreadyComplete(reference):
+                return reference
+            case Started():
+                generated = _generate(engine, settings, outcome, key_document)
+                if generated is not None:
+                    return generated
+            case GaveUp(reason):
+                raise MatrixFailed(f"matrix {matrix_key}: {reason}")
+            case _:
+                heartbeat.report({"stage": "matrix", "step": outcome.reason})
+                waited_for = outcome.generation
+                time.sleep(WAIT_BETWEEN_ASKING_S)
+
+
+def _generate(
+    engine: Engine, settings: Settings, started: Started, key_document: Mapping[str, Any]
+) -> MatrixReference | None:
+    """None when another process took the generation over meanwhile; what was made is dropped then."""
+
+    def extend() -> bool:
+        with transaction(engine) as conn:
+            return extend_generation(conn, started, settings.generation_lease_s)
+
+    with Beat(extend, settings.heartbeat_s, f"lease of generation {started.generation}"):
+        try:
+            inputs = simulation_inputs(key_document)
+            matrix = model_of(key_document["key"]["sim_model_version"]).generate(inputs)
+            payload = payload_of(matrix, key_document)
+        except VcfolioError as error:
+            with transaction(engine) as conn:
+                fail_generation(conn, started, f"{error.code}: {error}")
+            raise MatrixFailed(f"matrix {started.key}: {error}") from error
+    with transaction(engine) as conn:
+        stored = complete_generation(conn, started, payload)
+    if not stored:
+        return None
+    if started.previous_sha256 not in (None, payload.payload_sha256):
+        logger.warning(
+            "matrix %s was rebuilt as generation %d with other values than before (%s, now %s): "
+            "another processor or library version rounds differently",
+            started.key,
+            started.generation,
+            started.previous_sha256,
+            payload.payload_sha256,
+        )
+    return MatrixReference(started.key, started.generation, payload.payload_sha256)

@@ -1,0 +1,88 @@
+"""From a stored matrix to the best portfolio within the limits."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from core.config import NormalizedConfig
+from core.optimization.documents import allocation_document, solver_document
+from core.optimization.optimise import optimise
+from core.solver.highs import HighsBackend
+from core.solver.program import Interruption, SolveControl, SolveProgress
+from db.engine import transaction
+from db.matrices import MatrixReference
+from db.sessions import Fence, load_session
+from tasks import runtime
+from tasks.heartbeat import Heartbeat, heartbeat_of
+from tasks.retries import RETRIES, RETRY_DELAYS_S, is_transient
+from tasks.stored_matrix import load_matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Optimized:
+    """What the session stores: JSON-ready documents, E* of the first pass and the epsilon of the tie-break."""
+
+    allocation: list[dict[str, Any]]
+    solver_metadata: dict[str, Any]
+    pass1_e_star: float
+    primary_lock_epsilon: float
+
+
+@task(
+    name="optimize",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=RETRIES,
+    retry_delay_seconds=RETRY_DELAYS_S,
+    retry_condition_fn=is_transient,
+)
+def optimize_portfolio(fence: Fence, reference: MatrixReference) -> Optimized:
+    """Raises Infeasible, NoAnswerWithinLimit; Cancelled when the session is lost or cancelled meanwhile."""
+    engine = runtime.engine()
+    with transaction(engine) as conn:
+        config = NormalizedConfig.model_validate(load_session(conn, fence.session_id).normalized_config)
+    watch = _Watch(heartbeat_of(fence), runtime.settings().solve_time_limit_s)
+    control = SolveControl(work_limit=config.work_limit, interrupted=watch.interrupted, progress=watch.progress)
+    matrix = load_matrix(engine, reference)
+    optimum = optimise(config, matrix, HighsBackend(), control, clock=time.perf_counter, stage=watch.begin)
+    return Optimized(
+        allocation_document(config, optimum.weights),
+        solver_document(optimum),
+        optimum.first_objective,
+        config.primary_lock_epsilon,
+    )
+
+
+class _Watch:
+    """Carries the solver's progress to the heartbeat, and the heartbeat's alarm to the solver."""
+
+    def __init__(self, heartbeat: Heartbeat, time_limit_s: float) -> None:
+        self._heartbeat = heartbeat
+        self._deadline = time.monotonic() + time_limit_s
+        self._step = ""
+
+    def begin(self, step: str) -> None:
+        self._step = step
+        self._heartbeat.report({"stage": "optimize", "step": step})
+
+    def progress(self, progress: SolveProgress) -> None:
+        self._heartbeat.report(
+            {
+                "stage": "optimize",
+                "step": self._step,
+                "objective": progress.objective,
+                "bound": progress.bound if abs(progress.bound) < float("inf") else None,
+                "nodes": progress.nodes,
+                "work": progress.work,
+            }
+        )
+
+    def interrupted(self) -> Interruption | None:
+        if self._heartbeat.lost.is_set():
+            return "cancelled"
+        return "time" if time.monotonic() > self._deadline else None

@@ -1,0 +1,28 @@
+"""What tasks and flows of this process share: settings and one pool of connections, opened on first use."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from sqlalchemy import Engine
+
+from core.errors import BadInput
+from db.engine import make_engine
+from db.settings import Settings, load_settings
+
+
+def settings() -> Settings:
+    return load_settings()
+
+
+def engine() -> Engine:
+    """Connections to the database of DATABASE_URL, which whoever starts a flow sets, for the embedded server too."""
+    url = settings().database_url
+    if url is None:
+        raise BadInput.of("DATABASE_URL", None, "must be set where flows run: the address of vcfolio's database")
+    return _engine(url)
+
+
+@lru_cache(maxsize=4)
+def _engine(url: str) -> Engine:
+    return make_engine(url)
