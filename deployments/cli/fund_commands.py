@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from core.errors import BadInput
 from db.calibrations import list_snapshots
@@ -27,7 +27,7 @@ def show(*, as_json: bool) -> None:
     if as_json:
         terminal.print_json([{"fundId": str(f.id), "name": f.name, "calibrations": versions} for f, versions in rows])
         return
-    table = Table("fund", "id", "calibrations")
+    table = Table("fund", Column("id", no_wrap=True), Column("calibrations", overflow="fold"))
     for fund, versions in rows:
         table.add_row(fund.name, str(fund.id), ", ".join(versions))
     terminal.output.print(table)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
-import click
 import typer
 
 from core.errors import BadInput, VcfolioError
@@ -187,10 +186,10 @@ def run() -> int:
     arguments = [argument for argument in sys.argv[1:] if argument != "--verbose"]
     try:
         code = app(args=arguments, prog_name="vcfolio", standalone_mode=False)
-    except (click.exceptions.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
-    except click.ClickException as error:
-        error.show()
+    except typer.TyperException as error:
+        terminal.say(f"error: {error.format_message()}\nsee vcfolio --help")
         return EXIT_BAD_INPUT
     except VcfolioError as error:
         return _report(error)

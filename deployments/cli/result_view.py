@@ -49,13 +49,14 @@ def _figures_table(result: Mapping[str, Any]) -> Table:
     """Each figure on the scenarios it was chosen on, and on fresh ones for the weights and for the whole deals."""
     validation = result["validation"]
     fresh, deals = validation["outOfSample"], validation["wholeDeals"]["outOfSample"]
-    table = Table(title="Expected outcome", title_justify="left")
+    title = (
+        f"Expected outcome; fresh: {fresh['scenarios']:,} scenarios that the answer was not chosen on, 95% intervals"
+    )
+    table = Table(title=title, title_justify="left")
     table.add_column("")
-    table.add_column("in sample", justify="right")
-    table.add_column(f"{fresh['scenarios']:,} fresh scenarios (95%)", justify="right")
-    table.add_column("as whole deals (95%)", justify="right")
-    table.add_column("limit", justify="right")
-    table.add_column("holds on fresh ones")
+    for heading in ("limit", "in sample", "fresh", "fresh, whole deals"):
+        table.add_column(heading, justify="right", overflow="fold")
+    table.add_column("holds?")
     multiple, share, count = "{:.3f}x".format, "{:.1%}".format, "{:.2f}".format
     rows = [
         ("expected MOIC", "expectedMoic", multiple),
@@ -67,17 +68,17 @@ def _figures_table(result: Mapping[str, Any]) -> Table:
         limit = fresh[name].get("limit")
         table.add_row(
             label,
+            "" if limit is None else ("≥ " if name == "expectedWinners" else "≤ ") + shown(limit),
             shown(result[name]),
             _with_interval(fresh[name], shown),
             _with_interval(deals[name], shown),
-            "" if limit is None else ("at least " if name == "expectedWinners" else "at most ") + shown(limit),
             fresh[name].get("holdsOutOfSample", "").replace("_", " "),
         )
     return table
 
 
 def _with_interval(figure: Mapping[str, Any], shown: Any) -> str:
-    return f"{shown(figure['value'])} [{shown(figure['low'])}, {shown(figure['high'])}]".replace("[", "\\[")
+    return f"{shown(figure['value'])} ({shown(figure['low'])} to {shown(figure['high'])})"
 
 
 def _constraints_table(constraints: list[Mapping[str, Any]]) -> Table:

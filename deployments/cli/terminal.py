@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 from rich.console import Console
 
 from core.errors import BadInput, VcfolioError
 
-output = Console(highlight=False)
+PAGE_WIDTH = 130
+"""Columns where nobody says how many there are: in a pipe or a file."""
+
+output = Console(highlight=False, width=None if sys.stdout.isatty() else PAGE_WIDTH)
 notes = Console(stderr=True, highlight=False)
 verbose = False
 
