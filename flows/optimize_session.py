@@ -6,8 +6,10 @@ guarded by the run's fence; a run that lost its session writes nothing more and 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from uuid import UUID
 
 from prefect import flow
@@ -15,6 +17,7 @@ from prefect import runtime as prefect_runtime
 from prefect.client.schemas.objects import State, StateType
 from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
+from sqlalchemy import Connection
 
 from core.errors import Cancelled, CorruptMatrix, MatrixFailed, Superseded, Unavailable, VcfolioError
 from core.session_states import SessionStatus
@@ -39,8 +42,11 @@ from tasks.heartbeat import Heartbeat
 from tasks.matrix import generate_matrix
 from tasks.optimize import optimize_portfolio
 from tasks.process_owner import lease_owner
+from tasks.retries import persevere
 from tasks.stored_matrix import load_matrix
 from tasks.validate import validate_portfolio
+
+Result = TypeVar("Result")
 
 MATRIX_ATTEMPTS = 3
 """How often in a row a matrix may vanish or be corrupt under a session before that is a failure."""
@@ -63,15 +69,12 @@ def optimize_session(session_id: UUID, epoch: int, lease_token: UUID | None = No
     if lease_token is None:
         return _superseded(f"session {session_id} is not to be had for epoch {epoch}")
     fence = Fence(session_id, epoch, lease_token)
-    with transaction(engine) as conn:
-        record_flow_run(conn, fence, UUID(prefect_runtime.flow_run.id))
     with Heartbeat(engine, fence, settings) as heartbeat:
         return _drive(fence, heartbeat)
 
 
 def _drive(fence: Fence, heartbeat: Heartbeat) -> State[Any]:
     """Run the stages; decide what each way of failing means for the session and for the flow run."""
-    engine = runtime.engine()
     try:
         _run_stages(fence)
     except (Superseded, Cancelled) as error:
@@ -82,8 +85,7 @@ def _drive(fence: Fence, heartbeat: Heartbeat) -> State[Any]:
         if error.retryable:
             _let_go(fence)
             raise
-        with transaction(engine) as conn:
-            fail(conn, fence, error.code, str(error))
+        _in_database(partial(fail, fence=fence, error_code=error.code, error_reason=str(error)))
         return Failed(message=f"{error.code}: {error}", data=error)
     except Exception as error:
         _record_unclassified(fence, error)
@@ -96,45 +98,47 @@ def _drive(fence: Fence, heartbeat: Heartbeat) -> State[Any]:
 
 
 def _run_stages(fence: Fence) -> None:
-    engine = runtime.engine()
+    flow_run_id = UUID(prefect_runtime.flow_run.id)
+    _must(_in_database(partial(record_flow_run, fence=fence, flow_run_id=flow_run_id)), fence)
     session = _load(fence)
     if session.status is SessionStatus.REQUESTED:
-        with transaction(engine) as conn:
-            _must(start_matrix(conn, fence), fence)
+        _must(_advance(fence, SessionStatus.MATRIX_GENERATING, partial(start_matrix, fence=fence)), fence)
         session = _load(fence)
     if session.status is SessionStatus.MATRIX_GENERATING:
         _start_optimizing(fence, session)
         session = _load(fence)
     if session.status is SessionStatus.OPTIMIZING:
         optimized = optimize_portfolio(fence, _ensure_matrix(fence, session))
-        with transaction(engine) as conn:
-            stored = store_allocation(
-                conn,
-                fence,
-                allocation=optimized.allocation,
-                solver_metadata=optimized.solver_metadata,
-                pass1_e_star=optimized.pass1_e_star,
-                primary_lock_epsilon=optimized.primary_lock_epsilon,
-            )
-        _must(stored, fence)
+        store = partial(
+            store_allocation,
+            fence=fence,
+            allocation=optimized.allocation,
+            solver_metadata=optimized.solver_metadata,
+            pass1_e_star=optimized.pass1_e_star,
+            primary_lock_epsilon=optimized.primary_lock_epsilon,
+        )
+        _must(_advance(fence, SessionStatus.VALIDATING, store), fence)
         session = _load(fence)
     if session.status is SessionStatus.VALIDATING:
         metrics = validate_portfolio(fence, _ensure_matrix(fence, session))
-        with transaction(engine) as conn:
-            _must(complete(conn, fence, metrics), fence)
+        store = partial(complete, fence=fence, validation_metrics=metrics)
+        _must(_advance(fence, SessionStatus.COMPLETED, store), fence)
 
 
 def _start_optimizing(fence: Fence, session: SessionRow) -> None:
     """MATRIX_GENERATING -> OPTIMIZING with the matrix in place; once more when it vanished in between."""
     for _ in range(MATRIX_ATTEMPTS):
         reference = _ensure_matrix(fence, session)
-        with transaction(runtime.engine()) as conn:
-            made_here = generated_for(conn, reference) == fence.session_id
-            if start_optimizing(conn, fence, reference.generation, "generated" if made_here else "hit"):
-                return
-            if read_reference(conn, reference.key) == reference:
-                raise Superseded(f"session {fence.session_id} went on without epoch {fence.epoch}")
+        if _advance(fence, SessionStatus.OPTIMIZING, partial(_start_with, fence=fence, reference=reference)):
+            return
+        if _in_database(partial(read_reference, key=reference.key)) == reference:
+            raise Superseded(f"session {fence.session_id} went on without epoch {fence.epoch}")
     raise MatrixFailed(f"matrix {session.matrix_key} vanished {MATRIX_ATTEMPTS} times before it could be used")
+
+
+def _start_with(conn: Connection, fence: Fence, reference: MatrixReference) -> bool:
+    made_here = generated_for(conn, reference) == fence.session_id
+    return start_optimizing(conn, fence, reference.generation, "generated" if made_here else "hit")
 
 
 def _ensure_matrix(fence: Fence, session: SessionRow) -> MatrixReference:
@@ -142,10 +146,10 @@ def _ensure_matrix(fence: Fence, session: SessionRow) -> MatrixReference:
     reference = MatrixReference(**generate_matrix(session.matrix_key, fence))
     for _ in range(MATRIX_ATTEMPTS):
         try:
-            load_matrix(runtime.engine(), reference)
+            persevere(partial(load_matrix, runtime.engine(), reference))
         except CorruptMatrix as error:
             get_run_logger().warning("%s; it is generated anew", error)
-            _drop_if_damaged(reference)
+            _in_database(partial(_drop_if_damaged, reference=reference))
             again = generate_matrix.with_options(refresh_cache=True)
             reference = MatrixReference(**again(session.matrix_key, fence))
         else:
@@ -153,16 +157,38 @@ def _ensure_matrix(fence: Fence, session: SessionRow) -> MatrixReference:
     raise MatrixFailed(f"matrix {session.matrix_key} does not stay whole")
 
 
-def _drop_if_damaged(reference: MatrixReference) -> None:
+def _drop_if_damaged(conn: Connection, reference: MatrixReference) -> None:
     """A row that still claims to be this very matrix is the damaged one; any other is somebody's newer generation."""
-    with transaction(runtime.engine()) as conn:
-        if read_reference(conn, reference.key) == reference:
-            invalidate(conn, reference.key)
+    if read_reference(conn, reference.key) == reference:
+        invalidate(conn, reference.key)
 
 
 def _load(fence: Fence) -> SessionRow:
-    with transaction(runtime.engine()) as conn:
-        return load_session(conn, fence.session_id)
+    return _in_database(partial(load_session, session_id=fence.session_id))
+
+
+def _in_database(work: Callable[[Connection], Result]) -> Result:
+    """`work` in a transaction of its own; again where the database was away for a moment."""
+
+    def attempt() -> Result:
+        with transaction(runtime.engine()) as conn:
+            return work(conn)
+
+    return persevere(attempt)
+
+
+def _advance(fence: Fence, to: SessionStatus, write: Callable[[Connection], bool]) -> bool:
+    """One transition, stored for certain; False when it was refused.
+
+    Of a commit whose answer is lost nobody knows whether it took place: if so, the session is where it should be.
+    """
+    return _in_database(lambda conn: write(conn) or _reached(conn, fence, to))
+
+
+def _reached(conn: Connection, fence: Fence, status: SessionStatus) -> bool:
+    session = load_session(conn, fence.session_id)
+    ours = session.epoch == fence.epoch and session.lease_token in (fence.lease_token, None)
+    return ours and session.status is status
 
 
 def _must(written: bool, fence: Fence) -> None:

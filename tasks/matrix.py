@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from prefect import task
@@ -13,7 +15,7 @@ from prefect.cache_policies import CacheKeyFnPolicy
 from prefect.context import TaskRunContext
 from sqlalchemy import Engine
 
-from core.errors import MatrixFailed, VcfolioError
+from core.errors import MatrixFailed, Unavailable, VcfolioError
 from core.matrix_key import simulation_inputs
 from core.simulation.models import model_of
 from db.engine import transaction
@@ -21,6 +23,7 @@ from db.matrices import (
     AlreadyComplete,
     GaveUp,
     GenerationLimits,
+    MatrixPayload,
     MatrixReference,
     MatrixVersions,
     Started,
@@ -33,7 +36,7 @@ from db.sessions import Fence, load_session
 from db.settings import Settings
 from tasks import runtime
 from tasks.heartbeat import Beat, heartbeat_of
-from tasks.retries import RETRIES, RETRY_DELAYS_S, is_transient
+from tasks.retries import RETRIES, RETRY_DELAYS_S, is_transient, persevere
 from tasks.stored_matrix import payload_of
 
 logger = logging.getLogger(__name__)
@@ -117,23 +120,26 @@ def _generate(
 ) -> MatrixReference | None:
     """None when another process took the generation over meanwhile; what was made is dropped then."""
 
-    def extend() -> bool:
+    def extend(lease_s: float) -> bool:
         with transaction(engine) as conn:
-            return extend_generation(conn, started, settings.generation_lease_s)
+            return extend_generation(conn, started, lease_s)
 
-    with Beat(extend, settings.heartbeat_s, f"lease of generation {started.generation}"):
+    with Beat(lambda: extend(settings.generation_lease_s), settings.heartbeat_s, f"lease of {started.key}"):
         try:
-            inputs = simulation_inputs(key_document)
-            matrix = model_of(key_document["key"]["sim_model_version"]).generate(inputs)
-            payload = payload_of(matrix, key_document)
+            payload = _simulate(key_document)
+            if not persevere(partial(_store, engine, started, payload)):
+                return None
         except VcfolioError as error:
+            if error.retryable:
+                raise
             with transaction(engine) as conn:
                 fail_generation(conn, started, f"{error.code}: {error}")
             raise MatrixFailed(f"matrix {started.key}: {error}") from error
-    with transaction(engine) as conn:
-        stored = complete_generation(conn, started, payload)
-    if not stored:
-        return None
+        except BaseException:
+            # Interrupted from outside, or by what nobody foresaw: whoever asks next may begin at once.
+            with suppress(Unavailable):
+                extend(0.0)
+            raise
     if started.previous_sha256 not in (None, payload.payload_sha256):
         logger.warning(
             "matrix %s was rebuilt as generation %d with other values than before (%s, now %s): "
@@ -144,3 +150,14 @@ def _generate(
             payload.payload_sha256,
         )
     return MatrixReference(started.key, started.generation, payload.payload_sha256)
+
+
+def _simulate(key_document: Mapping[str, Any]) -> MatrixPayload:
+    inputs = simulation_inputs(key_document)
+    matrix = model_of(key_document["key"]["sim_model_version"]).generate(inputs)
+    return payload_of(matrix, key_document)
+
+
+def _store(engine: Engine, started: Started, payload: MatrixPayload) -> bool:
+    with transaction(engine) as conn:
+        return complete_generation(conn, started, payload)

@@ -1,13 +1,17 @@
-"""Which failures a task run repeats: those that say trying again can help. A domain error never is."""
+"""Which failures are repeated, and how soon: those that say trying again can help. A domain error never is."""
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from prefect import Task
 from prefect.client.schemas.objects import State, TaskRun
 
 from core.errors import VcfolioError
+
+Result = TypeVar("Result")
 
 RETRIES = 3
 RETRY_DELAYS_S = [1.0, 4.0, 10.0]
@@ -16,3 +20,15 @@ RETRY_DELAYS_S = [1.0, 4.0, 10.0]
 def is_transient(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
     """Prefect asks this before it repeats a task run; the state holds the exception."""
     return isinstance(state.data, VcfolioError) and state.data.retryable
+
+
+def persevere(attempt: Callable[[], Result]) -> Result:
+    """For what is no task run, the same patience. `attempt` must be safe to repeat after a commit of unknown fate."""
+    for delay_s in RETRY_DELAYS_S:
+        try:
+            return attempt()
+        except VcfolioError as error:
+            if not error.retryable:
+                raise
+        time.sleep(delay_s)
+    return attempt()

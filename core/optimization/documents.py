@@ -41,10 +41,16 @@ def allocation_document(config: NormalizedConfig, weights: FloatArray) -> list[d
 
 
 def weights_from(allocation: Sequence[Mapping[str, Any]], config: NormalizedConfig) -> FloatArray:
-    """The weights of a stored allocation, shape (B,). Raises InvalidAllocation when it is not one of these buckets."""
+    """The weights of a stored allocation, shape (B,).
+
+    Raises InvalidAllocation when it is not one of these buckets, or places no capital at all.
+    """
     if [entry["bucketId"] for entry in allocation] != [bucket.bucket_id for bucket in config.buckets]:
         raise InvalidAllocation("the stored allocation does not list the configured buckets in their order")
-    return np.array([float(entry["weight"]) for entry in allocation])
+    weights = np.array([float(entry["weight"]) for entry in allocation])
+    if not weights.sum() > 0:
+        raise InvalidAllocation(f"the stored weights sum to {weights.sum():g}; they must sum to 1")
+    return weights
 
 
 def deals_from(allocation: Sequence[Mapping[str, Any]], config: NormalizedConfig) -> WholeDeals:

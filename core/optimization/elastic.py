@@ -45,9 +45,9 @@ class ElasticStep:
         budget[:n] = 1.0
         rows, lower, upper = [budget], [1.0], [1.0]
         for constraint in (*self.enforced, *self.elastic):
-            rows.append(self._row(constraint))
-            lower.append(constraint.bound if constraint.is_minimum else -np.inf)
-            upper.append(np.inf if constraint.is_minimum else constraint.bound)
+            rows.append(self._row(constraint) / constraint.scale)
+            lower.append(constraint.bound / constraint.scale if constraint.is_minimum else -np.inf)
+            upper.append(np.inf if constraint.is_minimum else constraint.bound / constraint.scale)
         for constraint_class, total in self.held.items():
             rows.append(self._slacks_of(constraint_class))
             lower.append(-np.inf)
@@ -77,9 +77,7 @@ class ElasticStep:
         """What each elastic bound has to give for these weights (B,)."""
         needed = dict.fromkeys(self.bounds, 0.0)
         for constraint in self.elastic:
-            actual = float(constraint.coefficients @ weights)
-            violation = constraint.bound - actual if constraint.is_minimum else actual - constraint.bound
-            needed[constraint.constraint_id] = max(needed[constraint.constraint_id], violation)
+            needed[constraint.constraint_id] = max(needed[constraint.constraint_id], constraint.violation(weights))
         return needed
 
     def point(self, weights: FloatArray, cvar: float) -> FloatArray:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from core.matrix import ScenarioMatrix
 from core.optimization.conflict import conflicting_constraints
 from core.optimization.limits import Limits
 from core.optimization.problem import PortfolioProblem
-from core.optimization.relaxation import RelaxedBound, relax_minimally
+from core.optimization.relaxation import Relaxed, RelaxedBound, relax_minimally
 from core.optimization.report import ConstraintStatus, constraint_report
 from core.optimization.strict import StrictFigures, evaluate, normalise_weights
 from core.optimization.tie_break import deviations, tie_break_program, weights_of
@@ -66,33 +67,73 @@ def optimise(
         stage(name)
         began = clock()
         result = solve()
-        seconds[name] = clock() - began
+        seconds[name] = seconds.get(name, 0.0) + clock() - began
         return result
 
     first: SolveOutcome = timed("first pass", lambda: backend.maximise(problem.program(limits), control))
+    effort = _Effort().plus(first)
     if first.status == "infeasible":
         if config.relaxation_mode == "off":
             raise _infeasible(problem, limits, backend, control)
-        relaxed = timed("relaxation", lambda: relax_minimally(problem, limits, backend, control))
+        relaxed: Relaxed = timed("relaxation", lambda: relax_minimally(problem, limits, backend, control))
         limits, relaxations = relaxed.limits, relaxed.bounds
         first = timed("first pass", lambda: backend.maximise(problem.program(limits), control, relaxed.weights))
-    if first.x is None:
+        effort = effort.plus(relaxed).plus(first)
+    if first.x is None or first.objective is None:
         raise NoAnswerWithinLimit(
             f"no portfolio was found within the work limit of {control.work_limit} simplex iterations; "
             "raise workLimit or loosen the limits"
         )
     program = problem.program(limits)
-    second, weights = timed("tie-break", lambda: _tie_break(program, first, config, backend, control))
-    figures = evaluate(weights, matrix, config)
+    second: _SecondPass = timed("tie-break", lambda: _tie_break(program, first, config, backend, control))
+    figures = evaluate(second.weights, matrix, config)
     return Optimum(
-        weights=weights,
+        weights=second.weights,
         figures=figures,
         limits=limits,
         relaxations=relaxations,
-        constraints=constraint_report(problem, limits, weights, figures, relaxations),
-        first_objective=float(program.objective @ first.x),
-        audit=_audit(first, second, config, control, seconds),
+        constraints=constraint_report(problem, limits, second.weights, figures, relaxations),
+        first_objective=first.objective,
+        audit=_audit(
+            first,
+            second,
+            effort.plus(second.outcome),
+            seconds,
+            epsilon=config.primary_lock_epsilon,
+            control=control,
+        ),
     )
+
+
+class _Spent(Protocol):
+    @property
+    def nodes(self) -> int: ...
+    @property
+    def work(self) -> int: ...
+    @property
+    def reproducible(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Effort:
+    """What all solves of the session took together."""
+
+    nodes: int = 0
+    work: int = 0
+    reproducible: bool = True
+
+    def plus(self, other: _Spent) -> _Effort:
+        return _Effort(self.nodes + other.nodes, self.work + other.work, self.reproducible and other.reproducible)
+
+
+@dataclass(frozen=True, slots=True)
+class _SecondPass:
+    """weights: (B,), normalised, the ones to use. deviation: sum_b |w_b - 1/B| of them; proven: none is closer."""
+
+    outcome: SolveOutcome
+    weights: FloatArray
+    deviation: float
+    proven: bool
 
 
 def _tie_break(
@@ -101,8 +142,8 @@ def _tie_break(
     config: NormalizedConfig,
     backend: SolverBackend,
     control: SolveControl,
-) -> tuple[SolveOutcome, FloatArray]:
-    """The second pass and the weights to use: its own if they stand up to the strict check, else the first pass's."""
+) -> _SecondPass:
+    """The second pass; its weights if they stand up to the strict check, else the first pass's."""
     assert first.x is not None
     assert first.objective is not None
     floor = first.objective - config.primary_lock_epsilon
@@ -116,12 +157,13 @@ def _tie_break(
             row_upper=np.append(program.polytope.row_upper, np.inf),
         ),
     )
-    candidates = [first.x] if second.x is None else [weights_of(second.x), first.x]
-    for candidate in candidates:
-        for cleaned in (np.where(candidate < NEGLIGIBLE_WEIGHT, 0.0, candidate), candidate):
+    answers = [first.x] if second.x is None else [weights_of(second.x), first.x]
+    for position, answer in enumerate(answers):
+        for cleaned in (np.where(answer < NEGLIGIBLE_WEIGHT, 0.0, answer), answer):
             weights = normalise_weights(cleaned)
             if is_feasible(locked, weights):
-                return second, weights
+                deviation = math.fsum(abs(weights - 1.0 / len(weights)))
+                return _SecondPass(second, weights, deviation, second.status == "optimal" and position == 0)
     raise SolverFailed("the answer does not stand up to the strict check of its own constraints")
 
 
@@ -135,10 +177,12 @@ def _infeasible(problem: PortfolioProblem, limits: Limits, backend: SolverBacken
 
 def _audit(
     first: SolveOutcome,
-    second: SolveOutcome,
-    config: NormalizedConfig,
-    control: SolveControl,
+    second: _SecondPass,
+    effort: _Effort,
     seconds: dict[str, float],
+    *,
+    epsilon: float,
+    control: SolveControl,
 ) -> dict[str, Any]:
     return {
         "backend": first.backend,
@@ -146,17 +190,17 @@ def _audit(
         "objective": first.objective,
         "bound": first.bound,
         "gap": first.gap,
-        "nodes": first.nodes + second.nodes,
-        "work": first.work + second.work,
-        "reproducible": first.reproducible and second.reproducible,
+        "nodes": effort.nodes,
+        "work": effort.work,
+        "reproducible": effort.reproducible,
         "pass1Seconds": seconds["first pass"],
         "pass2Seconds": seconds["tie-break"],
         "relaxationSeconds": seconds.get("relaxation"),
         "tieBreak": {
-            "proven": second.status == "optimal",
-            "deviation": None if second.objective is None else -second.objective,
-            "deviationBound": -second.bound,
-            "primaryLockEpsilon": config.primary_lock_epsilon,
+            "proven": second.proven,
+            "deviation": second.deviation,
+            "deviationBound": -second.outcome.bound,
+            "primaryLockEpsilon": epsilon,
         },
         "settings": {
             "relativeGap": control.relative_gap,

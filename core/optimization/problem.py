@@ -19,6 +19,7 @@ from core.matrix import ScenarioMatrix
 from core.optimization.limits import Limits
 from core.optimization.strict import exact_mean
 from core.solver.program import ChanceProgram, Polytope
+from core.solver.sums import dot
 
 ConstraintType = Literal[
     "expected_winners_min",
@@ -58,6 +59,16 @@ class LinearConstraint:
     @property
     def is_minimum(self) -> bool:
         return self.type.endswith("_min") or self.type.endswith("_min_weight")
+
+    def violation(self, weights: FloatArray) -> float:
+        """By how much these weights (B,) break the bound, in its own unit; negative where there is room."""
+        actual = dot(self.coefficients, weights)
+        return self.bound - actual if self.is_minimum else actual - self.bound
+
+    @property
+    def scale(self) -> float:
+        """What the row is divided by in a program: tolerances are relative to bounds above 1, such as winners."""
+        return max(1.0, abs(self.bound))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +111,9 @@ class PortfolioProblem:
             )
         ]
         if limits.bucket_max_weight is not None:
+            cap = self._attainable_cap(limits.bucket_max_weight)
             constraints += [
-                LinearConstraint("bucket_max_weight", "bucket_max_weight", row, limits.bucket_max_weight)
-                for row in np.eye(self.n_buckets)
+                LinearConstraint("bucket_max_weight", "bucket_max_weight", row, cap) for row in np.eye(self.n_buckets)
             ]
         for sector in sorted(limits.sector_bounds):
             members = np.array([float(bucket.sector == sector) for bucket in self.config.buckets])
@@ -123,10 +134,10 @@ class PortfolioProblem:
     def program(self, limits: Limits) -> ChanceProgram:
         """The first pass: maximise expected MOIC over the weights w, x = w."""
         constraints = [c for c in self.linear_constraints(limits) if c.type != "bucket_max_weight"]
-        rows = [np.ones(self.n_buckets), *(c.coefficients for c in constraints)]
-        lower = [1.0, *(c.bound if c.is_minimum else -np.inf for c in constraints)]
-        upper = [1.0, *(np.inf if c.is_minimum else c.bound for c in constraints)]
-        cap = 1.0 if limits.bucket_max_weight is None else limits.bucket_max_weight
+        rows = [np.ones(self.n_buckets), *(c.coefficients / c.scale for c in constraints)]
+        lower = [1.0, *(c.bound / c.scale if c.is_minimum else -np.inf for c in constraints)]
+        upper = [1.0, *(np.inf if c.is_minimum else c.bound / c.scale for c in constraints)]
+        cap = 1.0 if limits.bucket_max_weight is None else self._attainable_cap(limits.bucket_max_weight)
         return ChanceProgram(
             objective=self.mean_moic,
             polytope=Polytope(
@@ -143,3 +154,7 @@ class PortfolioProblem:
             cvar_limit=limits.cvar_limit,
             cvar_slack=np.zeros(self.n_buckets),
         )
+
+    def _attainable_cap(self, cap: float) -> float:
+        """A cap meant as 1/B may have been rounded below it, where no weights add up to 1."""
+        return max(cap, 1.0 / self.n_buckets)

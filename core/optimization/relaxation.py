@@ -21,15 +21,20 @@ from core.optimization.problem import (
     LinearConstraint,
     PortfolioProblem,
 )
-from core.solver.program import SolveControl, SolveOutcome, SolverBackend
+from core.optimization.strict import normalise_weights
+from core.solver.program import LINEAR_TOLERANCE, SolveControl, SolveOutcome, SolverBackend
 from core.solver.strict_check import loss_count, loss_tail
+from core.solver.sums import combination
 from core.stages import Stage
 
 HOLD = 1e-9
 """Added to what a class achieved when it is held, so that the next class is not infeasible by rounding."""
 
-NEGLIGIBLE = 2e-7
-"""A total violation up to this is within the tolerance of the linear rows: nothing gives way."""
+NEGLIGIBLE = LINEAR_TOLERANCE
+"""A bound that is overstepped by no more than this (relative above 1) counts as met: moving it needs no word."""
+
+ABSOLUTE_GAP = 1e-6
+"""How exactly the violation of a class is minimised, in the unit of its bounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +56,23 @@ class RelaxedBound:
 
 @dataclass(frozen=True, slots=True)
 class Relaxed:
-    """The moved limits, what moved in the order of giving way (least sacred first), a portfolio that keeps them."""
+    """The moved limits, what moved in the order of giving way (least sacred first), a portfolio that keeps them.
+
+    limits may differ from what was asked by up to `NEGLIGIBLE` without a word in bounds.
+    """
 
     limits: Limits
     bounds: tuple[RelaxedBound, ...]
     weights: FloatArray
     work: int
+    nodes: int
+    reproducible: bool
 
 
 def relax_minimally(
     problem: PortfolioProblem, limits: Limits, backend: SolverBackend, control: SolveControl
 ) -> Relaxed:
-    """Each class may use a quarter of the work limit. Raises Cancelled when told to stop."""
+    """All classes together may use the work limit, each an equal share. Raises Cancelled when told to stop."""
     search = _MinimalRelaxation(problem, limits, backend, control)
     search.relax_losses()
     search.relax_cvar()
@@ -81,15 +91,18 @@ class _MinimalRelaxation:
         self.problem = problem
         self.limits = limits
         self.backend = backend
-        self.control = replace(control, work_limit=max(1, control.work_limit // 4), relative_gap=0.0, absolute_gap=1e-7)
         self.constraints = problem.linear_constraints(limits)
+        classes = 2 + len({c.type for c in self.constraints})
+        share = max(1, control.work_limit // classes)
+        self.control = replace(control, work_limit=share, relative_gap=0.0, absolute_gap=ABSOLUTE_GAP)
         self.enforced: list[LinearConstraint] = []
         self.elastic: list[LinearConstraint] = []
         self.held: dict[ConstraintType, float] = {}
         self.proven: dict[ConstraintType, float] = {}
         self.bounds: list[RelaxedBound] = []
         self.weights = np.full(problem.n_buckets, 1.0 / problem.n_buckets)
-        self.work = 0
+        self.work = self.nodes = 0
+        self.reproducible = True
 
     def relax_losses(self) -> None:
         """Bisect the number of losing scenarios over feasibility, every other limit left out."""
@@ -97,12 +110,14 @@ class _MinimalRelaxation:
         achieved = loss_count(self._multiples())
         # Counts up to `low` are out of the question: not asked for, proven impossible, or not found within the limit.
         low = impossible = asked - 1
-        tried = asked
-        while achieved > asked and low + 1 < achieved:
+        tried, work_left = asked, self.control.work_limit
+        while low + 1 < achieved:
             step = replace(self._step(None, "absent"), limits=replace(self.limits, max_losses=tried))
-            outcome = self._solve(step, self.control.any_answer())
+            # Half of what is left for every count, so that a hard one does not use up what the others need.
+            outcome = self._solve(step, replace(self.control.any_answer(), work_limit=max(1, work_left // 2)))
+            work_left = max(0, work_left - outcome.work)
             if outcome.x is not None:
-                achieved = loss_count(self._multiples())
+                achieved = min(tried, loss_count(self._multiples()))
             else:
                 low = tried
                 impossible = tried if outcome.status == "infeasible" else impossible
@@ -115,10 +130,10 @@ class _MinimalRelaxation:
 
     def relax_cvar(self) -> None:
         violation, proven = self._minimise(self._step("cvar_max", "elastic"))
-        if violation > NEGLIGIBLE:
+        if violation > HOLD:
             old = self.limits.cvar_limit
-            self.limits = replace(self.limits, cvar_limit=old + violation + HOLD)
-            new = self.limits.cvar_limit
+            new = old + violation + HOLD
+            self.limits = replace(self.limits, cvar_limit=new)
             self._moved("cvar_max", "cvar_max", old=old, new=new, violation=violation, proven=proven)
 
     def relax_linear(self, constraint_class: ConstraintType) -> None:
@@ -128,7 +143,7 @@ class _MinimalRelaxation:
         before = list(self.elastic)
         self.elastic += members
         violation, proven = self._minimise(self._step(constraint_class, "enforced"))
-        if violation > NEGLIGIBLE:
+        if violation > HOLD:
             self.held[constraint_class] = violation + HOLD
             self.proven[constraint_class] = proven
         else:
@@ -137,13 +152,11 @@ class _MinimalRelaxation:
 
     def result(self) -> Relaxed:
         limits = self.limits
-        step = self._step(None, "enforced")
-        for constraint_id, slack in step.slacks(self.weights).items():
-            if slack <= HOLD:
+        for constraint_id, violation in self._step(None, "enforced").slacks(self.weights).items():
+            if violation <= HOLD:
                 continue
-            constraint = step.bounds[constraint_id]
-            new = constraint.bound + (-slack - HOLD if constraint.is_minimum else slack + HOLD)
-            limits = _with_bound(limits, constraint, new)
+            constraint = next(c for c in self.elastic if c.constraint_id == constraint_id)
+            limits, new = _moved_by(limits, constraint, violation + HOLD)
             self._moved(
                 constraint_id,
                 constraint.type,
@@ -154,7 +167,7 @@ class _MinimalRelaxation:
             )
         order = {name: position for position, name in enumerate(GIVES_WAY_FIRST_TO_LAST)}
         self.bounds.sort(key=lambda bound: (order[bound.type], bound.constraint_id))
-        return Relaxed(limits, tuple(self.bounds), self.weights, self.work)
+        return Relaxed(limits, tuple(self.bounds), self.weights, self.work, self.nodes, self.reproducible)
 
     def _step(self, minimise: ConstraintType | None, cvar: CvarRole) -> ElasticStep:
         return ElasticStep(
@@ -178,14 +191,14 @@ class _MinimalRelaxation:
         """Solve from the portfolio at hand and keep the one that is found."""
         outcome = self.backend.maximise(step.program(), control, step.point(self.weights, self._cvar()))
         self.work += outcome.work
+        self.nodes += outcome.nodes
+        self.reproducible = self.reproducible and outcome.reproducible
         if outcome.x is not None:
-            weights = np.maximum(0.0, outcome.x[: self.problem.n_buckets])
-            self.weights = weights / weights.sum()
+            self.weights = normalise_weights(outcome.x[: self.problem.n_buckets])
         return outcome
 
     def _multiples(self) -> FloatArray:
-        portfolio: FloatArray = np.einsum("bs,b->s", self.problem.moic, self.weights)
-        return portfolio
+        return combination(self.weights, self.problem.moic)
 
     def _cvar(self) -> float:
         return loss_tail(self._multiples(), self.limits.cvar_confidence).value
@@ -200,21 +213,23 @@ class _MinimalRelaxation:
         violation: float,
         proven: float,
     ) -> None:
-        direction: Literal["increase", "decrease"] = "increase" if new > old else "decrease"
-        self.bounds.append(RelaxedBound(constraint_id, constraint_class, direction, old, new, violation, proven))
+        if abs(new - old) > NEGLIGIBLE * max(1.0, abs(old)):
+            direction: Literal["increase", "decrease"] = "increase" if new > old else "decrease"
+            self.bounds.append(RelaxedBound(constraint_id, constraint_class, direction, old, new, violation, proven))
 
 
-def _with_bound(limits: Limits, constraint: LinearConstraint, new: float) -> Limits:
-    """The limits with that one bound moved."""
+def _moved_by(limits: Limits, constraint: LinearConstraint, amount: float) -> tuple[Limits, float]:
+    """The limits with that one bound moved out of the way, and where it is now; beyond 0 or 1 there is no need."""
+    new = max(0.0, constraint.bound - amount) if constraint.is_minimum else min(1.0, constraint.bound + amount)
     name = constraint.constraint_id.partition(":")[2]
     if constraint.type == "expected_winners_min":
-        return replace(limits, min_expected_winners=max(0.0, new))
+        return replace(limits, min_expected_winners=new), new
     if constraint.type == "bucket_max_weight":
-        return replace(limits, bucket_max_weight=new)
+        return replace(limits, bucket_max_weight=new), new
     side = "min" if constraint.is_minimum else "max"
     if constraint.type.startswith("sector"):
         moved = limits.sector_bounds[name].model_copy(update={side: new})
-        return replace(limits, sector_bounds={**limits.sector_bounds, name: moved})
+        return replace(limits, sector_bounds={**limits.sector_bounds, name: moved}), new
     stage = Stage(name)
     moved = limits.stage_bounds[stage].model_copy(update={side: new})
-    return replace(limits, stage_bounds={**limits.stage_bounds, stage: moved})
+    return replace(limits, stage_bounds={**limits.stage_bounds, stage: moved}), new

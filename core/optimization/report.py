@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from core.arrays import FloatArray
 from core.optimization.limits import Limits
 from core.optimization.problem import ConstraintType, PortfolioProblem
 from core.optimization.relaxation import RelaxedBound
 from core.optimization.strict import StrictFigures
 from core.solver.program import LINEAR_TOLERANCE
+from core.solver.sums import dot
 
 BINDING_TOLERANCE = 1e-6
 """A bound binds when its slack is at most this, relative to the bound where that is above 1."""
@@ -20,7 +19,10 @@ BINDING_TOLERANCE = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class ConstraintStatus:
-    """slack: room left, positive when kept, in the bound's own unit. relaxed_from: the bound as asked, if it moved."""
+    """slack: room left, positive when kept, in the bound's own unit. relaxed_from: the bound as asked, if it moved.
+
+    binding: there is no room; of the loss probability, that one more losing scenario would be too many.
+    """
 
     constraint_id: str
     type: ConstraintType
@@ -39,56 +41,53 @@ def constraint_report(
     figures: StrictFigures,
     relaxed: Sequence[RelaxedBound] = (),
 ) -> tuple[ConstraintStatus, ...]:
-    """The risk limits and expected winners always, every other bound that was set; a fixed order.
+    """The risk limits and expected winners always, every other bound that was asked for; a fixed order.
 
     weights: (B,), normalised; figures: of these weights; limits: those that were enforced.
     """
-    moved = {bound.constraint_id: bound.old for bound in relaxed}
-    n = problem.n_scenarios
-    losses_allowed, losses = limits.max_losses, figures.loss_count
+    old = {bound.constraint_id: bound.old for bound in relaxed}
+    new = {bound.constraint_id: bound.new for bound in relaxed}
     config = problem.config
+    required_loss = new.get("p_loss_max", config.max_loss_probability)
     report = [
         ConstraintStatus(
             constraint_id="p_loss_max",
             type="p_loss_max",
-            required=losses_allowed / n if "p_loss_max" in moved else config.max_loss_probability,
+            required=required_loss,
             actual=figures.loss_probability,
-            slack=(losses_allowed - losses) / n,
-            satisfied=losses <= losses_allowed,
-            # One more losing scenario would be one too many.
-            binding=losses == losses_allowed,
-            relaxed_from=moved.get("p_loss_max"),
+            slack=required_loss - figures.loss_probability,
+            satisfied=figures.loss_count <= limits.max_losses,
+            binding=figures.loss_count == limits.max_losses,
+            relaxed_from=old.get("p_loss_max"),
         ),
-        _status("cvar_max", "cvar_max", limits.cvar_limit, figures.cvar, moved, minimum=False),
+        _status("cvar_max", "cvar_max", limits.cvar_limit, figures.cvar, old, minimum=False),
+        _status(
+            "expected_winners_min",
+            "expected_winners_min",
+            limits.min_expected_winners,
+            figures.expected_winners,
+            old,
+            minimum=True,
+        ),
     ]
-    seen: dict[str, ConstraintStatus] = {}
-    for constraint in problem.linear_constraints(limits):
-        actual = float(np.einsum("b,b->", constraint.coefficients, weights))
+    # A bound that was moved to where it cannot bind was asked for all the same.
+    asked = problem.linear_constraints(Limits.of(config, problem.n_scenarios))
+    tightest: dict[str, ConstraintStatus] = {}
+    for constraint in asked:
         if constraint.type == "expected_winners_min":
-            actual = figures.expected_winners
+            continue
         status = _status(
             constraint.constraint_id,
             constraint.type,
-            constraint.bound,
-            actual,
-            moved,
+            new.get(constraint.constraint_id, constraint.bound),
+            dot(constraint.coefficients, weights),
+            old,
             minimum=constraint.is_minimum,
         )
-        known = seen.get(constraint.constraint_id)
+        known = tightest.get(constraint.constraint_id)
         if known is None or status.slack < known.slack:
-            seen[constraint.constraint_id] = status
-    if "expected_winners_min" not in seen:
-        report.append(
-            _status(
-                "expected_winners_min",
-                "expected_winners_min",
-                limits.min_expected_winners,
-                figures.expected_winners,
-                moved,
-                minimum=True,
-            )
-        )
-    return (*report, *seen.values())
+            tightest[constraint.constraint_id] = status
+    return (*report, *tightest.values())
 
 
 def _status(
@@ -96,7 +95,7 @@ def _status(
     constraint_type: ConstraintType,
     required: float,
     actual: float,
-    moved: dict[str, float],
+    old: dict[str, float],
     *,
     minimum: bool,
 ) -> ConstraintStatus:
@@ -109,6 +108,7 @@ def _status(
         actual=actual,
         slack=slack,
         satisfied=slack >= -LINEAR_TOLERANCE * scale,
-        binding=abs(slack) <= BINDING_TOLERANCE * scale,
-        relaxed_from=moved.get(constraint_id),
+        # A minimum of nothing holds for every portfolio.
+        binding=abs(slack) <= BINDING_TOLERANCE * scale and not (minimum and required <= 0.0),
+        relaxed_from=old.get(constraint_id),
     )

@@ -13,6 +13,7 @@ import numpy as np
 
 from core.arrays import FloatArray
 from core.solver.program import ChanceProgram, Polytope
+from core.solver.sums import dot, products
 
 
 def tie_break_program(first: ChanceProgram, objective_floor: float) -> ChanceProgram:
@@ -21,7 +22,7 @@ def tie_break_program(first: ChanceProgram, objective_floor: float) -> ChancePro
     uniform = np.full(n, 1.0 / n)
     polytope = first.polytope
     rows = np.vstack([polytope.rows, first.objective])
-    at_uniform = rows @ uniform
+    at_uniform = products(rows, uniform)
     return ChanceProgram(
         objective=-np.ones(2 * n),
         polytope=Polytope(
@@ -32,10 +33,10 @@ def tie_break_program(first: ChanceProgram, objective_floor: float) -> ChancePro
             upper=np.concatenate([np.maximum(polytope.upper - uniform, 0.0), uniform - polytope.lower]),
         ),
         payoffs=np.ascontiguousarray(np.hstack([first.payoffs, -first.payoffs])),
-        payoff_offset=first.payoff_offset + first.payoffs @ uniform,
+        payoff_offset=first.payoff_offset + products(first.payoffs, uniform),
         max_losses=first.max_losses,
         cvar_confidence=first.cvar_confidence,
-        cvar_limit=first.cvar_limit + float(first.cvar_slack @ uniform),
+        cvar_limit=first.cvar_limit + dot(first.cvar_slack, uniform),
         cvar_slack=np.concatenate([first.cvar_slack, -first.cvar_slack]),
     )
 

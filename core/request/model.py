@@ -229,5 +229,6 @@ class OptimizationRequest(RequestModel):
         default=5_000, description="fresh scenarios the answer is tested on, 100 to 1,000,000; default 5,000"
     )
     work_limit: Annotated[WholeNumber, Field(ge=1, le=2**31 - 1), WHOLE] = Field(
-        default=300_000, description="simplex iterations for each pass of the optimisation, 1 to 2^31 - 1"
+        default=60_000,
+        description="simplex iterations for each pass of the optimisation, 1 to 2^31 - 1; default 60,000",
     )

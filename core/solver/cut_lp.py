@@ -9,24 +9,40 @@ from core.solver.highs_model import HighsModel
 from core.solver.program import ChanceProgram
 from core.solver.rows import dense_rows
 from core.solver.strict_check import cvar_room, loss_tail, multiples
-from core.solver.work import LimitReached, WorkMeter
+from core.solver.sums import combination, dot
+from core.solver.work import WorkMeter
 
+MARGIN = 1e-6
+"""Answers are sought this far above 1: solvers stop a hair short of a row, and rescaling must not turn into losses."""
+
+FEASIBILITY = 1e-9
 ROWS_PER_ROUND = 15
 CUT_TOLERANCE = 2e-8
 
 
-class CutLp:
-    """maximise c @ x over the polytope, CVaR, and `multiple_s >= 1 + margin` for every required scenario.
+def cvar_cut(
+    program: ChanceProgram, x: FloatArray, portfolio: FloatArray, tolerance: float = CUT_TOLERANCE
+) -> tuple[FloatArray, float] | None:
+    """(row, floor) of a valid `row @ x >= floor` that x breaks, None if the CVaR of x is within its limit.
 
-    margin: 1e-6 where answers are sought (solvers stop a hair short of a row), -1e-9 where bounds are proved.
+    The tail that x has now must get better. Exact where it touches: any other tail of the same size weighs less.
     """
+    if not np.isfinite(program.cvar_limit):
+        return None
+    tail = loss_tail(portfolio, program.cvar_confidence)
+    if tail.value <= cvar_room(program, x) + tolerance:
+        return None
+    row = combination(tail.weights, program.payoffs[tail.scenarios]) + program.cvar_slack
+    return row, dot(tail.weights, 1.0 - program.payoff_offset[tail.scenarios]) - program.cvar_limit
 
-    def __init__(self, program: ChanceProgram, meter: WorkMeter, *, margin: float, feasibility: float = 1e-9) -> None:
+
+class CutLp:
+    """maximise c @ x over the polytope, within the CVaR limit and above 1 in every scenario that is required."""
+
+    def __init__(self, program: ChanceProgram, meter: WorkMeter) -> None:
         self.program = program
         self.meter = meter
-        self.margin = margin
-        self.feasibility = feasibility
-        self.cvar_cuts = 0
+        self.has_cvar_cuts = False
         self.row_of_scenario: dict[int, int] = {}
         polytope = program.polytope
         self._row_scale = np.maximum(1.0, np.abs(program.payoffs).max(axis=1))
@@ -35,55 +51,45 @@ class CutLp:
             polytope.lower,
             polytope.upper,
             dense_rows(polytope.rows, polytope.row_lower, polytope.row_upper),
-            feasibility=feasibility,
+            feasibility=FEASIBILITY,
         )
 
-    def maximise(self, required: BoolArray, objective: FloatArray | None = None) -> FloatArray | None:
+    def maximise(self, required: BoolArray) -> FloatArray | None:
         """The optimum with `required` scenarios (S,) held above 1; None when there is none.
 
         Raises LimitReached when the meter runs out.
         """
-        if objective is not None:
-            self.model.set_objective(objective)
         for scenario, row in self.row_of_scenario.items():
             self.model.set_row_bounds(row, self._floor(scenario) if required[scenario] else -np.inf, np.inf)
-        while True:
-            x = self.run()
-            if x is None:
-                return None
+        x = self.run()
+        while x is not None:
             portfolio = multiples(self.program, x)
             added = self._add_scenario_rows(portfolio, required)
             if not (self.add_cvar_cut(x, portfolio) or added):
                 return x
+            before, x = x, self.run()
+            if x is not None and np.array_equal(x, before):
+                return x  # what x still breaks is below the solver's resolution
+        return None
 
     def run(self) -> FloatArray | None:
         """One LP solve with the rows there are."""
-        outcome = self.model.run(iteration_limit=max(1, self.meter.remaining))
-        self.meter.charge(self.model.iterations)
-        if outcome == "limit":
-            raise LimitReached
-        return self.model.x if outcome == "optimal" else None
+        return self.meter.solve(self.model)
 
     def add_cvar_cut(self, x: FloatArray, portfolio: FloatArray) -> bool:
-        """Cut x off if its CVaR is too high: the tail it has now must get better. Exact where it touches."""
-        if not np.isfinite(self.program.cvar_limit):
+        """Cut x off if its CVaR is too high."""
+        cut = cvar_cut(self.program, x, portfolio)
+        if cut is None:
             return False
-        tail = loss_tail(portfolio, self.program.cvar_confidence)
-        if tail.value <= cvar_room(self.program, x) + CUT_TOLERANCE:
-            return False
-        row = tail.weights @ self.program.payoffs[tail.scenarios] + self.program.cvar_slack
-        floor = tail.weights @ (1.0 - self.program.payoff_offset[tail.scenarios]) - self.program.cvar_limit
-        self.model.add_row(row, float(floor))
-        self.cvar_cuts += 1
+        self.model.add_row(*cut)
+        self.has_cvar_cuts = True
         return True
 
     def _floor(self, scenario: int) -> float:
-        scale = float(self._row_scale[scenario])
-        return (1.0 + self.margin - float(self.program.payoff_offset[scenario])) / scale
+        return (1.0 + MARGIN - float(self.program.payoff_offset[scenario])) / float(self._row_scale[scenario])
 
     def _add_scenario_rows(self, portfolio: FloatArray, required: BoolArray) -> bool:
-        slack = 0.5 * self.margin if self.margin > 0 else self.margin - 1e-8
-        violated = np.flatnonzero(required & (portfolio < 1.0 + slack))
+        violated = np.flatnonzero(required & (portfolio < 1.0 + 0.5 * MARGIN))
         worst_first = violated[np.argsort(portfolio[violated], kind="stable")].tolist()
         fresh = [scenario for scenario in worst_first if scenario not in self.row_of_scenario]
         for scenario in fresh[:ROWS_PER_ROUND]:

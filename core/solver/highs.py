@@ -7,16 +7,14 @@ from typing import Any, Literal
 import numpy as np
 
 from core.arrays import FloatArray
-from core.errors import Cancelled
-from core.solver.cut_lp import CutLp
-from core.solver.incumbents import MARGIN, AlsoX, IncumbentSearch
+from core.solver.cut_lp import MARGIN, CutLp
+from core.solver.highs_model import ModelOutcome
+from core.solver.incumbents import AlsoX, IncumbentSearch
 from core.solver.program import LOSS_THRESHOLD, ChanceProgram, SolveControl, SolveOutcome, SolveProgress, SolveStatus
 from core.solver.reduced_mip import ReducedMip
+from core.solver.sums import dot
 from core.solver.tightening import Relaxation, ScenarioBounds
 from core.solver.work import LimitReached, WorkMeter
-
-WORK_PER_CHECKPOINT = 18
-"""Simplex iterations that one of HiGHS's MIP checkpoints stands for (measured mean; it reports no count there)."""
 
 SweepResult = Literal["nothing better", "open"]
 
@@ -40,7 +38,6 @@ class _Search:
         self.incumbents = IncumbentSearch(program, self.meter)
         self.bound = np.inf
         self.nodes = 0
-        self._checkpoints = 0
 
     def run(self, start: FloatArray | None) -> SolveOutcome:
         try:
@@ -51,38 +48,30 @@ class _Search:
 
     def _search(self, start: FloatArray | None) -> bool:
         """True when the program is proven to have no feasible point."""
-        relaxation = Relaxation(self.program, CutLp(self.program, self.meter, margin=0.0))
+        if start is not None:
+            self.incumbents.offer(start)
+        relaxation = Relaxation(self.program, CutLp(self.program, self.meter))
         root = relaxation.maximise()
         if root is None:
             return True
-        self._improve_bound(float(self.program.objective @ root))
+        self._improve_bound(dot(self.program.objective, root))
         self._first_answers(root, start)
         if self._closed():
             return False
         if self._tighten(relaxation, root) == "nothing better":
             return self.incumbents.x is None
-        with_cvar = relaxation.lp.cvar_cuts > 0
-        empty = self._branch(relaxation.bounds, threshold=LOSS_THRESHOLD, with_cvar=with_cvar)
-        if not empty and not self._closed() and not with_cvar:
-            empty = self._branch(relaxation.bounds, threshold=LOSS_THRESHOLD, with_cvar=True)
-        if not empty and self.incumbents.x is None:
-            # The proof's hair of tolerance hides the answers; seek them with the margin they must keep.
-            self._branch(relaxation.bounds, threshold=1.0 + MARGIN, with_cvar=True)
-        return empty
+        return self._branch_until_closed(relaxation.bounds, with_cvar=relaxation.lp.has_cvar_cuts)
 
     def _first_answers(self, root: FloatArray, start: FloatArray | None) -> None:
         until = self.meter.share(0.2)
         if start is not None:
-            self.incumbents.offer(start)
             self.incumbents.improve(start, until)
         self.incumbents.improve(root, until)
         self._report()
         if self._closed():
             return
+        AlsoX(self.incumbents).run(self.bound, until)
         self.incumbents.exchange(until)
-        if not self._closed():
-            AlsoX(self.incumbents).run(self.bound, until)
-            self.incumbents.exchange(until)
         self._report()
 
     def _tighten(self, relaxation: Relaxation, root: FloatArray) -> SweepResult:
@@ -91,80 +80,93 @@ class _Search:
         cutoff_row = model.add_row(self.program.objective, self._cutoff())
         until = self.meter.share(0.4)
         for _ in range(2):
+            before = (self.bound, self.incumbents.objective)
             model.set_row_bounds(cutoff_row, self._cutoff(), np.inf)
-            known = [root] if self.program.objective @ root >= self._cutoff() else []
+            known = [root] if dot(self.program.objective, root) >= self._cutoff() else []
             better = relaxation.tighten(known, until)
-            found = relaxation.maximise(self.program.objective) if better else None
+            found = relaxation.maximise() if better else None
             if found is None:
                 self._improve_bound(self._cutoff())
                 return "nothing better"
             root = found
-            self._improve_bound(float(self.program.objective @ root))
+            self._improve_bound(dot(self.program.objective, root))
             self.incumbents.improve(root, until)
             self._report()
             if self._closed():
                 return "nothing better"
+            if (self.bound, self.incumbents.objective) == before:
+                break  # another sweep would find the same
         return "open"
 
-    def _branch(self, bounds: ScenarioBounds, *, threshold: float, with_cvar: bool) -> bool:
-        """HiGHS on the undecided rest. True when that proves the program to have no feasible point."""
+    def _branch_until_closed(self, bounds: ScenarioBounds, *, with_cvar: bool) -> bool:
+        """True when branching proves the program to have no feasible point."""
+        outcome = self._branch(bounds, threshold=LOSS_THRESHOLD, with_cvar=with_cvar)
+        if outcome == "optimal" and not self._closed() and not with_cvar and np.isfinite(self.program.cvar_limit):
+            with_cvar = True
+            outcome = self._branch(bounds, threshold=LOSS_THRESHOLD, with_cvar=True)
+        if outcome == "optimal" and not self._closed():
+            # The proof's hair of tolerance hides the answers; seek them with the margin they must keep. Where even
+            # HiGHS finds none, none is left that would survive rounding.
+            outcome = self._branch(bounds, threshold=1.0 + MARGIN, with_cvar=with_cvar)
+        return outcome == "infeasible" and self.incumbents.x is None
+
+    def _branch(self, bounds: ScenarioBounds, *, threshold: float, with_cvar: bool) -> ModelOutcome:
+        """HiGHS on the undecided rest."""
         cutoff = self._cutoff() if self.incumbents.x is not None else None
         mip = ReducedMip(self.program, bounds, self.control, threshold=threshold, with_cvar=with_cvar, cutoff=cutoff)
+        # What is left then repairs the answer.
         until = self.meter.share(0.9)
-        before = self._checkpoints
-        mip.model.interrupt_when(lambda progress: self._checkpoint(progress, before, until))
+
+        def must_stop(progress: Any) -> bool:
+            self.meter.spent += mip.work_per_checkpoint
+            if threshold < 1.0:
+                bound = min(self.bound, float(progress.mip_dual_bound))
+                self._report(bound, self.nodes + max(0, int(progress.mip_node_count)))
+            return self.meter.interrupted() or self.meter.spent >= until
+
+        mip.model.interrupt_when(must_stop)
         outcome = mip.model.run()
         self.nodes += mip.model.nodes
-        self.meter.spent += (self._checkpoints - before) * WORK_PER_CHECKPOINT
-        if self.control.interrupted() == "cancelled":
-            raise Cancelled("the solve was told to stop")
-        if outcome == "infeasible":
-            if cutoff is not None:
-                self._improve_bound(cutoff)
-            return cutoff is None
         if threshold < 1.0:
-            self._improve_bound(mip.model.bound)
-        if mip.model.has_point:
-            self.incumbents.offer(mip.x)
-            self.incumbents.improve(mip.x, self.meter.limit)
+            if outcome != "infeasible":
+                self._improve_bound(mip.model.bound)
+            elif cutoff is not None:
+                self._improve_bound(cutoff)
+        if outcome != "infeasible" and mip.model.has_point:
+            self._repair(mip.x)
         self.meter.check()
-        return False
+        return outcome
 
-    def _checkpoint(self, progress: Any, before: int, until: int) -> bool:
-        """Called by HiGHS at its own, deterministic checkpoints; True stops it."""
-        self._checkpoints += 1
-        interruption = self.control.interrupted()
-        if interruption == "time":
-            self.meter.reproducible = False
-        if np.isfinite(progress.mip_dual_bound):
-            spent = self.meter.spent + (self._checkpoints - before) * WORK_PER_CHECKPOINT
-            bound = min(self.bound, float(progress.mip_dual_bound))
-            self._report(bound, self.nodes + int(progress.mip_node_count), spent)
-        exhausted = self.meter.spent + (self._checkpoints - before) * WORK_PER_CHECKPOINT >= until
-        return exhausted or interruption is not None
+    def _repair(self, x: FloatArray) -> None:
+        """The losses of x, with the margin that an answer must keep; x as it is only where that is not good enough."""
+        try:
+            self.incumbents.improve(x, self.meter.limit)
+        finally:
+            if not self._closed():
+                self.incumbents.offer(x)
 
     def _cutoff(self) -> float:
         """Only answers at least this good are still of interest; minus infinity before the first."""
-        objective = self.incumbents.objective
         if self.incumbents.x is None:
             return -np.inf
-        return objective + 0.5 * max(self.control.relative_gap * abs(objective), self.control.absolute_gap)
+        return self.incumbents.objective + 0.5 * self._room()
+
+    def _room(self) -> float:
+        return max(self.control.relative_gap * abs(self.incumbents.objective), self.control.absolute_gap)
 
     def _improve_bound(self, bound: float) -> None:
         self.bound = min(self.bound, bound)
 
     def _closed(self) -> bool:
-        objective = self.incumbents.objective
-        room = max(self.control.relative_gap * abs(objective), self.control.absolute_gap)
-        return self.incumbents.x is not None and self.bound - objective <= room
+        return self.incumbents.x is not None and self.bound - self.incumbents.objective <= self._room()
 
-    def _report(self, bound: float | None = None, nodes: int | None = None, work: int | None = None) -> None:
+    def _report(self, bound: float | None = None, nodes: int | None = None) -> None:
         self.control.progress(
             SolveProgress(
                 objective=self.incumbents.objective if self.incumbents.x is not None else None,
                 bound=self.bound if bound is None else bound,
                 nodes=self.nodes if nodes is None else nodes,
-                work=self.meter.spent if work is None else work,
+                work=self.meter.spent,
             )
         )
 

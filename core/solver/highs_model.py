@@ -21,7 +21,6 @@ _OUTCOMES: dict[Any, ModelOutcome] = {
     highspy.HighsModelStatus.kUnboundedOrInfeasible: "infeasible",
     highspy.HighsModelStatus.kIterationLimit: "limit",
     highspy.HighsModelStatus.kSolutionLimit: "limit",
-    highspy.HighsModelStatus.kObjectiveBound: "infeasible",
     highspy.HighsModelStatus.kInterrupt: "interrupted",
 }
 
@@ -32,6 +31,8 @@ _BASE_OPTIONS: dict[str, OptionValue] = {
     "parallel": "off",
     "random_seed": 42,
     "mip_feasibility_tolerance": 1e-7,
+    # HiGHS drops smaller coefficients; with the default of 1e-9, scaled rows would lose what matters.
+    "small_matrix_value": 1e-12,
 }
 
 
@@ -63,14 +64,17 @@ class HighsModel:
     ) -> None:
         self.n_columns = len(objective)
         self.n_rows = len(rows.lower)
+        self.n_entries = len(rows.values)
         self._columns = np.arange(self.n_columns, dtype=np.int32)
+        self._is_mip = integer is not None and bool(integer.any())
+        self._wanted: Callable[[Any], bool] = lambda _progress: False
         self._highs = _SilentHighs()  # type: ignore[no-untyped-call]
         settings: dict[str, OptionValue] = {
             **_BASE_OPTIONS,
             "primal_feasibility_tolerance": feasibility,
             "dual_feasibility_tolerance": feasibility,
             # Hot starts after a new row or objective are what makes the many small LPs cheap.
-            **({"presolve": "off"} if integer is None else {}),
+            **({} if self._is_mip else {"presolve": "off"}),
             **(options or {}),
         }
         for name, value in settings.items():
@@ -79,6 +83,10 @@ class HighsModel:
             self._highs.passModel(_as_highs_lp(objective, lower, upper, rows, integer)),
             "the model",
         )
+        if self._is_mip:
+            self._highs.cbMipInterrupt += self._on_checkpoint
+        else:
+            self._highs.cbSimplexInterrupt += self._on_checkpoint
 
     def add_row(self, row: FloatArray, lower: float, upper: float = np.inf) -> int:
         """Append `lower <= row @ x <= upper`; returns the row's index."""
@@ -112,19 +120,15 @@ class HighsModel:
         return outcome
 
     def interrupt_when(self, wanted: Callable[[Any], bool]) -> None:
-        """Stop a MIP as soon as `wanted(progress)` holds; it is asked at HiGHS's own, deterministic checkpoints."""
+        """Stop as soon as `wanted(progress)` holds; it is asked at HiGHS's own, deterministic checkpoints.
 
-        def on_checkpoint(event: Any) -> None:
-            if wanted(event.data_out):
-                event.data_in.user_interrupt = True
+        Of an LP that is every iteration.
+        """
+        self._wanted = wanted
 
-        self._highs.cbMipInterrupt += on_checkpoint
-
-    def start_from(self, x: FloatArray) -> None:
-        """Offer a starting point to a MIP."""
-        solution = highspy.HighsSolution()
-        solution.col_value = list(x)
-        _checked(self._highs.setSolution(solution), "the start point")
+    def _on_checkpoint(self, event: Any) -> None:
+        if self._wanted(event.data_out):
+            event.data_in.user_interrupt = True
 
     @property
     def x(self) -> FloatArray:
@@ -144,12 +148,16 @@ class HighsModel:
 
     @property
     def bound(self) -> float:
-        """Proven upper bound of a MIP."""
-        return float(self._highs.getInfo().mip_dual_bound)
+        """Proven upper bound. HiGHS gives a model without integer columns a bound of 0; there the optimum is one."""
+        info = self._highs.getInfo()
+        if self._is_mip:
+            return float(info.mip_dual_bound)
+        solved = self._highs.getModelStatus() == highspy.HighsModelStatus.kOptimal
+        return float(info.objective_function_value) if solved else np.inf
 
     @property
     def nodes(self) -> int:
-        return int(self._highs.getInfo().mip_node_count)
+        return max(0, int(self._highs.getInfo().mip_node_count))
 
     @property
     def iterations(self) -> int:

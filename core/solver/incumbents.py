@@ -9,14 +9,13 @@ from __future__ import annotations
 import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
-from core.solver.cut_lp import CutLp
+from core.solver.cut_lp import CutLp, cvar_cut
 from core.solver.highs_model import HighsModel
 from core.solver.program import ChanceProgram
 from core.solver.rows import RowBlocks
-from core.solver.strict_check import cvar_room, is_feasible, loss_count, loss_tail, multiples
-from core.solver.work import LimitReached, WorkMeter
-
-MARGIN = 1e-6
+from core.solver.strict_check import is_feasible, loss_count, multiples
+from core.solver.sums import dot
+from core.solver.work import WorkMeter
 
 
 class IncumbentSearch:
@@ -27,12 +26,12 @@ class IncumbentSearch:
         self.meter = meter
         self.x: FloatArray | None = None
         self.objective = -np.inf
-        self._lp = CutLp(program, meter, margin=MARGIN)
+        self._lp = CutLp(program, meter)
         self._tried: set[bytes] = set()
 
     def offer(self, x: FloatArray) -> bool:
         """Take x if it is strictly feasible and better."""
-        value = float(self.program.objective @ x)
+        value = dot(self.program.objective, x)
         if value <= self.objective or not is_feasible(self.program, x):
             return False
         self.x, self.objective = x, value
@@ -113,6 +112,8 @@ class AlsoX:
 
     REWEIGHTINGS = 6
     TARGETS = 8
+    CVAR_ROUNDS = 40
+    CVAR_TOLERANCE = 1e-6
 
     def __init__(self, search: IncumbentSearch) -> None:
         self.search = search
@@ -170,18 +171,14 @@ class AlsoX:
 
     def _solve_with_cvar(self) -> FloatArray | None:
         n, s = len(self.program.objective), len(self.program.payoff_offset)
-        while True:
-            outcome = self.model.run(iteration_limit=max(1, self.meter.remaining))
-            self.meter.charge(self.model.iterations)
-            if outcome == "limit":
-                raise LimitReached
-            if outcome != "optimal":
+        for _ in range(self.CVAR_ROUNDS):
+            columns = self.meter.solve(self.model)
+            if columns is None:
                 return None
-            x = self.model.x[:n]
-            tail = loss_tail(multiples(self.program, x), self.program.cvar_confidence)
-            if not np.isfinite(self.program.cvar_limit) or tail.value <= cvar_room(self.program, x) + 1e-7:
+            x = columns[:n]
+            cut = cvar_cut(self.program, x, multiples(self.program, x), self.CVAR_TOLERANCE)
+            if cut is None:
                 return x
-            row = np.zeros(n + s)
-            row[:n] = tail.weights @ self.program.payoffs[tail.scenarios] + self.program.cvar_slack
-            floor = tail.weights @ (1.0 - self.program.payoff_offset[tail.scenarios]) - self.program.cvar_limit
-            self.model.add_row(row, float(floor))
+            row, floor = cut
+            self.model.add_row(np.concatenate([row, np.zeros(s)]), floor)
+        return None

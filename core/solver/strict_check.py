@@ -8,6 +8,7 @@ import numpy as np
 
 from core.arrays import FloatArray, IntArray
 from core.solver.program import LINEAR_TOLERANCE, LOSS_THRESHOLD, ChanceProgram
+from core.solver.sums import dot, products
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +24,8 @@ class Tail:
 
 
 def multiples(program: ChanceProgram, x: FloatArray) -> FloatArray:
-    """Portfolio multiple per scenario, shape (S,). einsum, because BLAS may add in an order of its own."""
-    portfolio: FloatArray = program.payoff_offset + np.einsum("sj,j->s", program.payoffs, x)
-    return portfolio
+    """Portfolio multiple per scenario, shape (S,)."""
+    return program.payoff_offset + products(program.payoffs, x)
 
 
 def loss_tail(portfolio: FloatArray, confidence: float) -> Tail:
@@ -40,7 +40,7 @@ def loss_tail(portfolio: FloatArray, confidence: float) -> Tail:
     worst = order[shares > 0]
     weights = shares[shares > 0]
     real = losses[worst] > 0
-    return Tail(worst[real], weights[real], float(weights @ losses[worst]))
+    return Tail(worst[real], weights[real], dot(weights, losses[worst]))
 
 
 def loss_count(portfolio: FloatArray) -> int:
@@ -49,13 +49,13 @@ def loss_count(portfolio: FloatArray) -> int:
 
 def cvar_room(program: ChanceProgram, x: FloatArray) -> float:
     """What CVaR may be at x: the limit plus the slack that x grants."""
-    return float(program.cvar_limit + program.cvar_slack @ x)
+    return program.cvar_limit + dot(program.cvar_slack, x)
 
 
 def is_feasible(program: ChanceProgram, x: FloatArray) -> bool:
     """All of the program's constraints at x: counts exactly, linear rows and CVaR within 1e-7."""
     polytope = program.polytope
-    activity = polytope.rows @ x
+    activity = products(polytope.rows, x)
     linear = (
         np.all(x >= polytope.lower - LINEAR_TOLERANCE)
         and np.all(x <= polytope.upper + LINEAR_TOLERANCE)

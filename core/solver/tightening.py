@@ -12,8 +12,9 @@ import numpy as np
 
 from core.arrays import BoolArray, FloatArray
 from core.solver.cut_lp import CutLp
-from core.solver.program import ChanceProgram
+from core.solver.program import LOSS_THRESHOLD, ChanceProgram
 from core.solver.strict_check import multiples
+from core.solver.sums import combination, dot
 
 SAFETY = 1e-6
 """LP bounds are trusted only beyond this, ten times the feasibility tolerance and more."""
@@ -21,7 +22,7 @@ SAFETY = 1e-6
 
 @dataclass(slots=True)
 class ScenarioBounds:
-    """floor: (S,) valid lower bounds of the multiples, at most 1; safe: cannot lose; lost: cannot but lose."""
+    """floor: (S,) valid lower bounds of the multiples; safe: cannot lose; lost: cannot but lose."""
 
     floor: FloatArray
     safe: BoolArray
@@ -32,6 +33,10 @@ class ScenarioBounds:
         """Multiples are never negative, and nothing is known beyond that."""
         none = np.zeros(n_scenarios, dtype=bool)
         return cls(np.zeros(n_scenarios), none.copy(), none.copy())
+
+    @property
+    def lost_count(self) -> int:
+        return int(np.count_nonzero(self.lost))
 
     @property
     def free(self) -> BoolArray:
@@ -48,10 +53,9 @@ class Relaxation:
         self.lp = lp
         self.bounds = ScenarioBounds.trivial(len(program.payoff_offset))
 
-    def maximise(self, objective: FloatArray | None = None) -> FloatArray | None:
+    def maximise(self) -> FloatArray | None:
         """Optimum of the relaxation (chance and CVaR cuts added until none is violated); None if it is empty."""
-        if objective is not None:
-            self.lp.model.set_objective(objective)
+        self.lp.model.set_objective(self.program.objective)
         x = self.lp.run()
         for _ in range(self.MAX_ROUNDS):
             if x is None:
@@ -59,20 +63,26 @@ class Relaxation:
             portfolio = multiples(self.program, x)
             added = self.lp.add_cvar_cut(x, portfolio)
             if not (self._add_chance_cut(portfolio) or added):
-                break
-            x = self.lp.run()
+                return x
+            before, x = x, self.lp.run()
+            if x is not None and np.array_equal(x, before):
+                return x  # what x still violates is below the solver's resolution
         return x
 
     def _add_chance_cut(self, portfolio: FloatArray) -> bool:
-        """sum over T of (1 - multiple_s) / (1 - floor_s) <= K, for T the free scenarios below 1 at this point."""
-        below = np.flatnonzero((portfolio < 1.0 - 1e-9) & self.bounds.free)
-        budget = self.program.max_losses - int(self.bounds.lost.sum())
-        scale = 1.0 / np.maximum(1.0 - self.bounds.floor[below], 1e-3)
-        if float(scale @ (1.0 - portfolio[below])) <= budget + 1e-6 * max(1, budget):
+        """sum over T of (t - multiple_s) / (t - floor_s) <= K, with T the free scenarios below t, the loss threshold.
+
+        A scenario that loses adds at most 1 to the sum, any other at most 0.
+        """
+        below = np.flatnonzero((portfolio < LOSS_THRESHOLD) & self.bounds.free)
+        budget = self.program.max_losses - self.bounds.lost_count
+        scale = 1.0 / np.maximum(LOSS_THRESHOLD - self.bounds.floor[below], 1e-3)
+        if dot(scale, LOSS_THRESHOLD - portfolio[below]) <= budget + 1e-6 * max(1, budget):
             return False
         size = max(1.0, float(budget))
-        row = scale @ self.program.payoffs[below] / size
-        self.lp.model.add_row(row, float(scale @ (1.0 - self.program.payoff_offset[below]) - budget) / size)
+        row = combination(scale, self.program.payoffs[below]) / size
+        floor = dot(scale, LOSS_THRESHOLD - self.program.payoff_offset[below]) - budget
+        self.lp.model.add_row(row, floor / size)
         return True
 
     def tighten(self, known: list[FloatArray], until: int) -> bool:
@@ -96,9 +106,8 @@ class Relaxation:
             portfolio = multiples(self.program, x)
             np.maximum(highest, portfolio, out=highest)
             floor = float(portfolio[s]) - SAFETY
-            if floor >= 1.0:
-                self.bounds.safe[s] = True
-            self.bounds.floor[s] = min(1.0, max(self.bounds.floor[s], floor))
+            self.bounds.floor[s] = max(self.bounds.floor[s], floor)
+            self.bounds.safe[s] = self.bounds.floor[s] >= LOSS_THRESHOLD
         return True
 
     def _find_lost(self, highest: FloatArray, until: int) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from core.arrays import FloatArray
 from core.errors import Cancelled
-from core.solver.program import SolveControl
+from core.solver.highs_model import HighsModel
+from core.solver.program import Interruption, SolveControl
 
 
 class LimitReached(Exception):
@@ -15,27 +17,41 @@ class WorkMeter:
 
     def __init__(self, control: SolveControl) -> None:
         self._control = control
+        self._interruption: Interruption | None = None
         self.limit = control.work_limit
         self.spent = 0
-        self.reproducible = True
 
     @property
     def remaining(self) -> int:
         return max(0, self.limit - self.spent)
 
-    def charge(self, iterations: int) -> None:
-        """Add work done. Raises `LimitReached` past the limit, `Cancelled` when told to stop."""
-        self.spent += iterations
+    @property
+    def reproducible(self) -> bool:
+        return self._interruption != "time"
+
+    def solve(self, model: HighsModel) -> FloatArray | None:
+        """The optimum (n,) of a linear program, None if it is infeasible; at least one iteration is charged.
+
+        Raises what `check` raises.
+        """
+        model.interrupt_when(lambda _progress: self.interrupted())
+        outcome = model.run(iteration_limit=max(1, self.remaining))
+        self.spent += max(1, model.iterations)
         self.check()
+        if outcome == "limit":
+            raise LimitReached
+        return model.x if outcome == "optimal" else None
+
+    def interrupted(self) -> bool:
+        """Whether the solve has to stop now. Once it has to, it has to."""
+        self._interruption = self._interruption or self._control.interrupted()
+        return self._interruption is not None
 
     def check(self) -> None:
-        interruption = self._control.interrupted()
-        if interruption == "cancelled":
+        """Raises `Cancelled` when told to stop, `LimitReached` past the limit or when time is up."""
+        if self.interrupted() and self._interruption == "cancelled":
             raise Cancelled("the solve was told to stop")
-        if interruption == "time":
-            self.reproducible = False
-            raise LimitReached
-        if self.spent >= self.limit:
+        if self._interruption == "time" or self.spent >= self.limit:
             raise LimitReached
 
     def share(self, fraction: float) -> int:

@@ -158,7 +158,7 @@ def test_absent_fields_take_the_documented_defaults():
     assert request.relaxation_mode == "minimal"
     assert request.primary_lock_epsilon == 0.001
     assert request.validation_scenarios == 5_000
-    assert request.work_limit == 300_000
+    assert request.work_limit == 60_000
     worlds = request.scenario_gen_config
     assert (worlds.scenario_count, worlds.max_rounds, worlds.winner_multiple) == (400, 10, 10)
     assert not worlds.recycling_config.enabled
@@ -190,7 +190,7 @@ def test_the_hash_is_one_for_both_spellings_and_any_order_of_keys():
 
 
 def test_the_hash_covers_what_was_said_and_not_what_defaults_would_add():
-    silent, explicit = parse_request(example_document()), parse_request(example_document(workLimit=300_000))
+    silent, explicit = parse_request(example_document()), parse_request(example_document(workLimit=60_000))
     assert silent == explicit
     assert request_hash(silent) != request_hash(explicit)
 

@@ -55,7 +55,7 @@ def test_a_portfolio_within_all_limits_is_feasible_without_violations() -> None:
         ({"max_losses": 0}, "max_loss_violation", 0.25),
         ({"cvar_limit": 0.5}, "cvar_violation", 0.25),
         ({"min_expected_winners": 13.0}, "winner_count_violation", 0.5),
-        ({"bucket_max_weight": 0.4}, {"bucket_max_weight:A_X", "bucket_max_weight:Seed_Y"}, 0.1),
+        ({"bucket_max_weight": 0.4}, ["bucket_max_weight:A_X", "bucket_max_weight:Seed_Y"], 0.1),
         ({"sector_bounds": {"X": WeightBounds(max=0.45)}}, {"sector_max_weight:X"}, 0.05),
         ({"sector_bounds": {"X": WeightBounds(min=0.6)}}, {"sector_min_weight:X"}, 0.1),
         ({"stage_bounds": {Stage.SEED: WeightBounds(max=0.2)}}, {"stage_max_weight:Seed"}, 0.3),
