@@ -193,6 +193,18 @@ def extend_generation(conn: Connection, started: Started, lease_s: float) -> boo
     return extended.rowcount == 1
 
 
+def expire_generation_of(conn: Connection, session_id: UUID) -> bool:
+    """Whoever asks next takes over what this session's run, known to be gone, had begun. False when that is nothing."""
+    expired = conn.execute(
+        text("""
+            UPDATE matrix_generations SET lease_expires_at = now()
+            WHERE session_id = :session AND finished_at IS NULL AND lease_expires_at > now()
+        """),
+        {"session": session_id},
+    )
+    return expired.rowcount > 0
+
+
 def complete_generation(conn: Connection, started: Started, payload: MatrixPayload) -> bool:
     """generating -> complete, with the whole payload. False, and nothing stored, when it was taken over."""
     values = {name: getattr(payload, name) for name in PAYLOAD_COLUMNS}

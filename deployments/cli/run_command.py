@@ -14,6 +14,7 @@ from core.request import OptimizationRequest
 from core.session_states import SessionStatus
 from db.engine import transaction
 from db.funds import local_user_id
+from db.matrices import expire_generation_of
 from db.requests import resolve_request, submit_request
 from db.results import session_result
 from db.sessions import (
@@ -146,6 +147,7 @@ def _take_over(engine: Engine, settings: Settings, session: SessionRow) -> Fence
         epoch = reopen(conn, session.session_id, session.epoch, force=force)
         if epoch is None:
             return None
+        expire_generation_of(conn, session.session_id)
         token = take_session(conn, session.session_id, epoch, settings.lease_s, lease_owner())
     assert token is not None
     return Fence(session.session_id, epoch, token)
