@@ -61,7 +61,7 @@ def test_a_run_reports_figures_that_other_code_finds_too_and_repeats_to_the_bit(
 
 # What makes a stage last long enough to be struck in it.
 SLOW = {
-    "MATRIX_GENERATING": {"scenarioGenConfig": {"scenarioCount": 40_000}, "maxLossProbability": 1, "cvarLimit": 1},
+    "MATRIX_GENERATING": {"scenarioGenConfig": {"scenarioCount": 15_000}, "maxLossProbability": 1, "cvarLimit": 1},
     "OPTIMIZING": {
         "buckets": {"stages": ["Seed", "A", "B"], "sectors": ["AI", "Bio", "Fin", "Health", "Media", "Tech"]},
         "scenarioGenConfig": {"scenarioCount": 300},
@@ -70,7 +70,7 @@ SLOW = {
         "minExpectedWinners": 0,
         "workLimit": 30_000,
     },
-    "VALIDATING": {"validationScenarios": 400_000},
+    "VALIDATING": {"validationScenarios": 150_000},
 }
 STAGES = ("matrix_completed_at", "optimization_completed_at")
 
