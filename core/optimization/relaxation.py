@@ -24,7 +24,7 @@ from core.optimization.problem import (
 from core.optimization.strict import normalise_weights
 from core.solver.program import LINEAR_TOLERANCE, SolveControl, SolveOutcome, SolverBackend
 from core.solver.strict_check import loss_count, loss_tail
-from core.solver.sums import combination
+from core.solver.sums import combination, dot
 from core.stages import Stage
 
 HOLD = 1e-9
@@ -184,7 +184,7 @@ class _MinimalRelaxation:
         """The smallest total violation found, and what is proven to be needed."""
         outcome = self._solve(step, self.control)
         x = step.point(self.weights, self._cvar())
-        violation = max(0.0, -float(step.program().objective @ x))
+        violation = max(0.0, -dot(step.program().objective, x))
         return violation, min(violation, max(0.0, -outcome.bound))
 
     def _solve(self, step: ElasticStep, control: SolveControl) -> SolveOutcome:

@@ -15,6 +15,9 @@ from core.solver.work import WorkMeter
 MARGIN = 1e-6
 """Answers are sought this far above 1: solvers stop a hair short of a row, and rescaling must not turn into losses."""
 
+RESOLUTION = 5e-10
+"""Halfway to the loss threshold: rows at 1 itself are kept when the multiple is no farther below."""
+
 FEASIBILITY = 1e-9
 ROWS_PER_ROUND = 15
 CUT_TOLERANCE = 2e-8
@@ -37,11 +40,12 @@ def cvar_cut(
 
 
 class CutLp:
-    """maximise c @ x over the polytope, within the CVaR limit and above 1 in every scenario that is required."""
+    """maximise c @ x over the polytope, within the CVaR limit and at 1 + margin in every scenario that is required."""
 
-    def __init__(self, program: ChanceProgram, meter: WorkMeter) -> None:
+    def __init__(self, program: ChanceProgram, meter: WorkMeter, *, margin: float = MARGIN) -> None:
         self.program = program
         self.meter = meter
+        self.margin = margin
         self.has_cvar_cuts = False
         self.row_of_scenario: dict[int, int] = {}
         polytope = program.polytope
@@ -55,7 +59,7 @@ class CutLp:
         )
 
     def maximise(self, required: BoolArray) -> FloatArray | None:
-        """The optimum with `required` scenarios (S,) held above 1; None when there is none.
+        """The optimum with `required` scenarios (S,) held at 1 + margin; None when there is none.
 
         Raises LimitReached when the meter runs out.
         """
@@ -86,10 +90,10 @@ class CutLp:
         return True
 
     def _floor(self, scenario: int) -> float:
-        return (1.0 + MARGIN - float(self.program.payoff_offset[scenario])) / float(self._row_scale[scenario])
+        return (1.0 + self.margin - float(self.program.payoff_offset[scenario])) / float(self._row_scale[scenario])
 
     def _add_scenario_rows(self, portfolio: FloatArray, required: BoolArray) -> bool:
-        violated = np.flatnonzero(required & (portfolio < 1.0 + 0.5 * MARGIN))
+        violated = np.flatnonzero(required & (portfolio < 1.0 + 0.5 * self.margin - RESOLUTION))
         worst_first = violated[np.argsort(portfolio[violated], kind="stable")].tolist()
         fresh = [scenario for scenario in worst_first if scenario not in self.row_of_scenario]
         for scenario in fresh[:ROWS_PER_ROUND]:

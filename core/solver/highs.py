@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from core.arrays import FloatArray
-from core.solver.cut_lp import MARGIN, CutLp
+from core.solver.cut_lp import CutLp
 from core.solver.highs_model import ModelOutcome
 from core.solver.incumbents import AlsoX, IncumbentSearch
 from core.solver.program import LOSS_THRESHOLD, ChanceProgram, SolveControl, SolveOutcome, SolveProgress, SolveStatus
@@ -105,9 +105,8 @@ class _Search:
             with_cvar = True
             outcome = self._branch(bounds, threshold=LOSS_THRESHOLD, with_cvar=True)
         if outcome == "optimal" and not self._closed():
-            # The proof's hair of tolerance hides the answers; seek them with the margin they must keep. Where even
-            # HiGHS finds none, none is left that would survive rounding.
-            outcome = self._branch(bounds, threshold=1.0 + MARGIN, with_cvar=with_cvar)
+            # The proof's hair of tolerance hid the answers. Where none is left without it, none would survive rounding.
+            outcome = self._branch(bounds, threshold=1.0, with_cvar=with_cvar)
         return outcome == "infeasible" and self.incumbents.x is None
 
     def _branch(self, bounds: ScenarioBounds, *, threshold: float, with_cvar: bool) -> ModelOutcome:
@@ -119,7 +118,7 @@ class _Search:
 
         def must_stop(progress: Any) -> bool:
             self.meter.spent += mip.work_per_checkpoint
-            if threshold < 1.0:
+            if threshold == LOSS_THRESHOLD:
                 bound = min(self.bound, float(progress.mip_dual_bound))
                 self._report(bound, self.nodes + max(0, int(progress.mip_node_count)))
             return self.meter.interrupted() or self.meter.spent >= until
@@ -127,7 +126,7 @@ class _Search:
         mip.model.interrupt_when(must_stop)
         outcome = mip.model.run()
         self.nodes += mip.model.nodes
-        if threshold < 1.0:
+        if threshold == LOSS_THRESHOLD:
             if outcome != "infeasible":
                 self._improve_bound(mip.model.bound)
             elif cutoff is not None:
@@ -138,12 +137,10 @@ class _Search:
         return outcome
 
     def _repair(self, x: FloatArray) -> None:
-        """The losses of x, with the margin that an answer must keep; x as it is only where that is not good enough."""
-        try:
-            self.incumbents.improve(x, self.meter.limit)
-        finally:
-            if not self._closed():
-                self.incumbents.offer(x)
+        """The losses of x, with the margin that an answer should keep; without it where that is not good enough."""
+        self.incumbents.improve(x, self.meter.limit)
+        if not self._closed():
+            self.incumbents.round_exactly(x)
 
     def _cutoff(self) -> float:
         """Only answers at least this good are still of interest; minus infinity before the first."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
-from core.solver.cut_lp import CutLp, cvar_cut
+from core.solver.cut_lp import RESOLUTION, CutLp, cvar_cut
 from core.solver.highs_model import HighsModel
 from core.solver.program import ChanceProgram
 from core.solver.rows import RowBlocks
@@ -27,12 +27,13 @@ class IncumbentSearch:
         self.x: FloatArray | None = None
         self.objective = -np.inf
         self._lp = CutLp(program, meter)
+        self._exact_lp = CutLp(program, meter, margin=0.0)
         self._tried: set[bytes] = set()
 
     def offer(self, x: FloatArray) -> bool:
-        """Take x if it is strictly feasible and better."""
+        """Take x if it is better and strictly feasible, not just on the threshold of a loss, where rounding decides."""
         value = dot(self.program.objective, x)
-        if value <= self.objective or not is_feasible(self.program, x):
+        if value <= self.objective or not is_feasible(self.program, x, 1.0 - RESOLUTION):
             return False
         self.x, self.objective = x, value
         return True
@@ -40,6 +41,12 @@ class IncumbentSearch:
     def round(self, x: FloatArray) -> FloatArray | None:
         """Let the worst scenarios of x be the losses and optimise the rest."""
         return self._solve(self.allowed_losses(multiples(self.program, x)))
+
+    def round_exactly(self, x: FloatArray) -> None:
+        """The same without the margin, for programs that cannot afford it."""
+        exact = self._exact_lp.maximise(~self.allowed_losses(multiples(self.program, x)))
+        if exact is not None:
+            self.offer(exact)
 
     def allowed_losses(self, portfolio: FloatArray) -> BoolArray:
         allowed = np.zeros(len(portfolio), dtype=bool)
@@ -107,9 +114,11 @@ class IncumbentSearch:
 class AlsoX:
     """Reweighted ALSO-X: minimise weighted shortfalls subject to a target objective, and bisect on the target.
 
+    Of many scenarios an even sample is enough to propose a point; losses and CVaR are judged on all of them.
     Source: Ahmed and Xie (2018), relaxations of chance constraints; reweighting 1 / (shortfall + 0.02).
     """
 
+    MOST_SCENARIOS = 2000
     REWEIGHTINGS = 6
     TARGETS = 8
     CVAR_ROUNDS = 40
@@ -119,11 +128,13 @@ class AlsoX:
         self.search = search
         self.program = program = search.program
         self.meter = search.meter
-        n, s = len(program.objective), len(program.payoff_offset)
+        n_scenarios = len(program.payoff_offset)
+        self._sample = sample = np.arange(0, n_scenarios, -(-n_scenarios // self.MOST_SCENARIOS))
+        n, s = len(program.objective), len(sample)
         polytope = program.polytope
         blocks = RowBlocks()
         blocks.add(polytope.row_lower, polytope.row_upper, {0: polytope.rows})
-        blocks.add(1.0 - program.payoff_offset, np.inf, {0: program.payoffs, n: np.ones(s)})
+        blocks.add(1.0 - program.payoff_offset[sample], np.inf, {0: program.payoffs[sample], n: np.ones(s)})
         blocks.add(-np.inf, np.inf, {0: program.objective[None, :]})
         self._target_row = len(polytope.row_lower) + s
         self.model = HighsModel(
@@ -153,9 +164,9 @@ class AlsoX:
                 upper = target
 
     def _reach(self, target: float) -> bool:
-        n, s = len(self.program.objective), len(self.program.payoff_offset)
+        n = len(self.program.objective)
         self.model.set_row_bounds(self._target_row, target, np.inf)
-        weights = np.ones(s)
+        weights = np.ones(len(self._sample))
         for _ in range(self.REWEIGHTINGS):
             self.model.set_objective(np.concatenate([np.zeros(n), -weights]))
             x = self._solve_with_cvar()
@@ -164,13 +175,13 @@ class AlsoX:
             portfolio = multiples(self.program, x)
             if loss_count(portfolio) <= self.program.max_losses:
                 return self.search.round(x) is not None or self.search.objective >= target
-            shortfall = np.maximum(0.0, 1.0 - portfolio)
+            shortfall = np.maximum(0.0, 1.0 - portfolio[self._sample])
             weights = 1.0 / (shortfall + 0.02)
             weights /= weights.mean()
         return False
 
     def _solve_with_cvar(self) -> FloatArray | None:
-        n, s = len(self.program.objective), len(self.program.payoff_offset)
+        n, s = len(self.program.objective), len(self._sample)
         for _ in range(self.CVAR_ROUNDS):
             columns = self.meter.solve(self.model)
             if columns is None:

@@ -32,7 +32,7 @@ class ReducedMip:
         u_s + tau + multiple_s >= 1                          for every scenario that may lose
         tau + sum u / ((1 - c) S) - cvar_slack @ x <= cvar_limit,  u >= 0, tau >= 0
 
-    threshold: 1 - 1e-9 and every strictly feasible point is in, so that bounds hold; above 1 to seek answers.
+    threshold: 1 - 1e-9 and every strictly feasible point is in, so that bounds hold; 1 to seek answers.
     cutoff: only objectives at least this are sought; None for any.
     """
 

@@ -43,8 +43,8 @@ def loss_tail(portfolio: FloatArray, confidence: float) -> Tail:
     return Tail(worst[real], weights[real], dot(weights, losses[worst]))
 
 
-def loss_count(portfolio: FloatArray) -> int:
-    return int(np.count_nonzero(portfolio < LOSS_THRESHOLD))
+def loss_count(portfolio: FloatArray, threshold: float = LOSS_THRESHOLD) -> int:
+    return int(np.count_nonzero(portfolio < threshold))
 
 
 def cvar_room(program: ChanceProgram, x: FloatArray) -> float:
@@ -52,7 +52,7 @@ def cvar_room(program: ChanceProgram, x: FloatArray) -> float:
     return program.cvar_limit + dot(program.cvar_slack, x)
 
 
-def is_feasible(program: ChanceProgram, x: FloatArray) -> bool:
+def is_feasible(program: ChanceProgram, x: FloatArray, loss_threshold: float = LOSS_THRESHOLD) -> bool:
     """All of the program's constraints at x: counts exactly, linear rows and CVaR within 1e-7."""
     polytope = program.polytope
     activity = products(polytope.rows, x)
@@ -65,6 +65,6 @@ def is_feasible(program: ChanceProgram, x: FloatArray) -> bool:
     if not linear:
         return False
     portfolio = multiples(program, x)
-    if loss_count(portfolio) > program.max_losses:
+    if loss_count(portfolio, loss_threshold) > program.max_losses:
         return False
     return loss_tail(portfolio, program.cvar_confidence).value <= cvar_room(program, x) + LINEAR_TOLERANCE

@@ -7,6 +7,9 @@ from core.errors import Cancelled
 from core.solver.highs_model import HighsModel
 from core.solver.program import Interruption, SolveControl
 
+SMALL_LP_ENTRIES = 50_000
+"""Up to so many matrix entries, one simplex iteration is one unit of work."""
+
 
 class LimitReached(Exception):
     """The work limit, or the safety net of time, ended the search. A signal inside the solver; no caller sees it."""
@@ -32,11 +35,12 @@ class WorkMeter:
     def solve(self, model: HighsModel) -> FloatArray | None:
         """The optimum (n,) of a linear program, None if it is infeasible; at least one iteration is charged.
 
-        Raises what `check` raises.
+        An iteration of a large program counts for several, as its time does. Raises what `check` raises.
         """
+        cost = max(1, model.n_entries // SMALL_LP_ENTRIES)
         model.interrupt_when(lambda _progress: self.interrupted())
-        outcome = model.run(iteration_limit=max(1, self.remaining))
-        self.spent += max(1, model.iterations)
+        outcome = model.run(iteration_limit=max(1, self.remaining // cost))
+        self.spent += cost * max(1, model.iterations)
         self.check()
         if outcome == "limit":
             raise LimitReached

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Any
 
 import highspy
 import numpy as np
@@ -46,18 +47,43 @@ def random_program(
     )
 
 
+def awkward_program(rng: np.random.Generator, kind: str) -> ChanceProgram:
+    """What solvers stumble over: heavy tails, exact ones, nothing but losses, degenerate limits, scarce losses."""
+    n_buckets, n_scenarios = int(rng.integers(1, 9)), int(rng.integers(1, 31))
+    shape = (n_scenarios, n_buckets)
+    if kind == "scarce losses":
+        return replace(random_program(rng, 6, 25, cap=0.5), max_losses=int(rng.integers(2, 10)))
+    program = random_program(rng, n_buckets, n_scenarios)
+    if kind == "heavy tails":
+        payoffs = np.where(rng.random(shape) < 0.5, np.minimum(rng.pareto(0.5, shape) + 0.3, 1e8), 0.0)
+    elif kind == "exact ones":
+        payoffs = rng.choice([0.0, 0.5, 1.0, 1.5, 2.0], shape)
+    elif kind == "only losses":
+        payoffs = rng.random(shape)
+    elif kind == "degenerate limits":
+        payoffs = program.payoffs if rng.random() < 0.5 else np.repeat(program.payoffs[:, :1], n_buckets, 1)
+        cap = float(rng.choice([1.0, 1.0 / n_buckets]))
+        program = replace(
+            program,
+            max_losses=int(rng.choice([0, n_scenarios, n_scenarios + 3])),
+            cvar_confidence=float(rng.choice([0.0, 0.5, 0.999, 1 - 1e-6])),
+            cvar_limit=float(rng.choice([0.0, 0.3, 1.0, 1.5, np.inf])),
+            polytope=Polytope(
+                np.ones((1, n_buckets)), np.ones(1), np.ones(1), np.zeros(n_buckets), np.full(n_buckets, cap)
+            ),
+        )
+    else:
+        return program
+    return replace(program, payoffs=payoffs, objective=payoffs.mean(axis=0))
+
+
 def textbook_mip(program: ChanceProgram, margin: float) -> OracleAnswer:
     """w, M, y, z, u, tau as in the original formulation, row by row through HiGHS's modelling layer.
 
     margin: added to the threshold of a loss; 0 gives the loosest reading, 1e-6 a strict one.
     """
     s, n = program.payoffs.shape
-    h = highspy.Highs()
-    h.silent()
-    for name in ("primal_feasibility_tolerance", "dual_feasibility_tolerance", "mip_feasibility_tolerance"):
-        h.setOptionValue(name, 1e-9)
-    h.setOptionValue("mip_rel_gap", 0.0)
-    h.setOptionValue("threads", 1)
+    h = exact_highs()
     polytope = program.polytope
     x = [h.addVariable(lb=float(polytope.lower[j]), ub=float(polytope.upper[j])) for j in range(n)]
     for row, low, high in zip(polytope.rows, polytope.row_lower, polytope.row_upper, strict=True):
@@ -77,9 +103,7 @@ def textbook_mip(program: ChanceProgram, margin: float) -> OracleAnswer:
         granted = h.qsum(float(g) * v for g, v in zip(program.cvar_slack, x, strict=True))
         h.addConstr(tau + h.qsum(u) * (1.0 / size) - granted <= program.cvar_limit)
     h.maximize(h.qsum(float(c) * v for c, v in zip(program.objective, x, strict=True)))
-    status = h.getModelStatus()
-    if status != highspy.HighsModelStatus.kOptimal:
-        assert status in (highspy.HighsModelStatus.kInfeasible, highspy.HighsModelStatus.kUnboundedOrInfeasible)
+    if not is_solved(h):
         return OracleAnswer(False)
     info = h.getInfo()
     return OracleAnswer(True, info.objective_function_value, info.mip_dual_bound)
@@ -115,3 +139,22 @@ def _with_fixed_losses(program: ChanceProgram, losing: tuple[int, ...], margin: 
         cvar_limit=program.cvar_limit,
         cvar_slack=program.cvar_slack,
     )
+
+
+def exact_highs() -> Any:
+    h = highspy.Highs()
+    h.silent()
+    for name in ("primal_feasibility_tolerance", "dual_feasibility_tolerance", "mip_feasibility_tolerance"):
+        h.setOptionValue(name, 1e-9)
+    h.setOptionValue("mip_rel_gap", 0.0)
+    h.setOptionValue("threads", 1)
+    return h
+
+
+def is_solved(h: Any) -> bool:
+    """False for a model that is proven infeasible; anything but that or an optimum is the oracle's failure."""
+    status = h.getModelStatus()
+    if status == highspy.HighsModelStatus.kOptimal:
+        return True
+    assert status in (highspy.HighsModelStatus.kInfeasible, highspy.HighsModelStatus.kUnboundedOrInfeasible), status
+    return False

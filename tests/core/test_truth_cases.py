@@ -20,8 +20,8 @@ from core.stages import Stage, bucket_id
 FUND = 100_000_000.0
 
 
-def solve(rows: dict[tuple[Stage, str], list[float]], winners: float = 0.0, **limits: Any) -> Optimum:
-    """rows: multiples per scenario of each bucket, in bucket-key order; winners: chance of a winner in each."""
+def solve(rows: dict[tuple[Stage, str], list[float]], winners: float | list[float] = 0.0, **limits: Any) -> Optimum:
+    """rows: multiples per scenario of each bucket, in bucket-key order; winners: chance of a winner, in each."""
     keys = [bucket_id(stage, sector) for stage, sector in rows]
     assert keys == sorted(keys)
     settings: dict[str, Any] = {
@@ -55,7 +55,7 @@ def solve(rows: dict[tuple[Stage, str], list[float]], winners: float = 0.0, **li
     )
     moic = np.array(list(rows.values()), dtype=np.float32)
     states = [ScenarioState("base", 0.0, (), ())] * moic.shape[1]
-    matrix = ScenarioMatrix(moic, tuple(keys), np.full(len(keys), winners), states)
+    matrix = ScenarioMatrix(moic, tuple(keys), np.broadcast_to(np.array(winners, dtype=np.float64), len(keys)), states)
     control = SolveControl(work_limit=config.work_limit)
     return optimise(config, matrix, HighsBackend(), control, clock=time.perf_counter)
 
@@ -135,7 +135,18 @@ def test_sector_and_stage_bounds_bind_where_the_best_bucket_wants_more() -> None
 
 
 def test_expected_winners_bind_at_the_weight_worked_out_by_hand() -> None:
-    # Every deal costs $1M, so capital w buys 100 w deals; both buckets win alike, the limit is what it is: 3 of 100.
-    optimum = solve({BETTER: [4.0, 2.0], WORSE: [2.0, 1.0]}, winners=0.03, min_expected_winners=3.0)
+    # $1M a deal, so weight w buys 100 w deals: w + 5 (1 - w) winners, 3 of them at w = 1/2.
+    rows = {BETTER: [4.0, 2.0], WORSE: [2.0, 1.0]}
+    optimum = solve(rows, winners=[0.01, 0.05], min_expected_winners=3.0)
+    assert optimum.weights == pytest.approx([0.5, 0.5], abs=1e-7)
     assert optimum.figures.expected_winners == pytest.approx(3.0)
-    assert optimum.relaxations == ()
+    assert [c.constraint_id for c in optimum.constraints if c.binding] == ["expected_winners_min"]
+
+
+def test_of_two_sets_of_losses_the_one_that_costs_less_is_given_up() -> None:
+    # One loss is allowed. Giving up the first scenario needs 0.9 + 0.6 v >= 1, so v = 1/6 in B; giving up the second
+    # needs 0.5 + 2 u >= 1 with u = 1/4 in C. B costs 3 - 2 = 1 a unit, C costs 3 - 1 = 2: the first is given up.
+    rows = {(Stage.A, "X"): [0.5, 0.9, 7.6], (Stage.B, "X"): [0.5, 1.5, 4.0], (Stage.C, "X"): [2.5, 0.0, 0.5]}
+    optimum = solve(rows, max_loss_probability=0.34)
+    assert optimum.weights == pytest.approx([5 / 6, 1 / 6, 0.0], abs=1e-5)
+    assert optimum.first_objective == pytest.approx(3.0 - 1 / 6, abs=1e-5)
