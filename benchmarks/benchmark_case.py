@@ -26,6 +26,7 @@ from db.benchmarks import shipped_benchmarks
 from db.funds import EXAMPLE_FUND_ID
 
 BUCKET_CAP = 0.15
+HALFWAY = 0.5
 FUND_USD = 100_000_000
 
 
@@ -44,11 +45,11 @@ class Case:
     allowed_losses: int
 
 
-def make_case(seed: str, loss_share: float, n_buckets: int, n_scenarios: int) -> Case:
+def make_case(seed: str, loss_share: float, n_buckets: int, n_scenarios: int, cvar_share: float = HALFWAY) -> Case:
     """loss_share: of what the best portfolio without risk limits loses, the share that may be lost.
 
-    The CVaR limit lies halfway between the CVaR of that portfolio and the least that any can have. `seed` goes into
-    the taxonomy version, which is in the matrix key and nowhere else.
+    cvar_share: where the CVaR limit lies between the least that any portfolio can have (0) and that of the best one
+    without risk limits (1). `seed` goes into the taxonomy version, which is in the matrix key and nowhere else.
     """
     unlimited = _document(seed, n_buckets, n_scenarios, max_loss_probability=1.0, cvar_limit=1.0)
     normalized = normalize(parse_request(unlimited), _benchmark())
@@ -63,7 +64,7 @@ def make_case(seed: str, loss_share: float, n_buckets: int, n_scenarios: int) ->
         n_buckets,
         n_scenarios,
         max_loss_probability=allowed / n_scenarios,
-        cvar_limit=(free_cvar + _least_cvar(free)) / 2,
+        cvar_limit=cvar_share * free_cvar + (1.0 - cvar_share) * _least_cvar(free),
     )
     config = normalize(parse_request(document), _benchmark()).config
     return Case(document, normalized.key_document, matrix, _program(config, matrix), free_losses, allowed)

@@ -26,6 +26,7 @@ STAGES: dict[str, Callable[[Session], float]] = {
 def report(document: Mapping[str, Any]) -> str:
     """document: as `session_stages --json` writes it."""
     size, sessions = document["size"], document["sessions"]
+    shape = f"{size['buckets']} buckets x {size['scenarios']} scenarios; CVaR share {size['cvar_share']:g}"
     parts = [
         "## Machine",
         table(["", ""], [[name, str(value)] for name, value in document["machine"].items()]),
@@ -34,7 +35,7 @@ def report(document: Mapping[str, Any]) -> str:
     for share in size["loss_shares"]:
         group = [session for session in sessions if session["loss_share"] == share]
         parts += [
-            f"## {size['buckets']} buckets x {size['scenarios']} scenarios, loss cap {share:.0%} of the unconstrained",
+            f"## {shape}; loss cap {share:.0%} of the unconstrained",
             _stages(group),
             _first_pass(group, size),
             _ratio_line(group, size["naive_limit_s"]),

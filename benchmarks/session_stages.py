@@ -26,7 +26,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.benchmark_case import Case, make_case
+from benchmarks.benchmark_case import HALFWAY, Case, make_case
 from benchmarks.markdown import report
 from benchmarks.naive_program import NaiveOutcome, solve_naively
 from core.codec import decode, encode
@@ -72,15 +72,23 @@ class Size:
     scenarios: int
     seeds: int
     loss_shares: tuple[float, ...]
+    cvar_share: float
     naive_limit_s: float
 
 
 def main() -> None:
     arguments = _arguments()
     size = (
-        Size(20, 100, 1, (0.9,), 10.0)
+        Size(20, 100, 1, (0.9,), HALFWAY, 10.0)
         if arguments.smoke
-        else Size(arguments.buckets, arguments.scenarios, arguments.seeds, tuple(arguments.loss_shares), 60.0)
+        else Size(
+            arguments.buckets,
+            arguments.scenarios,
+            arguments.seeds,
+            tuple(arguments.loss_shares),
+            arguments.cvar_share,
+            60.0,
+        )
     )
     machine: dict[str, Any] = _machine()
     with _temporary_home() as home:
@@ -114,6 +122,12 @@ def _arguments() -> argparse.Namespace:
         default=[0.9, 0.75],
         help="loss caps, as shares of what the best portfolio without risk limits loses; 0.5 is a hard one",
     )
+    parser.add_argument(
+        "--cvar-share",
+        type=float,
+        default=HALFWAY,
+        help="CVaR limit between the least attainable (0) and the unconstrained (1); at 1 the loss cap binds alone",
+    )
     parser.add_argument("--json", type=Path, help="also write everything that was measured to this file")
     return parser.parse_args()
 
@@ -128,7 +142,7 @@ def _measure_all(home: Path, size: Size) -> Iterator[Measured]:
             # The share is in the seed, so that every first session has a matrix to generate.
             seed = f"{loss_share:g} no {number}"
             say(f"loss cap {loss_share:.0%}, matrix {number} of {size.seeds}: session, repeat, textbook program")
-            case = make_case(seed, loss_share, size.buckets, size.scenarios)
+            case = make_case(seed, loss_share, size.buckets, size.scenarios, size.cvar_share)
             first, repeat = _run(home, case), _run(home, case)
             naive = solve_naively(case.program, relative_gap=RELATIVE_GAP, time_limit_s=size.naive_limit_s)
             yield Measured(seed, loss_share, case.free_losses, case.allowed_losses, first, repeat, naive)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -167,12 +167,15 @@ def _tie_break(
     raise SolverFailed("the answer does not stand up to the strict check of its own constraints")
 
 
+def _together(conflict: Sequence[str]) -> str:
+    if len(conflict) == 1:
+        return f"{conflict[0]} at all; loosen it"
+    return f"all of {', '.join(conflict)} together; loosen one of them"
+
+
 def _infeasible(problem: PortfolioProblem, limits: Limits, backend: SolverBackend, control: SolveControl) -> Infeasible:
     conflict = conflicting_constraints(problem, limits, backend, control)
-    return Infeasible(
-        f"no portfolio satisfies all of {', '.join(conflict)} together; loosen one of them, "
-        "or allow relaxationMode 'minimal'"
-    )
+    return Infeasible(f"no portfolio satisfies {_together(conflict)}, or allow relaxationMode 'minimal'")
 
 
 def _audit(

@@ -79,14 +79,18 @@ class _StageView:
         self.progress.update(self._line, description=text)
 
     def _enter(self, status: SessionStatus) -> None:
-        known = self._status or SessionStatus.REQUESTED
-        self.progress.update(self._line, completed=1, description=STAGES[known])
+        before, self._status = self._status, status
+        if before is None:
+            return  # the first look: what came before was not in this run
+        self.progress.update(self._line, completed=1, description=STAGES[before])
+        if status is SessionStatus.FAILED:
+            return
         # A stage shorter than the refresh is shown all the same, as done.
-        while not status.terminal and NEXT_STATUS[known] is not status and known is not status:
-            known = NEXT_STATUS[known]
-            self.progress.add_task(STAGES[known], total=1, completed=1)
-        self._status = status
-        if not status.terminal and known is not status:
+        passed = NEXT_STATUS[before]
+        while passed is not status:
+            self.progress.add_task(STAGES[passed], total=1, completed=1)
+            passed = NEXT_STATUS[passed]
+        if not status.terminal:
             self._line = self.progress.add_task(STAGES[status], total=1)
 
 

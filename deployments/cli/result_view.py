@@ -135,6 +135,10 @@ def _proof_lines(result: Mapping[str, Any]) -> list[str]:
         )
     if not solver["reproducible"]:
         lines.append("A time limit cut the solve short: this answer is not reproducible.")
+    broken = result["validation"]["wholeDeals"]["boundViolations"]
+    if broken:
+        amounts = ", ".join(f"{name} by {amount:.4f}" for name, amount in broken.items())
+        lines.append(f"Bought as whole deals the portfolio breaks {amounts}.")
     gap = result["validation"]["outOfSample"]["optimismGap"]
     lines.append(f"Optimism gap: the in-sample expectation is {gap:+.3f}x from that of fresh scenarios.")
     return lines

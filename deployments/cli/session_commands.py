@@ -14,6 +14,7 @@ from deployments.cli import terminal
 from deployments.cli.progress import describe
 from deployments.cli.result_view import render_result
 from deployments.services import database
+from tasks.process_owner import owner_is_gone
 
 
 def show_status(session_id: UUID, *, as_json: bool) -> None:
@@ -27,7 +28,7 @@ def show_status(session_id: UUID, *, as_json: bool) -> None:
     terminal.output.print(f"session {session.session_id}: {session.status.value}", markup=False)
     if not session.status.terminal:
         terminal.output.print(describe(session.status, session.progress), markup=False)
-        if session.lease_token is None:
+        if session.lease_token is None or owner_is_gone(session.lease_owner):
             terminal.output.print(f"nobody runs it; finish it with: vcfolio run --resume {session.session_id}")
     if session.error_code is not None:
         terminal.output.print(f"{session.error_code}: {session.error_reason}", markup=False, soft_wrap=True)
