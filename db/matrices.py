@@ -18,7 +18,7 @@ from db.tables import matrix_generations as generations
 from db.tables import scenario_matrices as matrices
 from db.tables.matrices import PAYLOAD_COLUMNS
 
-_ADVISORY_LOCK = 0x76636D617478  # "vcmatx"; shared by whoever begins a generation in this database
+_ADVISORY_LOCK = 0x76636D617478  # "vcmatx"; taken by whoever begins or ends a generation in this database
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ def begin_generation(
     waited_for: the generation that an earlier `Wait` named. If that one failed, so has the caller (`GaveUp`); whoever
     did not wait for it may build anew, which replaces the failed row whole.
     """
-    conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
+    _take_turns(conn)
     given_up = _abandon_expired(conn, key, limits)
     if given_up is not None:
         return GaveUp(given_up)
@@ -228,6 +228,11 @@ def invalidate(conn: Connection, key: str) -> bool:
         text("DELETE FROM scenario_matrices WHERE matrix_key = :key AND status <> 'generating'"), {"key": key}
     )
     return deleted.rowcount == 1
+
+
+def _take_turns(conn: Connection) -> None:
+    """Until this transaction ends nobody else begins or ends a generation: several looks at them see one state."""
+    conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
 
 
 def _abandon_expired(conn: Connection, key: str, limits: GenerationLimits) -> str | None:
@@ -336,6 +341,7 @@ def _finish(
     conn: Connection, started: Started, generation_values: Mapping[str, Any], matrix_values: Mapping[str, Any]
 ) -> bool:
     """Generation and matrix in one statement, or neither."""
+    _take_turns(conn)
     in_the_making = (matrices.c.generation == started.generation, matrices.c.status == "generating")
     finished = (
         update(generations)

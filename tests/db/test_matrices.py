@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError
 
 from db import matrices
 from db.matrices import AlreadyComplete, BeginOutcome, GaveUp, GenerationLimits, MatrixReference, Started, Wait
@@ -175,6 +176,20 @@ def test_a_generation_is_ended_by_its_own_token_alone(connection: Connection, wr
     assert not matrices.extend_generation(connection, stranger, 45)
     assert not matrices.fail_generation(connection, stranger, "because")
     assert _outcomes(connection) == [(1, None)]
+
+
+def test_nobody_begins_between_the_end_of_a_generation_and_its_commit(engine: Engine) -> None:
+    """Else one look would find no complete matrix yet, and the next no generation under way any more."""
+    with engine.begin() as conn:
+        generation = started(conn, KEY)
+    with engine.begin() as ending:
+        assert matrices.complete_generation(ending, generation, payload())
+        with engine.connect() as other:
+            other.execute(text("SET lock_timeout = '50ms'"))
+            with pytest.raises(OperationalError, match="lock timeout"):
+                begin(other, KEY)
+    with engine.begin() as conn:
+        assert isinstance(begin(conn, KEY), AlreadyComplete)
 
 
 def test_a_generation_that_shows_signs_of_life_is_not_taken_over(connection: Connection) -> None:
