@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import Engine
 
@@ -56,7 +57,9 @@ def _prepared(url: str) -> Iterator[Engine]:
 @contextmanager
 def _prefect_api(settings: Settings) -> Iterator[tuple[str, Callable[[], None]]]:
     if settings.prefect_api_url is not None:
-        yield settings.prefect_api_url, lambda: None
+        from deployments.prefect.reach import require_answer  # noqa: PLC0415 - not for those who need no Prefect
+
+        yield settings.prefect_api_url, partial(require_answer, settings.prefect_api_url)
         return
     # Our own server keeps its state in the embedded PostgreSQL, wherever vcfolio's own database is.
     with open_postgres(settings.model_copy(update={"database_url": None})) as server:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 
 from core.config import NormalizedConfig
 from core.optimization.documents import allocation_document, solver_document
-from core.optimization.optimise import optimise
+from core.optimization.optimise import Optimum, optimise
 from core.solver.highs import HighsBackend
 from core.solver.program import Interruption, SolveControl, SolveProgress
 from db.engine import transaction
@@ -49,7 +52,11 @@ def optimize_portfolio(fence: Fence, reference: MatrixReference) -> Optimized:
     watch = _Watch(heartbeat_of(fence), runtime.settings().solve_time_limit_s)
     control = SolveControl(work_limit=config.work_limit, interrupted=watch.interrupted, progress=watch.progress)
     matrix = load_matrix(engine, reference)
-    optimum = optimise(config, matrix, HighsBackend(), control, clock=time.perf_counter, stage=watch.begin)
+
+    def solve() -> Optimum:
+        return optimise(config, matrix, HighsBackend(), control, clock=time.perf_counter, stage=watch.begin)
+
+    optimum = _beside_main_thread(solve, watch.stop)
     return Optimized(
         allocation_document(config, optimum.weights),
         solver_document(optimum),
@@ -58,13 +65,28 @@ def optimize_portfolio(fence: Fence, reference: MatrixReference) -> Optimized:
     )
 
 
+def _beside_main_thread(solve: Callable[[], Optimum], stop: Callable[[], None]) -> Optimum:
+    """Signals (Ctrl-C, SIGTERM) make Python raise in the main thread, wherever it is. In a solver that calls back from
+    C++ that would crash the process, so the solver runs in another thread, and is told to stop."""
+    with ThreadPoolExecutor(1, thread_name_prefix="solver") as pool:
+        running = pool.submit(solve)
+        try:
+            return running.result()
+        finally:
+            stop()
+
+
 class _Watch:
-    """Carries the solver's progress to the heartbeat, and the heartbeat's alarm to the solver."""
+    """Carries the solver's progress to the heartbeat, and to the solver the heartbeat's alarm or the order to stop."""
 
     def __init__(self, heartbeat: Heartbeat, time_limit_s: float) -> None:
         self._heartbeat = heartbeat
         self._deadline = time.monotonic() + time_limit_s
         self._step = ""
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        self._stopped.set()
 
     def begin(self, step: str) -> None:
         self._step = step
@@ -83,6 +105,6 @@ class _Watch:
         )
 
     def interrupted(self) -> Interruption | None:
-        if self._heartbeat.lost.is_set():
+        if self._heartbeat.lost.is_set() or self._stopped.is_set():
             return "cancelled"
         return "time" if time.monotonic() > self._deadline else None

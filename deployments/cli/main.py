@@ -36,7 +36,18 @@ app.add_typer(db_app, name="db")
 
 RequestFile = Annotated[Path, typer.Argument(help="Request as JSON; see `vcfolio schema`.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
-SessionId = Annotated[UUID, typer.Argument(help="Session id, as `run` prints it.")]
+
+
+def _session_id(value: str) -> UUID:
+    try:
+        return UUID(value)
+    except ValueError:
+        raise BadInput.of("SESSION_ID", value, "must be a UUID, as `vcfolio run` prints it") from None
+
+
+SessionId = Annotated[
+    UUID, typer.Argument(parser=_session_id, metavar="SESSION_ID", help="Session id, as `run` prints it.")
+]
 
 
 @app.callback()
@@ -52,7 +63,10 @@ def main(
 @app.command("run")
 def run_request(
     request: Annotated[Path | None, typer.Argument(help="Request as JSON; default: the example fund.")] = None,
-    resume: Annotated[UUID | None, typer.Option(help="Finish this interrupted session instead.")] = None,
+    resume: Annotated[
+        UUID | None,
+        typer.Option(parser=_session_id, metavar="SESSION_ID", help="Finish this interrupted session instead."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Find the best portfolio for a request: matrix, optimisation, validation, in this process."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -22,11 +23,13 @@ from db.sessions import (
     SessionRow,
     interrupted_inline_sessions,
     load_session,
+    release_lease,
     reopen,
     take_session,
 )
 from db.settings import Settings, load_settings
 from deployments.cli import terminal
+from deployments.cli.interruptible import run_interruptibly
 from deployments.cli.progress import watching
 from deployments.cli.request_file import read_request
 from deployments.cli.result_view import render_result
@@ -90,11 +93,17 @@ def _carry_through(services: FlowServices, begin: Begin) -> SessionRow:
     if isinstance(begun, SessionRow):
         return begun
     terminal.say(f"session {begun.session_id}")
+    flow = partial(optimize_session, begun.session_id, begun.epoch, begun.lease_token, return_state=True)
     try:
         with watching(services.engine, begun.session_id):
-            optimize_session(begun.session_id, begun.epoch, begun.lease_token, return_state=True)
+            run_interruptibly(flow, give_up=partial(_give_back, services.engine, begun))
     except KeyboardInterrupt:
         terminal.say("interrupted")
+    except Exception as error:
+        # The flow's own failures come back as its state: this is Prefect's, and how far the session came its row tells.
+        terminal.say(f"note: Prefect failed on the way: {type(error).__name__}: {error}")
+        if terminal.verbose:
+            terminal.notes.print_exception()
     finally:
         flush_to_server()
     return _load(services.engine, begun.session_id)
@@ -151,6 +160,13 @@ def _take_over(engine: Engine, settings: Settings, session: SessionRow) -> Fence
         token = take_session(conn, session.session_id, epoch, settings.lease_s, lease_owner())
     assert token is not None
     return Fence(session.session_id, epoch, token)
+
+
+def _give_back(engine: Engine, fence: Fence) -> None:
+    """The run notices that the session is not its own any more, and stops; whoever resumes may begin at once."""
+    with transaction(engine) as conn:
+        release_lease(conn, fence, count_failure=False)
+        expire_generation_of(conn, fence.session_id)
 
 
 def _mention_interrupted(sessions: list[SessionRow]) -> None:

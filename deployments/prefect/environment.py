@@ -14,6 +14,7 @@ def client_environment(home: Path, api_url: str) -> dict[str, str]:
         "PREFECT_LOCAL_STORAGE_PATH": str(home / "results"),
         # Logs go to Prefect's server, where the run is looked at; the terminal is the command's.
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+        "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
     }
 
 

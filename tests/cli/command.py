@@ -3,45 +3,59 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from db.settings import child_environment
 
 PROGRAM = "import sys; sys.argv[0] = 'vcfolio'; from deployments.cli.main import run; sys.exit(run())"
+PATIENCE_S = 300
+CONFIGURES_VCFOLIO = ("VCFOLIO_", "PREFECT_", "DATABASE_URL")
 
 
 @dataclass(frozen=True)
 class CommandLine:
-    """home: the VCFOLIO_HOME of all its commands."""
+    """home: the VCFOLIO_HOME of all its commands. elsewhere: where they run, and have nothing to write."""
 
     home: Path
+    elsewhere: Path
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+        inherited = child_environment({})
+        environment = {name: inherited[name] for name in inherited if not name.startswith(CONFIGURES_VCFOLIO)}
         return subprocess.Popen(
             [sys.executable, "-c", PROGRAM, *arguments],
-            env=child_environment({"VCFOLIO_HOME": str(self.home)}),
+            env={**environment, "VCFOLIO_HOME": str(self.home), **variables},
+            cwd=self.elsewhere,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
 
-    def call(self, *arguments: str, code: int = 0) -> tuple[str, str]:
+    def call(self, *arguments: str, code: int = 0, **variables: str) -> tuple[str, str]:
         """Standard output and standard error; the exit code must be `code`."""
-        process = self.start(*arguments)
-        output, notes = process.communicate(timeout=300)
-        assert process.returncode == code, notes
-        return output, notes
+        return finish(self.start(*arguments, **variables), code)
 
     def json(self, *arguments: str) -> Any:
         """The one JSON document that standard output holds."""
         return json.loads(self.call(*arguments)[0])
 
+    def processes(self) -> list[psutil.Process]:
+        """Every living process whose command line names the home; what only waits for init to reap it is not one."""
+        return [
+            process
+            for process in psutil.process_iter(["cmdline", "status"])
+            if any(str(self.home) in part for part in process.info["cmdline"] or [])
+            and process.info["status"] != psutil.STATUS_ZOMBIE
+        ]
 
-def kill(process: subprocess.Popen[str]) -> None:
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+
+def finish(process: subprocess.Popen[str], code: int = 0) -> tuple[str, str]:
+    output, notes = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == code, notes
+    return output, notes

@@ -1,114 +1,101 @@
-"""`vcfolio run` from request to answer, recalculated by other code; and what a kill -9 leaves to be resumed."""
+"""`vcfolio run`, `simulate`, `status` and `result`: from a request to an answer that other code finds too."""
 
 from __future__ import annotations
 
 import json
-import math
-import time
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from sqlalchemy import create_engine, text
 
-from db.embedded.postgres import EmbeddedPostgres
-from tests.cli.command import CommandLine, kill
+from tests.cli import recalculation
+from tests.cli.command import CommandLine
+from tests.cli.conftest import REQUEST, FirstRun, write_request
 
-pytestmark = pytest.mark.xdist_group("cli-run")
+pytestmark = pytest.mark.xdist_group("cli")
 
 FIELDS = {
     *("sessionId", "status", "matrixKey", "matrixCache", "expectedMoic", "lossProbability", "cvar", "expectedWinners"),
     *("allocation", "constraints", "relaxations", "solver", "validation", "timings"),
 }
+OF_A_BUCKET = {"bucketId", "stage", "sector", "weight", "dollarAmount", "dealCount"}
+OF_A_CONSTRAINT = {*("constraintId", "type", "required", "actual", "slack", "satisfied", "binding", "relaxedFrom")}
 
 
-def test_a_run_reports_figures_that_other_code_finds_too_and_repeats_to_the_bit(
-    vcfolio: CommandLine, write: Callable[..., str], tmp_path: Path
+def test_the_first_command_on_a_home_that_does_not_exist_works_and_leaves_no_process(first_run: FirstRun) -> None:
+    result = json.loads(first_run.output)
+    assert (result["status"], result["matrixCache"]) == ("COMPLETED", "generated")
+    assert first_run.left_behind == []
+    assert "Traceback" not in first_run.notes
+
+
+def test_the_json_has_every_field_that_is_promised(first_run: FirstRun) -> None:
+    result = json.loads(first_run.output)
+    assert result.keys() >= FIELDS
+    assert all(entry.keys() >= OF_A_BUCKET for entry in result["allocation"])
+    assert all(entry.keys() == OF_A_CONSTRAINT for entry in result["constraints"])
+    assert all(seconds is not None for seconds in result["timings"].values())
+
+
+def test_every_figure_is_found_again_by_other_code_from_the_simulated_matrix(
+    vcfolio: CommandLine, first_run: FirstRun, write: Callable[..., str], tmp_path: Path
 ) -> None:
-    request = write()
-    first, second = vcfolio.json("run", request, "--json"), vcfolio.json("run", request, "--json")
-    assert set(first) >= FIELDS
-    assert (first["status"], first["matrixCache"], second["matrixCache"]) == ("COMPLETED", "generated", "hit")
-    assert first["allocation"] == second["allocation"]
-    vcfolio.call("simulate", request, "--out", str(tmp_path / "m.parquet"))
-    rows = pq.read_table(tmp_path / "m.parquet").to_pylist()
-    allocation = first["allocation"]
-    assert [row["key"] for row in rows] == [entry["bucketId"] for entry in allocation]
-    weights = [entry["weight"] for entry in allocation]
-    scenarios = range(len(rows[0]["moic"]))
-    multiples = [math.fsum(w * row["moic"][s] for w, row in zip(weights, rows, strict=True)) for s in scenarios]
-    n = len(multiples)
-    assert first["expectedMoic"] == pytest.approx(math.fsum(multiples) / n, abs=1e-12)
-    assert first["lossProbability"] == sum(m < 1 - 1e-9 for m in multiples) / n
-    losses = sorted((max(0.0, 1 - m) for m in multiples), reverse=True)
-    assert n * 0.05 == pytest.approx(6)
-    assert first["cvar"] == pytest.approx(math.fsum(losses[:6]) / 6, abs=1e-12)
-    winners = math.fsum(
-        w * 50e6 / (row["initial_check_usd"] * (1 + row["reserve_ratio"])) * row["win_probability"]
-        for w, row in zip(weights, rows, strict=True)
-    )
-    assert first["expectedWinners"] == pytest.approx(winners, abs=1e-12)
-    assert sum(round(entry["dollarAmount"] * 100) for entry in allocation) == 50_000_000_00
-    assert max(weights) <= 0.4 + 1e-7
-    assert math.fsum(e["weight"] for e in allocation if e["sector"] == "AI") <= 0.6 + 1e-7
-    assert math.fsum(e["weight"] for e in allocation if e["stage"] == "Seed") >= 0.1 - 1e-7
-    assert all(constraint["satisfied"] for constraint in first["constraints"])
-    stored = vcfolio.json("result", first["sessionId"], "--json")
-    assert stored == first
-    assert vcfolio.json("status", first["sessionId"], "--json")["status"] == "COMPLETED"
+    result = json.loads(first_run.output)
+    vcfolio.call("simulate", write(), "--out", str(tmp_path / "matrix.parquet"))
+    matrix = recalculation.read_matrix(tmp_path / "matrix.parquet")
+    assert pq.read_metadata(tmp_path / "matrix.parquet").metadata[b"vcfolio.matrix_key"].decode() == result["matrixKey"]
+    recalculation.check_allocation(result, matrix, REQUEST)
+    recalculation.check_constraints(result, matrix, REQUEST)
+    recalculation.check_solver(result, matrix)
+    recalculation.check_whole_deals(result, matrix, REQUEST)
 
 
-# What makes a stage last long enough to be struck in it.
-SLOW = {
-    "MATRIX_GENERATING": {"scenarioGenConfig": {"scenarioCount": 15_000}, "maxLossProbability": 1, "cvarLimit": 1},
-    "OPTIMIZING": {
-        "buckets": {"stages": ["Seed", "A", "B"], "sectors": ["AI", "Bio", "Fin", "Health", "Media", "Tech"]},
-        "scenarioGenConfig": {"scenarioCount": 300},
-        "maxLossProbability": 0.3,
-        "bucketMaxWeight": 0.15,
-        "minExpectedWinners": 0,
-        "workLimit": 30_000,
-    },
-    "VALIDATING": {"validationScenarios": 150_000},
-}
-STAGES = ("matrix_completed_at", "optimization_completed_at")
-
-
-@pytest.mark.parametrize("stage", SLOW)
-def test_a_killed_run_is_resumed_without_repeating_what_is_stored(
-    vcfolio: CommandLine, write: Callable[..., str], stage: str
+def test_a_second_run_hits_the_matrix_cache_and_shows_the_same_allocation_to_the_bit(
+    vcfolio: CommandLine, first_run: FirstRun, write: Callable[..., str]
 ) -> None:
-    columns = f"session_id, status, epoch, {', '.join(STAGES)}"
-    with EmbeddedPostgres(vcfolio.home) as postgres:
-        postgres.ensure_database("vcfolio")
-        engine = create_engine(postgres.url("vcfolio"))
-        vcfolio.call("db", "upgrade")
+    first = json.loads(first_run.output)
+    shown, _ = vcfolio.call("run", write())
+    (session_id,) = re.findall(r"vcfolio result (\S+) --json", shown)
+    second = vcfolio.json("result", session_id, "--json")
+    assert (second["sessionId"], second["matrixCache"]) == (session_id, "hit")
+    for same in ("allocation", "constraints", "expectedMoic", "validation", "matrixKey"):
+        assert json.dumps(first[same]) == json.dumps(second[same])
+    for told in ("Seed_AI", "RELAXED from 40", "binding", "hit", "expected MOIC"):
+        assert told in shown
+    assert vcfolio.json("result", first["sessionId"], "--json") == first
+    assert vcfolio.json("status", session_id, "--json")["status"] == "COMPLETED"
+    assert "COMPLETED" in vcfolio.call("status", session_id)[0]
 
-        def newest() -> dict[str, object] | None:
-            query = text(f"SELECT {columns} FROM optimization_sessions ORDER BY created_at DESC LIMIT 1")
-            with engine.begin() as connection:
-                row = connection.execute(query).mappings().one_or_none()
-                return None if row is None else dict(row)
 
-        earlier = newest()
-        process = vcfolio.start("run", write(**SLOW[stage]))
-        deadline = time.monotonic() + 120
-        while (seen := newest()) == earlier or seen is None or seen["status"] != stage:
-            assert process.poll() is None, process.communicate()[1]
-            assert time.monotonic() < deadline
-        kill(process)
-        before = newest()
-        assert before is not None
-        assert before["status"] == stage
-        resumed = json.loads(vcfolio.call("run", "--resume", str(before["session_id"]), "--json")[0])
-        after = newest()
-        assert after is not None
-        assert (resumed["status"], after["status"], after["epoch"]) == ("COMPLETED", "COMPLETED", 1)
-        assert all(before[name] is None or after[name] == before[name] for name in STAGES)
-        with engine.begin() as connection:
-            jobs = connection.execute(
-                text("SELECT status, epoch FROM job_outbox WHERE session_id = :id"), {"id": before["session_id"]}
-            ).all()
-        assert [tuple(job) for job in jobs] == [("enqueued", 1)]
-        engine.dispose()
+def test_a_matrix_key_seeds_the_draws_and_nothing_else(
+    vcfolio: CommandLine, first_run: FirstRun, write: Callable[..., str], tmp_path: Path
+) -> None:
+    own_key = json.loads(first_run.output)["matrixKey"]
+
+    def simulate(name: str, *options: str) -> recalculation.Matrix:
+        output, _ = vcfolio.call("simulate", write(), "--out", str(tmp_path / name), *options)
+        assert output == ""
+        return recalculation.read_matrix(tmp_path / name)
+
+    own = simulate("own.parquet", "--matrix-key", own_key)
+    other = simulate("other.parquet", "--matrix-key", "another")
+    assert simulate("implied.parquet").rows == own.rows
+    drawn = {"moic", "win_probability"}
+    assert [row | dict.fromkeys(drawn) for row in other.rows] == [row | dict.fromkeys(drawn) for row in own.rows]
+    assert all(one["moic"] != two["moic"] for one, two in zip(own.rows, other.rows, strict=True))
+
+
+def test_a_failed_session_ends_with_exit_code_1_and_its_reason(
+    vcfolio: CommandLine, tmp_path: Path, first_run: FirstRun
+) -> None:
+    impossible = write_request(tmp_path, {"relaxationMode": "off"})
+    output, notes = vcfolio.call("run", impossible, "--json", code=1)
+    assert output == ""
+    assert "infeasible" in notes
+    assert "expected_winners_min" in notes
+    (session_id,) = re.findall(r"session ([0-9a-f-]{36}) failed", notes)
+    status = vcfolio.json("status", session_id, "--json")
+    assert (status["status"], status["errorCode"]) == ("FAILED", "infeasible")
+    assert "FAILED" in vcfolio.call("result", session_id, code=2)[1]

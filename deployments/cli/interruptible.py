@@ -1,0 +1,33 @@
+"""Ctrl-C while a flow runs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+
+STOP_PATIENCE_S = 5.0
+
+
+def run_interruptibly(work: Callable[[], object], give_up: Callable[[], None]) -> None:
+    """Do the work in another thread, and wait for it here. Raises what it raises.
+
+    Python raises KeyboardInterrupt in the main thread, at whatever that is doing; libraries that are interrupted at any
+    point of theirs may lose it, or crash. So the main thread does nothing but wait. give_up: makes the work stop soon;
+    if it does not, it is left behind, and ends with the process.
+    """
+    outcome: Future[object] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, name="interruptible", daemon=True).start()
+    try:
+        outcome.result()
+    except KeyboardInterrupt:
+        give_up()
+        wait([outcome], timeout=STOP_PATIENCE_S)
+        raise
