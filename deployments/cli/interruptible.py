@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 
 STOP_PATIENCE_S = 5.0
+WAKE_S = 0.1
 
 
 def run_interruptibly(work: Callable[[], object], give_up: Callable[[], None]) -> None:
@@ -26,8 +27,11 @@ def run_interruptibly(work: Callable[[], object], give_up: Callable[[], None]) -
 
     threading.Thread(target=run, name="interruptible", daemon=True).start()
     try:
-        outcome.result()
+        # Not in one wait: a signal that the system gives to another thread is seen only when this one wakes.
+        while not wait([outcome], timeout=WAKE_S).done:
+            pass
     except KeyboardInterrupt:
         give_up()
         wait([outcome], timeout=STOP_PATIENCE_S)
         raise
+    outcome.result()
