@@ -131,8 +131,7 @@ def _start_optimizing(fence: Fence, session: SessionRow) -> None:
         reference = _ensure_matrix(fence, session)
         if _advance(fence, SessionStatus.OPTIMIZING, partial(_start_with, fence=fence, reference=reference)):
             return
-        if _in_database(partial(read_reference, key=reference.key)) == reference:
-            raise Superseded(f"session {fence.session_id} went on without epoch {fence.epoch}")
+        _must(_in_database(partial(read_reference, key=reference.key)) != reference, fence)
     raise MatrixFailed(f"matrix {session.matrix_key} vanished {MATRIX_ATTEMPTS} times before it could be used")
 
 

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -66,12 +67,7 @@ def generate_matrix(matrix_key: str, fence: Fence) -> dict[str, Any]:
     engine, settings = runtime.engine(), runtime.settings()
     with transaction(engine) as conn:
         key_document = load_session(conn, fence.session_id).matrix_key_json
-    reference = ensure_generated(engine, settings, matrix_key, key_document, fence)
-    return {
-        "key": reference.key,
-        "generation": reference.generation,
-        "payload_sha256": reference.payload_sha256,
-    }
+    return asdict(ensure_generated(engine, settings, matrix_key, key_document, fence))
 
 
 def ensure_generated(

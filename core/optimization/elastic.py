@@ -46,8 +46,9 @@ class ElasticStep:
         rows, lower, upper = [budget], [1.0], [1.0]
         for constraint in (*self.enforced, *self.elastic):
             rows.append(self._row(constraint) / constraint.scale)
-            lower.append(constraint.bound / constraint.scale if constraint.is_minimum else -np.inf)
-            upper.append(np.inf if constraint.is_minimum else constraint.bound / constraint.scale)
+            low, high = constraint.scaled_bounds
+            lower.append(low)
+            upper.append(high)
         for constraint_class, total in self.held.items():
             rows.append(self._slacks_of(constraint_class))
             lower.append(-np.inf)

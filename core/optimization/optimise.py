@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,7 +19,7 @@ from core.optimization.problem import PortfolioProblem
 from core.optimization.relaxation import Relaxed, RelaxedBound, relax_minimally
 from core.optimization.report import ConstraintStatus, constraint_report
 from core.optimization.strict import StrictFigures, evaluate, normalise_weights
-from core.optimization.tie_break import deviations, tie_break_program, weights_of
+from core.optimization.tie_break import deviations, tie_break_program, weights_of, with_objective_floor
 from core.solver.program import ChanceProgram, SolveControl, SolveOutcome, SolverBackend
 from core.solver.strict_check import is_feasible
 
@@ -148,15 +148,7 @@ def _tie_break(
     assert first.objective is not None
     floor = first.objective - config.primary_lock_epsilon
     second = backend.maximise(tie_break_program(program, floor), control, deviations(first.x))
-    locked = replace(
-        program,
-        polytope=replace(
-            program.polytope,
-            rows=np.vstack([program.polytope.rows, program.objective]),
-            row_lower=np.append(program.polytope.row_lower, floor),
-            row_upper=np.append(program.polytope.row_upper, np.inf),
-        ),
-    )
+    locked = with_objective_floor(program, floor)
     answers = [first.x] if second.x is None else [weights_of(second.x), first.x]
     for position, answer in enumerate(answers):
         for cleaned in (np.where(answer < NEGLIGIBLE_WEIGHT, 0.0, answer), answer):

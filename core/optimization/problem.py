@@ -8,6 +8,7 @@ subject to  sum_b w_b = 1, 0 <= w_b <= bucket maximum, sector and stage bounds o
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -69,6 +70,12 @@ class LinearConstraint:
     def scale(self) -> float:
         """What the row is divided by in a program: tolerances are relative to bounds above 1, such as winners."""
         return max(1.0, abs(self.bound))
+
+    @property
+    def scaled_bounds(self) -> tuple[float, float]:
+        """Lower and upper bound of the row divided by `scale`."""
+        bound = self.bound / self.scale
+        return (bound, math.inf) if self.is_minimum else (-math.inf, bound)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +142,14 @@ class PortfolioProblem:
         """The first pass: maximise expected MOIC over the weights w, x = w."""
         constraints = [c for c in self.linear_constraints(limits) if c.type != "bucket_max_weight"]
         rows = [np.ones(self.n_buckets), *(c.coefficients / c.scale for c in constraints)]
-        lower = [1.0, *(c.bound / c.scale if c.is_minimum else -np.inf for c in constraints)]
-        upper = [1.0, *(np.inf if c.is_minimum else c.bound / c.scale for c in constraints)]
+        lower, upper = np.array([(1.0, 1.0), *(c.scaled_bounds for c in constraints)]).T
         cap = 1.0 if limits.bucket_max_weight is None else self._attainable_cap(limits.bucket_max_weight)
         return ChanceProgram(
             objective=self.mean_moic,
             polytope=Polytope(
                 rows=np.array(rows),
-                row_lower=np.array(lower),
-                row_upper=np.array(upper),
+                row_lower=lower,
+                row_upper=upper,
                 lower=np.zeros(self.n_buckets),
                 upper=np.full(self.n_buckets, cap),
             ),

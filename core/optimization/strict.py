@@ -15,7 +15,7 @@ from core.arrays import Float32Array, FloatArray
 from core.config import NormalizedConfig
 from core.errors import BadInput, SolverFailed
 from core.matrix import ScenarioMatrix
-from core.solver.program import LOSS_THRESHOLD
+from core.solver.strict_check import loss_count
 
 WEIGHT_TOLERANCE = 1e-6
 """By how much a solver's weights may fall below 0, or their sum differ from 1, and still mean a portfolio."""
@@ -58,11 +58,6 @@ def portfolio_multiples(weights: FloatArray, moic: Float32Array | FloatArray, ca
         if weight != 0.0:
             multiples += weight * row.astype(np.float64)
     return multiples
-
-
-def loss_count(multiples: FloatArray) -> int:
-    """In how many scenarios money is lost: M_s < 1 - 1e-9."""
-    return int(np.count_nonzero(multiples < LOSS_THRESHOLD))
 
 
 def shortfalls(multiples: FloatArray) -> FloatArray:

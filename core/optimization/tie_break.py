@@ -9,6 +9,8 @@ that needs no choice, so the answer is the same whoever computes it.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from core.arrays import FloatArray
@@ -16,19 +18,30 @@ from core.solver.program import ChanceProgram, Polytope
 from core.solver.sums import dot, products
 
 
+def with_objective_floor(program: ChanceProgram, floor: float) -> ChanceProgram:
+    """The program with `objective @ x >= floor` as its last row."""
+    polytope = program.polytope
+    locked = replace(
+        polytope,
+        rows=np.vstack([polytope.rows, program.objective]),
+        row_lower=np.append(polytope.row_lower, floor),
+        row_upper=np.append(polytope.row_upper, np.inf),
+    )
+    return replace(program, polytope=locked)
+
+
 def tie_break_program(first: ChanceProgram, objective_floor: float) -> ChanceProgram:
     """first: the program in w, shape (B,) columns; the result has 2 B columns (p, q)."""
     n = len(first.objective)
     uniform = np.full(n, 1.0 / n)
-    polytope = first.polytope
-    rows = np.vstack([polytope.rows, first.objective])
-    at_uniform = products(rows, uniform)
+    polytope = with_objective_floor(first, objective_floor).polytope
+    at_uniform = products(polytope.rows, uniform)
     return ChanceProgram(
         objective=-np.ones(2 * n),
         polytope=Polytope(
-            rows=np.hstack([rows, -rows]),
-            row_lower=np.append(polytope.row_lower, objective_floor) - at_uniform,
-            row_upper=np.append(polytope.row_upper, np.inf) - at_uniform,
+            rows=np.hstack([polytope.rows, -polytope.rows]),
+            row_lower=polytope.row_lower - at_uniform,
+            row_upper=polytope.row_upper - at_uniform,
             lower=np.zeros(2 * n),
             upper=np.concatenate([np.maximum(polytope.upper - uniform, 0.0), uniform - polytope.lower]),
         ),

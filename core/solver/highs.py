@@ -113,12 +113,14 @@ class _Search:
         """HiGHS on the undecided rest."""
         cutoff = self._cutoff() if self.incumbents.x is not None else None
         mip = ReducedMip(self.program, bounds, self.control, threshold=threshold, with_cvar=with_cvar, cutoff=cutoff)
+        # Only with every strictly feasible point in the program is its bound one.
+        proves = threshold == LOSS_THRESHOLD
         # What is left then repairs the answer.
         until = self.meter.share(0.9)
 
         def must_stop(progress: Any) -> bool:
             self.meter.spent += mip.work_per_checkpoint
-            if threshold == LOSS_THRESHOLD:
+            if proves:
                 bound = min(self.bound, float(progress.mip_dual_bound))
                 self._report(bound, self.nodes + max(0, int(progress.mip_node_count)))
             return self.meter.interrupted() or self.meter.spent >= until
@@ -126,7 +128,7 @@ class _Search:
         mip.model.interrupt_when(must_stop)
         outcome = mip.model.run()
         self.nodes += mip.model.nodes
-        if threshold == LOSS_THRESHOLD:
+        if proves:
             if outcome != "infeasible":
                 self._improve_bound(mip.model.bound)
             elif cutoff is not None:

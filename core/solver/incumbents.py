@@ -6,6 +6,8 @@ such choices and keeps the best strictly feasible point.
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
@@ -27,7 +29,6 @@ class IncumbentSearch:
         self.x: FloatArray | None = None
         self.objective = -np.inf
         self._lp = CutLp(program, meter)
-        self._exact_lp = CutLp(program, meter, margin=0.0)
         self._tried: set[bytes] = set()
 
     def offer(self, x: FloatArray) -> bool:
@@ -41,6 +42,11 @@ class IncumbentSearch:
     def round(self, x: FloatArray) -> FloatArray | None:
         """Let the worst scenarios of x be the losses and optimise the rest."""
         return self._solve(self.allowed_losses(multiples(self.program, x)))
+
+    @cached_property
+    def _exact_lp(self) -> CutLp:
+        """Few programs need it, and each solve would have to build it."""
+        return CutLp(self.program, self.meter, margin=0.0)
 
     def round_exactly(self, x: FloatArray) -> None:
         """The same without the margin, for programs that cannot afford it."""

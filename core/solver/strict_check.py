@@ -44,6 +44,7 @@ def loss_tail(portfolio: FloatArray, confidence: float) -> Tail:
 
 
 def loss_count(portfolio: FloatArray, threshold: float = LOSS_THRESHOLD) -> int:
+    """In how many scenarios money is lost: M_s < threshold, by definition 1 - 1e-9."""
     return int(np.count_nonzero(portfolio < threshold))
 
 

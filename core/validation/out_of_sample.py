@@ -10,7 +10,8 @@ import numpy as np
 
 from core.arrays import FloatArray
 from core.optimization.limits import Limits
-from core.optimization.strict import conditional_value_at_risk, exact_mean, loss_count, shortfalls
+from core.optimization.strict import conditional_value_at_risk, exact_mean, shortfalls
+from core.solver.strict_check import loss_count
 from core.validation.intervals import Interval, bootstrap, resampled_cvar, resampled_mean, wilson
 from core.validation.recheck import excess, shortage
 

@@ -85,3 +85,32 @@ def read(
     company_table = companies(company_rows) if isinstance(company_rows, str) else company_rows
     round_table = rounds(round_rows) if isinstance(round_rows, str) else round_rows
     return read_history(company_table.lazy(), round_table.lazy(), how or mapping(), as_of)
+
+
+MAPPING_FILE = """
+name = "hand-made"
+source = "the tests"
+[companies.columns]
+company_id = "id"
+name = "name"
+category = "category"
+status = "status"
+[companies.status]
+operating = ["alive"]
+exited = ["sold"]
+[rounds]
+unknown_stage = ["venture"]
+[rounds.columns]
+company_id = "id"
+round_type = "type"
+date = "day"
+amount_usd = "usd"
+[rounds.stages]
+Seed = ["seed"]
+A = ["a"]
+B = ["b"]
+C = ["c"]
+[sectors]
+other = "Other"
+categories = { Software = ["saas"] }
+"""

@@ -21,36 +21,10 @@ from db.calibrations import load_snapshot, store_snapshot
 from db.engine import transaction
 from db.funds import EXAMPLE_FUND_ID
 from deployments.cli.calibrate_command import CalibrateArguments, CalibrationSummary, calibrate, render_calibration
-from tests.calibration.histories import companies, rounds
+from tests.calibration.histories import MAPPING_FILE, companies, rounds
 
 PROJECT = Path(__file__).parents[2]
 REAL_HISTORY = PROJECT.parent / "shared" / "data"
-
-MAPPING = """
-name = "hand-made"
-source = "the tests"
-[companies.columns]
-company_id = "id"
-name = "name"
-category = "category"
-status = "status"
-[companies.status]
-operating = ["alive"]
-exited = ["sold"]
-[rounds]
-unknown_stage = ["venture"]
-[rounds.columns]
-company_id = "id"
-round_type = "type"
-date = "day"
-amount_usd = "usd"
-[rounds.stages]
-Seed = ["seed"]
-A = ["a"]
-[sectors]
-other = "Other"
-categories = { Software = ["saas"] }
-"""
 
 Begin = Callable[[], AbstractContextManager[Connection]]
 
@@ -67,7 +41,7 @@ def begin(engine: Engine) -> Begin:
 def arguments(tmp_path: Path) -> CalibrateArguments:
     companies("c1 One saas sold\n c2 Two - alive").write_csv(tmp_path / "companies.csv")
     rounds("c1 seed 2010-01-01\n c1 a 2012-01-01\n c2 seed 2011-01-01").write_csv(tmp_path / "rounds.csv")
-    (tmp_path / "mapping.toml").write_text(MAPPING)
+    (tmp_path / "mapping.toml").write_text(MAPPING_FILE)
     return CalibrateArguments(
         fund=str(EXAMPLE_FUND_ID),
         companies=tmp_path / "companies.csv",

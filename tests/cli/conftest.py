@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,10 +20,10 @@ from db.embedded.postgres import EmbeddedPostgres
 from db.engine import make_engine
 from deployments.prefect.server import own_prefect_server
 from tests.cli.command import CommandLine
+from tests.waiting import eventually
 
 pytest.register_assert_rewrite("tests.cli.recalculation")
 
-PATIENCE_S = 120
 
 REQUEST: dict[str, Any] = {
     "fundId": "00000000-0000-4000-8000-000000000001",
@@ -60,16 +59,6 @@ def write_request(directory: Path, changes: dict[str, Any]) -> str:
     path = directory / "request.json"
     path.write_text(json.dumps(document))
     return str(path)
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    """Waits for what another process does on its own; the patience is for a failure, not for timing."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.005)
-    return True
 
 
 @pytest.fixture(scope="session")

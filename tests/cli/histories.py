@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.calibration.histories import MAPPING_FILE
+
 COMPANY_COLUMNS = "id,name,category,status"
 COMPANIES = [f"c{number},Company {number},{'saas' if number % 3 else 'pharma'},alive" for number in range(12)]
 ROUNDS = [
@@ -13,34 +15,6 @@ ROUNDS = [
     *(f"c{number},b,2009-0{1 + number % 9}-01,8000000" for number in range(5)),
     *(f"c{number},c,2011-0{1 + number % 9}-01,20000000" for number in range(3)),
 ]
-
-MAPPING = """
-name = "hand-made"
-source = "the tests"
-[companies.columns]
-company_id = "id"
-name = "name"
-category = "category"
-status = "status"
-[companies.status]
-operating = ["alive"]
-exited = ["sold"]
-[rounds]
-unknown_stage = ["venture"]
-[rounds.columns]
-company_id = "id"
-round_type = "type"
-date = "day"
-amount_usd = "usd"
-[rounds.stages]
-Seed = ["seed"]
-A = ["a"]
-B = ["b"]
-C = ["c"]
-[sectors]
-other = "Other"
-categories = { Software = ["saas"] }
-"""
 
 
 def write_history(
@@ -52,7 +26,7 @@ def write_history(
 ) -> None:
     (directory / "companies.csv").write_text("\n".join([company_columns, *companies, ""]))
     (directory / "rounds.csv").write_text("\n".join(["id,type,day,usd", *rounds, ""]))
-    (directory / "mapping.toml").write_text(MAPPING)
+    (directory / "mapping.toml").write_text(MAPPING_FILE)
 
 
 def calibrate(directory: Path, *, fund: str, version: str) -> list[str]:

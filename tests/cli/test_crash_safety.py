@@ -17,7 +17,7 @@ from db.engine import transaction
 from db.sessions import SessionRow, load_session
 from deployments.prefect.server_process import ServerProcess
 from tests.cli.command import CommandLine, finish
-from tests.cli.conftest import eventually
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("cli")
 

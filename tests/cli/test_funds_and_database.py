@@ -10,8 +10,9 @@ import pytest
 
 from core.request import OptimizationRequest
 from tests.cli.command import CommandLine
-from tests.cli.conftest import REQUEST, eventually
+from tests.cli.conftest import REQUEST
 from tests.cli.histories import calibrate, write_history
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("cli")
 

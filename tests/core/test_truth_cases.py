@@ -4,58 +4,27 @@ from __future__ import annotations
 
 import time
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 import pytest
 
-from core.config import ConfiguredBucket, NormalizedConfig, WeightBounds
+from core.config import WeightBounds
 from core.errors import Infeasible
-from core.matrix import ScenarioMatrix, ScenarioState
 from core.optimization.optimise import Optimum, optimise
 from core.solver.highs import HighsBackend
 from core.solver.program import SolveControl
 from core.stages import Stage, bucket_id
-
-FUND = 100_000_000.0
+from tests.core.simulated_fund import deal_bucket, make_config, matrix_of
 
 
 def solve(rows: dict[tuple[Stage, str], list[float]], winners: float | list[float] = 0.0, **limits: Any) -> Optimum:
     """rows: multiples per scenario of each bucket, in bucket-key order; winners: chance of a winner, in each."""
     keys = [bucket_id(stage, sector) for stage, sector in rows]
     assert keys == sorted(keys)
-    settings: dict[str, Any] = {
-        "fund_id": UUID(int=1),
-        "total_fund_size_usd": FUND,
-        "max_loss_probability": 1.0,
-        "cvar_confidence_level": 0.95,
-        "cvar_limit": 1.0,
-        "min_expected_winners": 0.0,
-        "bucket_max_weight": None,
-        "sector_bounds": {},
-        "stage_bounds": {},
-        "relaxation_mode": "minimal",
-        "primary_lock_epsilon": 0.0,
-        "validation_scenarios": 100,
-        "scenario_count": len(next(iter(rows.values()))),
-        "sim_model_version": "three_component_v1",
-        "calibration_version": "by-hand",
-        "taxonomy_version": "v1",
-        "work_limit": 60_000,
-    }
-    config = NormalizedConfig(
-        **settings
-        | limits
-        | {
-            "buckets": tuple(
-                ConfiguredBucket(bucket_id=key, stage=stage, sector=sector, initial_check_usd=1e6, reserve_ratio=0.0)
-                for key, (stage, sector) in zip(keys, rows, strict=True)
-            )
-        }
-    )
-    moic = np.array(list(rows.values()), dtype=np.float32)
-    states = [ScenarioState("base", 0.0, (), ())] * moic.shape[1]
-    matrix = ScenarioMatrix(moic, tuple(keys), np.broadcast_to(np.array(winners, dtype=np.float64), len(keys)), states)
+    chances = np.broadcast_to(np.array(winners, dtype=np.float64), len(keys))
+    matrix = matrix_of(dict(zip(keys, rows.values(), strict=True)), list(chances))
+    settings = {"primary_lock_epsilon": 0.0, "scenario_count": matrix.n_scenarios, "work_limit": 60_000} | limits
+    config = make_config(tuple(deal_bucket(stage, sector) for stage, sector in rows), **settings)
     control = SolveControl(work_limit=config.work_limit)
     return optimise(config, matrix, HighsBackend(), control, clock=time.perf_counter)
 

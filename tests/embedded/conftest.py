@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,18 +16,7 @@ from db.embedded.locks import is_held
 from db.embedded.postgres import EmbeddedPostgres
 from db.embedded.postmaster import ServerFiles, find_processes, stop_server
 from tests.embedded.user_process import FAST, UserProcess
-
-PATIENCE_S = 60.0
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    """Waits for what another process does on its own; the patience is for a failure, not for timing."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
+from tests.waiting import eventually
 
 
 def connect(postgres: EmbeddedPostgres, database: str = "postgres") -> psycopg.Connection:

@@ -9,8 +9,9 @@ import pytest
 
 from db.embedded.postgres import EmbeddedPostgres
 from db.embedded.postmaster import ServerFiles
-from tests.embedded.conftest import connect, eventually, postmaster, query, stopped, wardens
+from tests.embedded.conftest import connect, postmaster, query, stopped, wardens
 from tests.embedded.user_process import FAST, UserProcess
+from tests.waiting import eventually
 
 # Sharing
 

@@ -17,7 +17,8 @@ from core.errors import Unavailable
 from db.embedded.detached import launch_detached
 from db.embedded.locks import EXCLUSIVE, is_held, lock, open_lock, release, try_lock
 from db.embedded.shared_service import SharedService
-from tests.embedded.conftest import eventually, wardens
+from tests.embedded.conftest import wardens
+from tests.waiting import eventually
 
 
 class Sleeper:
