@@ -6,7 +6,8 @@ session's before the outbox's, as everywhere, or skips what is locked; so no two
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
@@ -23,16 +24,21 @@ ENQUEUE_FAILED = "enqueue_failed"
 
 @dataclass(frozen=True, slots=True)
 class ClaimedJob:
-    """A row this process may enqueue, until it is stuck. payload: the parameters of the flow."""
+    """A row this process may enqueue, until it is stuck. payload: the parameters of the flow.
+
+    waited_s: how long it had been due when it was claimed.
+    """
 
     job_id: UUID
     claim_id: UUID
     session_id: UUID
+    fund_name: str
     epoch: int
     idempotency_key: str
-    payload: dict[str, Any]
+    payload: dict[str, Any] = field(hash=False)
     attempts: int
     max_attempts: int
+    waited_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,7 @@ def put_job(
               epoch = excluded.epoch, payload = excluded.payload, status = excluded.status,
               enqueued_at = excluded.enqueued_at, next_run_at = excluded.next_run_at,
               attempts = 0, claim_id = NULL, processing_at = NULL, flow_run_id = NULL,
-              error_reason = NULL, last_error = NULL
+              begun_seen_at = NULL, error_reason = NULL, last_error = NULL
         """),
         {"session": session_id, "epoch": epoch, "status": status.value, "delay_s": delay_s},
     )
@@ -97,8 +103,10 @@ WITH due AS (
   FROM due WHERE j.job_id = due.job_id
   RETURNING j.*
 )
-SELECT job_id, claim_id, session_id, epoch, idempotency_key, payload, attempts, max_attempts
-FROM claimed ORDER BY next_run_at, created_at
+SELECT c.job_id, c.claim_id, c.session_id, f.name, c.epoch, c.idempotency_key, c.payload, c.attempts, c.max_attempts,
+       CAST(extract(epoch FROM clock_timestamp() - c.next_run_at) AS double precision) AS waited_s
+FROM claimed c JOIN optimization_sessions s USING (session_id) JOIN funds f ON f.id = s.fund_id
+ORDER BY c.next_run_at, c.created_at
 """
 
 
@@ -107,31 +115,34 @@ def claim_jobs(conn: Connection, limit: int) -> list[ClaimedJob]:
     return [ClaimedJob(*row) for row in conn.execute(text(CLAIM_JOBS), {"limit": limit})]
 
 
-def mark_enqueued(conn: Connection, job: ClaimedJob, flow_run_id: UUID) -> bool:
-    """processing -> enqueued. False when the claim was lost."""
-    marked = conn.execute(
+def mark_enqueued(conn: Connection, made: Mapping[ClaimedJob, UUID]) -> set[UUID]:
+    """processing -> enqueued with these flow runs. Returns the ids of the sessions whose claim still stood."""
+    marked = conn.scalars(
         text("""
-            UPDATE job_outbox
-            SET status = 'enqueued', enqueued_at = now(), flow_run_id = :flow_run_id, last_error = NULL,
+            UPDATE job_outbox o
+            SET status = 'enqueued', enqueued_at = now(), flow_run_id = made.flow_run_id, last_error = NULL,
                 claim_id = NULL, processing_at = NULL
-            WHERE job_id = :job_id AND claim_id = :claim_id
+            FROM unnest(CAST(:claims AS uuid[]), CAST(:runs AS uuid[])) AS made (claim_id, flow_run_id)
+            WHERE o.status = 'processing' AND o.claim_id = made.claim_id
+            RETURNING o.session_id
         """),
-        {"job_id": job.job_id, "claim_id": job.claim_id, "flow_run_id": flow_run_id},
+        {"claims": [job.claim_id for job in made], "runs": list(made.values())},
     )
-    return marked.rowcount == 1
+    return set(marked)
 
 
-def release_claim(conn: Connection, job: ClaimedJob) -> bool:
-    """processing -> pending at no cost in attempts: it was not the row's fault. False when the claim was lost."""
-    released = conn.execute(
+def release_claims(conn: Connection, jobs: Sequence[ClaimedJob]) -> set[UUID]:
+    """processing -> pending at no cost in attempts: it was not the rows' fault. Returns the sessions as above."""
+    released = conn.scalars(
         text("""
             UPDATE job_outbox
             SET status = 'pending', attempts = attempts - 1, claim_id = NULL, processing_at = NULL
-            WHERE job_id = :job_id AND claim_id = :claim_id
+            WHERE status = 'processing' AND claim_id = ANY (CAST(:claims AS uuid[]))
+            RETURNING session_id
         """),
-        {"job_id": job.job_id, "claim_id": job.claim_id},
+        {"claims": [job.claim_id for job in jobs]},
     )
-    return released.rowcount == 1
+    return set(released)
 
 
 _TAKE_BACK = """

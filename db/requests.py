@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
-from core.errors import BadInput, NotFound
+from core.errors import BadInput, NotFound, TooManyWaiting
 from core.normalize import NormalizedRequest, normalize
 from core.request import OptimizationRequest, request_hash
 from db.calibrations import list_snapshots, load_snapshot, newest_version
+from db.engine import transaction
+from db.fault_points import fault_point
 from db.funds import find_fund
+from db.queue import count_waiting
 from db.sessions import CreatedSession, NewSession, create_session
+from db.settings import Settings
 from db.tables.sessions import Driver
 
 
@@ -35,6 +39,26 @@ def resolve_request(conn: Connection, request: OptimizationRequest) -> Normalize
     return normalize(request, load_snapshot(conn, version))
 
 
+def request_session(
+    engine: Engine, settings: Settings, request: OptimizationRequest, *, created_by: UUID, client_key: str | None
+) -> CreatedSession:
+    """Store a session for the bridge to start, in a transaction of its own.
+
+    Safe to repeat with the same client key after an answer that was lost. Raises TooManyWaiting, and what
+    `submit_request` raises; nothing is stored then.
+    """
+    with transaction(engine) as conn:
+        created = submit_request(conn, request, created_by=created_by, driver="bridge", client_key=client_key)
+        if created.created:
+            # This one is among those counted; the first session of a repeated request is not refused now.
+            waiting = count_waiting(conn, settings.max_waiting_sessions + 1)
+            if waiting > settings.max_waiting_sessions:
+                raise TooManyWaiting(waiting - 1, settings.retry_after_s)
+        fault_point("create.before_commit")
+    fault_point("create.after_commit")
+    return created
+
+
 def submit_request(
     conn: Connection,
     request: OptimizationRequest,
@@ -44,6 +68,7 @@ def submit_request(
     client_key: str | None = None,
     lease_s: float | None = None,
     lease_owner: str | None = None,
+    session_id: UUID | None = None,
 ) -> CreatedSession:
     """Session and outbox row, in the caller's transaction; see `create_session` for driver, lease and client key."""
     normalized = resolve_request(conn, request)
@@ -56,6 +81,7 @@ def submit_request(
         matrix_key=normalized.matrix_key,
         matrix_key_json=normalized.key_document,
         client_key=client_key,
+        session_id=session_id,
     )
     return create_session(conn, new, driver, lease_s, lease_owner)
 

@@ -30,8 +30,10 @@ from sqlalchemy.dialects.postgresql import insert
 from core.errors import Conflict, NotFound
 from core.session_states import NEXT_STATUS, SessionStatus
 from db import outbox
+from db.events import record_event
 from db.tables import optimization_sessions as sessions
 from db.tables import scenario_matrices as matrices
+from db.tables.events import EventKind
 from db.tables.outbox import JobStatus
 from db.tables.sessions import ACTIVE, Driver, MatrixOrigin
 
@@ -45,7 +47,10 @@ Document = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class NewSession:
-    """What is frozen when a session is created. request_hash: of the validated request, before its defaults."""
+    """What is frozen when a session is created. request_hash: of the validated request, before its defaults.
+
+    session_id: chosen by the caller; None lets the database choose.
+    """
 
     fund_id: UUID
     created_by: UUID
@@ -55,6 +60,7 @@ class NewSession:
     matrix_key: str
     matrix_key_json: Document
     client_key: str | None = None
+    session_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,7 @@ class SessionRow:
     optimization_completed_at: datetime | None
     validation_started_at: datetime | None
     completed_at: datetime | None
+    rescues: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +141,7 @@ def create_session(
             created_by=new.created_by,
             driver=driver,
             client_key=new.client_key,
+            **({} if new.session_id is None else {"session_id": new.session_id}),
             request_hash=new.request_hash,
             request=new.request,
             normalized_config=new.normalized_config,
@@ -286,16 +294,19 @@ def reopen(conn: Connection, session_id: UUID, epoch: int, *, force: bool) -> in
     new_epoch = conn.scalar(statement)
     if new_epoch is not None:
         outbox.put_job(conn, session_id, new_epoch, JobStatus.ENQUEUED)
+        record_event(conn, session_id, epoch, EventKind.RESUMED, "taken over by hand")
     return new_epoch
 
 
 def cancel(conn: Connection, session_id: UUID, reason: str) -> bool:
     """-> FAILED with code `cancelled`, and no flow run for it any more. False when it has ended or does not exist."""
     statement = update(sessions).where(sessions.c.session_id == session_id, _ACTIVE)
-    cancelled = conn.execute(statement.values(**_failed(CANCELLED, reason))).rowcount == 1
-    if cancelled:
-        outbox.close_job(conn, session_id, f"session cancelled: {reason}")
-    return cancelled
+    epoch = conn.scalar(statement.values(**_failed(CANCELLED, reason)).returning(sessions.c.epoch))
+    if epoch is None:
+        return False
+    outbox.close_job(conn, session_id, f"session cancelled: {reason}")
+    record_event(conn, session_id, epoch, EventKind.CANCELLED, reason)
+    return True
 
 
 def _session(row: Mapping[Any, Any]) -> SessionRow:

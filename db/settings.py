@@ -59,7 +59,16 @@ class Settings(BaseModel):
     heartbeat_s: between two renewals of a lease. ownership_check_s: between two looks at whether it is still ours.
     solve_time_limit_s: safety net of one optimisation; work limits decide results, and one that this cut short says so.
     max_generations: matrices in the making at once. max_generations_per_minute: begun within one minute.
-    max_takeovers: generations of one matrix begun anew after a crash. max_epochs: attempts to run one session.
+    max_takeovers: generations of one matrix begun anew after a crash. max_epochs: how often the lease of a session may
+    run out before it fails. max_waiting_sessions: with more, requests are refused, to be tried again after
+    retry_after_s. max_sessions: run at once by one worker.
+    bridge_poll_s: between two looks into the outbox when nobody says that there is something in it.
+    reap_every_s: between two looks of the bridge for lost sessions. stuck_after_s: a claim so old is taken back.
+    begun_patience_s: a flow run that has begun and does not take its session for so long is given up.
+    matrix_kept_days, failed_matrix_kept_days: since the matrix was last read, or failed. job_kept_days: outbox rows,
+    since their session ended. page_url: of the web page, for links to it.
+    metrics_port: where the bridge serves its metrics on 127.0.0.1; none by default.
+    fault: arms a fault point, for tests of crashes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
@@ -78,6 +87,22 @@ class Settings(BaseModel):
     max_generations_per_minute: Count = 10
     max_takeovers: Count = 3
     max_epochs: Count = 5
+    max_waiting_sessions: Count = 1000
+    retry_after_s: Seconds = 30.0
+    max_sessions: Count = 2
+
+    bridge_poll_s: Seconds = 1.0
+    reap_every_s: Seconds = 10.0
+    stuck_after_s: Seconds = 300.0
+    begun_patience_s: Seconds = 120.0
+
+    matrix_kept_days: Seconds = 30.0
+    failed_matrix_kept_days: Seconds = 7.0
+    job_kept_days: Seconds = 30.0
+
+    page_url: HttpUrl | None = None
+    metrics_port: int | None = Field(default=None, ge=1, le=65535)
+    fault: str | None = None
 
     @field_validator("heartbeat_s", "ownership_check_s")
     @classmethod

@@ -20,6 +20,7 @@ from core.errors import MatrixFailed, Unavailable, VcfolioError
 from core.matrix_key import simulation_inputs
 from core.simulation.models import model_of
 from db.engine import transaction
+from db.fault_points import fault_point
 from db.matrices import (
     AlreadyComplete,
     GaveUp,
@@ -123,6 +124,7 @@ def _generate(
     with Beat(lambda: extend(settings.generation_lease_s), settings.heartbeat_s, f"lease of {started.key}"):
         try:
             payload = _simulate(key_document)
+            fault_point("matrix.simulated")
             if not persevere(partial(_store, engine, started, payload)):
                 return None
         except VcfolioError as error:
@@ -156,4 +158,6 @@ def _simulate(key_document: Mapping[str, Any]) -> MatrixPayload:
 
 def _store(engine: Engine, started: Started, payload: MatrixPayload) -> bool:
     with transaction(engine) as conn:
-        return complete_generation(conn, started, payload)
+        completed = complete_generation(conn, started, payload)
+        fault_point("matrix.writing")
+        return completed

@@ -18,6 +18,7 @@ from core.optimization.optimise import Optimum, optimise
 from core.solver.highs import HighsBackend
 from core.solver.program import Interruption, SolveControl, SolveProgress
 from db.engine import transaction
+from db.fault_points import fault_point
 from db.matrices import MatrixReference
 from db.sessions import Fence, load_session
 from tasks import runtime
@@ -93,6 +94,7 @@ class _Watch:
         self._heartbeat.report({"stage": "optimize", "step": step})
 
     def progress(self, progress: SolveProgress) -> None:
+        fault_point("optimize.solving")
         self._heartbeat.report(
             {
                 "stage": "optimize",

@@ -43,6 +43,7 @@ _STYLE: Any = {  # the type of a key is a list of all settings there are
     "axes.axisbelow": True,
     "legend.frameon": False,
     "figure.dpi": 100.0,
+    "figure.constrained_layout.h_pad": 0.1,
     "figure.facecolor": "white",
     "text.parse_math": False,  # a dollar is a dollar
     # Text stays text: small files, and a reader can select and search it.

@@ -6,6 +6,7 @@ writes it. Liveness and deadlines are judged by PostgreSQL's now() alone.
 
 from db.tables.base import metadata
 from db.tables.calibrations import calibration_snapshots
+from db.tables.events import session_events
 from db.tables.history import investments, portfolio_companies
 from db.tables.matrices import matrix_generations, scenario_matrices
 from db.tables.outbox import job_outbox
@@ -23,5 +24,6 @@ __all__ = [
     "optimization_sessions",
     "portfolio_companies",
     "scenario_matrices",
+    "session_events",
     "users",
 ]

@@ -45,6 +45,7 @@ job_outbox = Table(
     Column("enqueued_at", Timestamp),
     Column("flow_run_id", Uuid),
     created_at(),
+    Column("begun_seen_at", Timestamp, comment="when the flow run was first seen to have begun without the session"),
     UniqueConstraint("idempotency_key"),
     UniqueConstraint("session_id"),
     check("job_type", "job_type = 'optimization_session'"),

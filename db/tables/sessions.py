@@ -61,6 +61,7 @@ optimization_sessions = Table(
     Column("optimization_completed_at", Timestamp),
     Column("validation_started_at", Timestamp),
     Column("completed_at", Timestamp),
+    Column("rescues", Integer, nullable=False, server_default=text("0"), comment="how often its lease ran out"),
     UniqueConstraint("fund_id", "client_key"),
     check("driver", one_of("driver", get_args(Driver))),
     check("client_key", "char_length(client_key) BETWEEN 1 AND 200"),
@@ -69,6 +70,7 @@ optimization_sessions = Table(
     check("status", one_of("status", SessionStatus)),
     check("epoch", "epoch >= 0"),
     check("unclassified_failures", "unclassified_failures >= 0"),
+    check("rescues", "rescues >= 0"),
     check("lease", "num_nonnulls(lease_token, lease_expires_at) <> 1"),
     check("lease_owner", "lease_owner IS NULL OR lease_token IS NOT NULL"),
     check("lease_status", f"lease_token IS NULL OR {ACTIVE}"),
@@ -116,4 +118,5 @@ optimization_sessions = Table(
     Index("idx_optimization_sessions_status", "status", "created_at"),
     Index("idx_optimization_sessions_matrix_key", "matrix_key"),
     Index("idx_optimization_sessions_lease", "lease_expires_at", postgresql_where=text(ACTIVE)),
+    Index("idx_optimization_sessions_completed", "completed_at", postgresql_where=text("completed_at IS NOT NULL")),
 )

@@ -31,7 +31,11 @@ app = typer.Typer(
 )
 fund_app = typer.Typer(help="Funds and their members.", no_args_is_help=True)
 db_app = typer.Typer(help="The database: migrations and where it is.", no_args_is_help=True)
+outbox_app = typer.Typer(help="Sessions that wait for their flow run.", no_args_is_help=True)
+matrix_app = typer.Typer(help="Stored scenario matrices.", no_args_is_help=True)
 app.add_typer(fund_app, name="fund")
+app.add_typer(outbox_app, name="outbox")
+app.add_typer(matrix_app, name="matrix")
 app.add_typer(db_app, name="db")
 
 RequestFile = Annotated[Path, typer.Argument(help="Request as JSON; see `vcfolio schema`.")]
@@ -48,6 +52,8 @@ def _session_id(value: str) -> UUID:
 SessionId = Annotated[
     UUID, typer.Argument(parser=_session_id, metavar="SESSION_ID", help="Session id, as `run` prints it.")
 ]
+
+Parent = Annotated[int | None, typer.Option(hidden=True, help="End with this process.")]
 
 
 @app.callback()
@@ -90,11 +96,40 @@ def simulate(
 
 
 @app.command()
-def status(session_id: SessionId, as_json: AsJson = False) -> None:
+def request(
+    request: RequestFile,
+    client_key: Annotated[
+        str | None, typer.Option(help="Your own key: the same key and request again is the same session.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Store a request for the stack (`vcfolio up`) to carry out, and print its session's id at once."""
+    from deployments.cli import request_command  # noqa: PLC0415
+
+    request_command.request(request, client_key=client_key, as_json=as_json)
+
+
+@app.command()
+def status(
+    session_id: SessionId,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow it until it has ended.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Where a session is."""
     from deployments.cli import session_commands  # noqa: PLC0415
 
-    session_commands.show_status(session_id, as_json=as_json)
+    session_commands.show_status(session_id, watch=watch, as_json=as_json)
+
+
+@app.command()
+def cancel(
+    session_id: SessionId,
+    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "cancelled by its user",
+) -> None:
+    """End a session now; a running solve stops within two seconds."""
+    from deployments.cli import session_commands  # noqa: PLC0415
+
+    session_commands.cancel_session(session_id, reason)
 
 
 @app.command()
@@ -136,6 +171,81 @@ def schema() -> None:
     from deployments.cli import schema_command  # noqa: PLC0415
 
     schema_command.print_schema()
+
+
+@app.command()
+def up(
+    only: Annotated[
+        str | None, typer.Option(help="Parts to start, comma-separated: worker, maintenance, bridge. Default: all.")
+    ] = None,
+) -> None:
+    """Run the whole stack: database, Prefect server, workers, bridge. Ctrl-C stops it."""
+    from deployments.cli import up_command  # noqa: PLC0415
+
+    up_command.up(only)
+
+
+@app.command()
+def bridge(parent: Parent = None) -> None:
+    """Run the bridge alone: makes a flow run of each session that waits, and rescues lost ones."""
+    from deployments.cli import part_commands  # noqa: PLC0415
+
+    part_commands.run_bridge(parent)
+
+
+@app.command()
+def worker(
+    scheduled: Annotated[
+        bool, typer.Option("--scheduled", help="For the flows that run by schedule, instead of sessions.")
+    ] = False,
+    name: Annotated[str | None, typer.Option(help="What Prefect calls it; default host and process.")] = None,
+    parent: Parent = None,
+) -> None:
+    """Run a worker alone: carries out flow runs."""
+    from deployments.cli import part_commands  # noqa: PLC0415
+
+    part_commands.run_worker(scheduled=scheduled, name=name, parent=parent)
+
+
+@app.command()
+def doctor(
+    ready: Annotated[
+        bool, typer.Option("--ready", help="Only whether requests can be carried out now; exit code 0 if so.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is wrong with the stack, and what to do about it. Exit code 1 if anything is."""
+    from deployments.cli import doctor_command  # noqa: PLC0415
+
+    raise typer.Exit(doctor_command.doctor(only_ready=ready, as_json=as_json))
+
+
+@outbox_app.command("list")
+def outbox_list(
+    limit: Annotated[int, typer.Option(min=1, help="At most so many rows.")] = 50, as_json: AsJson = False
+) -> None:
+    """Sessions that have not ended, with what became of their flow runs."""
+    from deployments.cli import outbox_commands  # noqa: PLC0415
+
+    outbox_commands.show(limit, as_json=as_json)
+
+
+@outbox_app.command("redrive")
+def outbox_redrive(session_id: SessionId) -> None:
+    """Make a pending row due now, with all its attempts before it."""
+    from deployments.cli import outbox_commands  # noqa: PLC0415
+
+    outbox_commands.redrive_session(session_id)
+
+
+@matrix_app.command("invalidate")
+def matrix_invalidate(
+    key: Annotated[str, typer.Argument(help="Matrix key, as `vcfolio status` and `result` show it.")],
+) -> None:
+    """Forget a stored matrix; whoever needs it next makes it anew."""
+    from deployments.cli import matrix_commands  # noqa: PLC0415
+
+    matrix_commands.invalidate_matrix(key)
 
 
 @fund_app.command("add")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -42,6 +43,39 @@ def watching(engine: Engine, session_id: UUID) -> Iterator[None]:
         finally:
             ended.set()
             thread.join()
+
+
+def follow(engine: Engine, session_id: UUID) -> None:
+    """Shows each stage of the session until it has ended. Raises NotFound; a database that is away is waited for."""
+    view = _StageView()
+    with view.progress:
+        for session in _looks(engine, session_id, view.say):
+            view.show(session)
+
+
+def changes(engine: Engine, session_id: UUID) -> Iterator[SessionRow]:
+    """The session as it is now, and each time that its status, epoch or progress has changed, until it has ended."""
+    last: tuple[object, ...] | None = None
+    for session in _looks(engine, session_id, terminal.say):
+        current = (session.status, session.epoch, session.progress)
+        if current != last:
+            yield session
+        last = current
+
+
+def _looks(engine: Engine, session_id: UUID, say: Callable[[str], None]) -> Iterator[SessionRow]:
+    """Looks again and again, the last time when the session has ended."""
+    while True:
+        try:
+            with transaction(engine) as conn:
+                session = load_session(conn, session_id)
+        except Unavailable:
+            say("the database is away")
+        else:
+            yield session
+            if session.status.terminal:
+                return
+        time.sleep(REFRESH_S)
 
 
 def _follow(engine: Engine, session_id: UUID, view: _StageView, ended: threading.Event) -> None:

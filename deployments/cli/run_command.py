@@ -14,6 +14,7 @@ from core.errors import VcfolioError
 from core.request import OptimizationRequest
 from core.session_states import SessionStatus
 from db.engine import transaction
+from db.fault_points import arm
 from db.funds import local_user_id
 from db.matrices import expire_generation_of
 from db.requests import resolve_request, submit_request
@@ -63,6 +64,7 @@ class SessionInterrupted(VcfolioError):
 def run(path: Path, *, resume: UUID | None, as_json: bool) -> None:
     """Raises BadInput before anything is written, SessionFailed when the session ended so."""
     settings = load_settings()
+    arm(settings.fault)
     request = None if resume else read_request(path)
     with flow_services(settings) as services:
         begin = _resuming(services, settings, resume) if resume else _creating(services, settings, request)

@@ -1,40 +1,82 @@
-"""`vcfolio status` and `vcfolio result`."""
+"""`vcfolio status`, `vcfolio cancel` and `vcfolio result`."""
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from core.errors import BadInput
 from core.session_states import SessionStatus
 from db.engine import transaction
+from db.events import SessionEvent, events_of
 from db.results import session_result, session_timings
-from db.sessions import SessionRow, load_session
+from db.sessions import SessionRow, cancel, load_session
 from db.settings import load_settings
 from deployments.cli import terminal
-from deployments.cli.progress import describe
+from deployments.cli.progress import changes, describe, follow
 from deployments.cli.result_view import render_result
 from deployments.services import database
 from tasks.process_owner import owner_is_gone
 
 
-def show_status(session_id: UUID, *, as_json: bool) -> None:
-    """Raises NotFound for an unknown id."""
-    session = _load(session_id)
+def show_status(session_id: UUID, *, watch: bool, as_json: bool) -> None:
+    """watch: until the session has ended; in JSON, one object a line for each change. Raises NotFound."""
+    with database(load_settings()) as engine:
+        if watch and as_json:
+            for session in changes(engine, session_id):
+                terminal.print_json_line(_status_document(session))
+            return
+        if watch:
+            follow(engine, session_id)
+        with transaction(engine) as conn:
+            session, events = load_session(conn, session_id), events_of(conn, session_id)
     if as_json:
-        document = session_result(session)
-        names = ("sessionId", "fundId", "status", "errorCode", "errorReason", "matrixKey", "matrixCache", "timings")
-        terminal.print_json({name: document[name] for name in names} | {"progress": session.progress})
-        return
+        terminal.print_json(_status_document(session))
+    else:
+        _print_status(session, events)
+
+
+def cancel_session(session_id: UUID, reason: str) -> None:
+    """Raises NotFound for an unknown id, BadInput for a session that has ended."""
+    if not 1 <= len(reason) <= 500:
+        raise BadInput.of("--reason", reason, "must have 1 to 500 characters")
+    with database(load_settings()) as engine, transaction(engine) as conn:
+        if not cancel(conn, session_id, reason):
+            status = load_session(conn, session_id).status.value
+            raise BadInput.of("SESSION_ID", str(session_id), f"must not have ended yet; it is {status}")
+    terminal.say(f"session {session_id} is cancelled")
+
+
+def _status_document(session: SessionRow) -> dict[str, Any]:
+    document = session_result(session)
+    names = ("sessionId", "fundId", "status", "errorCode", "errorReason", "matrixKey", "matrixCache", "timings")
+    return {name: document[name] for name in names} | {"epoch": session.epoch, "progress": session.progress}
+
+
+def _print_status(session: SessionRow, events: list[SessionEvent]) -> None:
     terminal.output.print(f"session {session.session_id}: {session.status.value}", markup=False)
     if not session.status.terminal:
         terminal.output.print(describe(session.status, session.progress), markup=False)
-        if session.lease_token is None or owner_is_gone(session.lease_owner):
-            terminal.output.print(f"nobody runs it; finish it with: vcfolio run --resume {session.session_id}")
+        hint = _who_runs_it(session)
+        if hint:
+            terminal.output.print(hint, markup=False, soft_wrap=True)
     if session.error_code is not None:
         terminal.output.print(f"{session.error_code}: {session.error_reason}", markup=False, soft_wrap=True)
     for stage, seconds in session_timings(session).items():
         if seconds is not None:
             terminal.output.print(f"{stage:9} {seconds:8.2f} s", markup=False)
+    for event in events:
+        words = event.kind.value.replace("_", " ")
+        line = f"{event.created_at:%Y-%m-%d %H:%M:%S}  epoch {event.epoch}: {words}: {event.detail}"
+        terminal.output.print(line, markup=False, soft_wrap=True)
+
+
+def _who_runs_it(session: SessionRow) -> str | None:
+    if session.lease_token is not None and not owner_is_gone(session.lease_owner):
+        return None
+    if session.driver == "inline":
+        return f"nobody runs it; finish it with: vcfolio run --resume {session.session_id}"
+    return "no run has it now; the stack takes it on (`vcfolio up`; `vcfolio doctor` says whether all is well)"
 
 
 def show_result(session_id: UUID, *, as_json: bool) -> None:

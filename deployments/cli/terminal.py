@@ -23,6 +23,11 @@ def print_json(document: Any) -> None:
     print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))  # noqa: T201
 
 
+def print_json_line(document: Any) -> None:
+    """One JSON document on one line, at once."""
+    print(json.dumps(document, ensure_ascii=False, allow_nan=False), flush=True)  # noqa: T201
+
+
 def say(text: str) -> None:
     """A remark on standard error, taken literally."""
     notes.print(text, markup=False, soft_wrap=True)

@@ -83,6 +83,8 @@ PROCESSING = {
 ENQUEUED = {**PENDING, "status": "'enqueued'", "enqueued_at": "now()"}
 SPENT = {**PENDING, "status": "'failed'", "error_reason": "'because'"}
 
+EVENT = {"session_id": SESSION, "epoch": "0", "kind": "'rescued'", "detail": "'because'"}
+
 GENERATING = {
     "matrix_key": KEY,
     "matrix_key_json": "'{}'",
@@ -161,12 +163,14 @@ VALID: list[tuple[str, Row]] = [
     ("job_outbox", PROCESSING),
     ("job_outbox", ENQUEUED),
     ("job_outbox", SPENT),
+    ("session_events", EVENT),
 ]
 
 NEEDED_FIRST: dict[str, list[tuple[str, Row]]] = {
     "fund_members": [("funds", {"name": "'Fund'"})],
     "investments": [("portfolio_companies", COMPANY_ROW)],
     "job_outbox": [("optimization_sessions", REQUESTED)],
+    "session_events": [("optimization_sessions", REQUESTED)],
 }
 
 
@@ -304,6 +308,7 @@ FOREIGN_KEYS_AND_CHECKS = [
                      "validation_started_at": "now()"}],
         chk_epoch=[{"epoch": "-1"}],
         chk_unclassified_failures=[{"unclassified_failures": "-1"}],
+        chk_rescues=[{"rescues": "-1"}],
         chk_lease=[{"lease_token": "gen_random_uuid()"}, {"lease_expires_at": "now()"}],
         chk_lease_owner=[{"lease_owner": "'host:1'"}],
         chk_progress=[{"progress": "'null'"}],
@@ -389,6 +394,13 @@ FOREIGN_KEYS_AND_CHECKS = [
     ),
     *_cases("job_outbox", ENQUEUED, chk_enqueued_at_status=[{"enqueued_at": "NULL"}]),
     *_cases("job_outbox", SPENT, chk_error_reason_status=[{"error_reason": "NULL"}]),
+    *_cases(
+        "session_events",
+        EVENT,
+        chk_kind=[{"kind": "'lost'"}],
+        chk_epoch=[{"epoch": "-1"}],
+        fk_session_events_session_id=[{"session_id": NOBODY}],
+    ),
 ]  # fmt: skip
 
 DUPLICATES = [
@@ -426,6 +438,7 @@ DUPLICATES = [
         {**PENDING, "job_id": NOBODY},
         pk_job_outbox=[{"session_id": COMPANY, "idempotency_key": f"'optimization_session:' || {COMPANY}"}],
     ),
+    *_cases("session_events", {**EVENT, "event_id": "1"}, pk_session_events=[{}]),
     # Both are given by the session: the idempotency key is made from it.
     *_cases("job_outbox", PENDING, uq_job_outbox_idempotency_key=[{}]),
 ]  # fmt: skip

@@ -85,14 +85,14 @@ def test_a_locked_row_is_passed_over(engine: Engine) -> None:
 def test_an_enqueued_row_knows_its_flow_run(connection: Connection) -> None:
     session_id = bridge_session(connection)
     flow_run_id = uuid4()
-    assert outbox.mark_enqueued(connection, _claim(connection), flow_run_id)
+    assert outbox.mark_enqueued(connection, {_claim(connection): flow_run_id}) == {session_id}
     row = _row(connection, session_id)
     assert (row["status"], row["flow_run_id"], row["claim_id"]) == ("enqueued", flow_run_id, None)
 
 
 def test_a_released_claim_costs_no_attempt(connection: Connection) -> None:
     session_id = bridge_session(connection)
-    assert outbox.release_claim(connection, _claim(connection))
+    assert outbox.release_claims(connection, [_claim(connection)]) == {session_id}
     row = _row(connection, session_id)
     assert (row["status"], row["attempts"]) == ("pending", 0)
     assert _claim(connection).session_id == session_id
@@ -141,8 +141,8 @@ def test_whoever_lost_the_claim_changes_nothing(connection: Connection, lost_by:
     else:
         sessions.cancel(connection, session_id, "by the user")
     before = _row(connection, session_id)
-    assert not outbox.mark_enqueued(connection, job, uuid4())
-    assert not outbox.release_claim(connection, job)
+    assert outbox.mark_enqueued(connection, {job: uuid4()}) == set()
+    assert outbox.release_claims(connection, [job]) == set()
     assert outbox.fail_claim(connection, job, "refused") is None
     assert _row(connection, session_id) == before
 

@@ -89,9 +89,9 @@ def _cancel(product: Product, fence: Fence) -> None:
         assert cancel(conn, fence.session_id, "not wanted any more")
 
 
-@pytest.mark.parametrize("lose", [_reopen, _cancel])
+@pytest.mark.parametrize(("lose", "end"), [(_reopen, "Superseded"), (_cancel, "Cancelled")])
 def test_a_solver_whose_session_is_lost_stops_and_writes_nothing(
-    product: Product, lose: Callable[[Product, Fence], None]
+    product: Product, lose: Callable[[Product, Fence], None], end: str
 ) -> None:
     fence = product.ask(**HARD)
     with in_background(product.run, fence) as run:
@@ -99,7 +99,7 @@ def test_a_solver_whose_session_is_lost_stops_and_writes_nothing(
         lose(product, fence)
         lost = product.session(fence)
         # Left alone it would go on for minutes.
-        assert run.result(timeout=PATIENCE_S).name == "Superseded"
+        assert run.result(timeout=PATIENCE_S).name == end
     assert product.session(fence) == lost
     assert lost.allocation is None
 

@@ -1,0 +1,139 @@
+"""What waits and how long: for people who operate the outbox, for `vcfolio doctor`, for the bridge's metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from core.errors import BadInput, NotFound
+from db.outbox import CHANNEL
+from db.tables.outbox import JobStatus
+
+LONG_TRANSACTION_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """One outbox row. due_in_s: until it may be claimed, negative once it is due."""
+
+    session_id: UUID
+    fund: str
+    status: JobStatus
+    epoch: int
+    attempts: int
+    max_attempts: int
+    due_in_s: float
+    last_error: str | None
+    flow_run_id: UUID | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFigures:
+    """depth: outbox rows by status, of sessions that have not ended. oldest_due_s: how long the longest due row has
+    been due; 0 when none is. waiting: sessions that no run has begun. oldest_waiting_s: the age of the oldest of them.
+    long_transactions: open for over a minute in this database, by application. bridges: connected now.
+    """
+
+    depth: dict[JobStatus, int]
+    oldest_due_s: float
+    waiting: int
+    oldest_waiting_s: float
+    long_transactions: tuple[tuple[str, float], ...]
+    bridges: int
+
+
+def list_jobs(conn: Connection, limit: int) -> list[JobRow]:
+    """Rows of sessions that have not ended, the longest due first."""
+    rows = conn.execute(
+        text("""
+            SELECT o.session_id, f.name, o.status, o.epoch, o.attempts, o.max_attempts,
+                   CAST(extract(epoch FROM o.next_run_at - now()) AS double precision) AS due_in_s,
+                   o.last_error, o.flow_run_id, o.created_at
+            FROM job_outbox o
+            JOIN optimization_sessions s USING (session_id) JOIN funds f ON f.id = s.fund_id
+            WHERE s.status NOT IN ('COMPLETED', 'FAILED')
+            ORDER BY o.next_run_at, o.created_at LIMIT :limit
+        """),
+        {"limit": limit},
+    )
+    return [JobRow(row[0], row[1], JobStatus(row[2]), *row[3:]) for row in rows]
+
+
+def redrive(conn: Connection, session_id: UUID) -> None:
+    """Make a pending row due now, with all its attempts before it.
+
+    Raises NotFound where there is no row, BadInput for one that is not pending: what is claimed, has its flow run or
+    has failed takes its own way.
+    """
+    status = conn.scalar(
+        text("SELECT status FROM job_outbox WHERE session_id = :session FOR UPDATE"), {"session": session_id}
+    )
+    if status is None:
+        raise NotFound.of("SESSION_ID", str(session_id), "has no row in the outbox; see `vcfolio outbox list`")
+    if status != JobStatus.PENDING:
+        raise BadInput.of("SESSION_ID", str(session_id), f"must have a pending row; it is {status}")
+    conn.execute(
+        text("UPDATE job_outbox SET next_run_at = now(), attempts = 0 WHERE session_id = :session"),
+        {"session": session_id},
+    )
+    conn.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
+
+
+def count_waiting(conn: Connection, at_most: int) -> int:
+    """Sessions that no run has begun yet, counted up to `at_most`."""
+    counted: int = conn.execute(
+        text(
+            "SELECT count(*) FROM (SELECT FROM optimization_sessions WHERE status = 'REQUESTED' LIMIT :most) AS waiting"
+        ),
+        {"most": at_most},
+    ).scalar_one()
+    return counted
+
+
+def queue_figures(conn: Connection, bridge_name: str) -> QueueFigures:
+    """bridge_name: the application name that bridges connect with."""
+    rows = conn.execute(
+        text("""
+            SELECT o.status, count(*) AS depth,
+              CAST(max(extract(epoch FROM now() - o.next_run_at)) AS double precision) AS oldest_due_s
+            FROM job_outbox o JOIN optimization_sessions s USING (session_id)
+            WHERE s.status NOT IN ('COMPLETED', 'FAILED') GROUP BY o.status
+        """)
+    ).all()
+    waiting = conn.execute(
+        text("""
+            SELECT count(*) AS number, CAST(coalesce(
+              extract(epoch FROM now() - min(created_at)), 0) AS double precision) AS oldest_s
+            FROM optimization_sessions WHERE status = 'REQUESTED'
+        """)
+    ).one()
+    long = conn.execute(
+        text("""
+            SELECT coalesce(nullif(application_name, ''), 'unnamed'),
+              CAST(extract(epoch FROM clock_timestamp() - xact_start) AS double precision)
+            FROM pg_stat_activity
+            WHERE datname = current_database() AND xact_start < clock_timestamp() - make_interval(secs => :long_s)
+            ORDER BY xact_start
+        """),
+        {"long_s": LONG_TRANSACTION_S},
+    ).all()
+    bridges: int = conn.execute(
+        text("""
+            SELECT count(DISTINCT application_name) FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name LIKE :name || '%'
+        """),
+        {"name": bridge_name},
+    ).scalar_one()
+    due_s = max((row.oldest_due_s for row in rows if row.status == JobStatus.PENDING), default=0.0)
+    return QueueFigures(
+        depth=dict.fromkeys(JobStatus, 0) | {JobStatus(row.status): row.depth for row in rows},
+        oldest_due_s=max(due_s, 0.0),
+        waiting=waiting.number,
+        oldest_waiting_s=waiting.oldest_s,
+        long_transactions=tuple((name, seconds) for name, seconds in long),
+        bridges=bridges,
+    )

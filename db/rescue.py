@@ -1,0 +1,198 @@
+"""Sessions that nobody carries on: found, and put back on their way at a new epoch.
+
+Three ways to be lost, each read first and then written by one guarded statement, since work may finish in between:
+
+    expired    a run took the session, and its lease ran out
+    stray      the outbox row says that a flow run was made, and no run holds the session
+    orphaned   there is no outbox row that leads on
+
+A terminal session is never touched, and of two reapers one writes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from db import outbox
+from db.events import record_event
+from db.sessions import CANCELLED
+from db.tables.events import EventKind
+from db.tables.outbox import JobStatus
+
+LOST_TOO_OFTEN = "lost_too_often"
+"""The error code of a session whose lease ran out in each of its attempts."""
+
+RESCUE_DELAY_S = 2.0
+LONGEST_DELAY_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class LostSession:
+    """As it was read. lease_token: of the lease that ran out; None where no run held one.
+
+    flow_run_id: of the run that was last to carry it, or was made to. begun_for_s: since when that run has been seen
+    to have begun without taking the session, by the database's clock; None before it was.
+    """
+
+    session_id: UUID
+    epoch: int
+    lease_token: UUID | None
+    flow_run_id: UUID | None
+    begun_for_s: float | None = None
+
+
+_LOST_SESSIONS = """
+SELECT s.session_id, s.epoch, s.lease_token, coalesce(s.flow_run_id, o.flow_run_id) AS flow_run_id,
+  CAST(extract(epoch FROM now() - o.begun_seen_at) AS double precision) AS begun_for_s
+FROM optimization_sessions s LEFT JOIN job_outbox o USING (session_id)
+WHERE s.status NOT IN ('COMPLETED', 'FAILED') AND {lost}
+LIMIT :limit
+"""
+
+EXPIRED_SESSIONS = _LOST_SESSIONS.format(lost="s.lease_expires_at <= now() ORDER BY s.lease_expires_at")
+
+STRAY_SESSIONS = _LOST_SESSIONS.format(
+    lost="""
+  s.lease_token IS NULL AND o.status = 'enqueued' AND o.epoch = s.epoch
+  AND o.enqueued_at < now() - make_interval(secs => :grace_s) ORDER BY o.enqueued_at
+"""
+)
+
+ORPHANED_SESSIONS = _LOST_SESSIONS.format(
+    lost="""
+  s.lease_token IS NULL AND (o.session_id IS NULL OR o.epoch <> s.epoch OR o.status = 'failed') ORDER BY s.created_at
+"""
+)
+
+
+def expired_sessions(conn: Connection, limit: int) -> list[LostSession]:
+    """Longest expired first."""
+    return _read(conn, EXPIRED_SESSIONS, {"limit": limit})
+
+
+def stray_sessions(conn: Connection, limit: int, grace_s: float) -> list[LostSession]:
+    """Longest enqueued first. grace_s: a row enqueued within it is left alone, its run may be about to begin."""
+    return _read(conn, STRAY_SESSIONS, {"limit": limit, "grace_s": grace_s})
+
+
+def orphaned_sessions(conn: Connection, limit: int) -> list[LostSession]:
+    """Oldest first."""
+    return _read(conn, ORPHANED_SESSIONS, {"limit": limit})
+
+
+def rescue(conn: Connection, lost: LostSession, max_epochs: int) -> EventKind | None:
+    """A new epoch for an expired session; FAILED instead once it was lost `max_epochs` times. None: no longer lost."""
+    assert lost.lease_token is not None
+    rescues = conn.scalar(
+        text("""
+            UPDATE optimization_sessions
+            SET rescues = rescues + 1, lease_token = NULL, lease_expires_at = NULL, lease_owner = NULL
+            WHERE session_id = :session AND epoch = :epoch AND lease_token = :token
+              AND status NOT IN ('COMPLETED', 'FAILED') AND lease_expires_at <= now()
+            RETURNING rescues
+        """),
+        {"session": lost.session_id, "epoch": lost.epoch, "token": lost.lease_token},
+    )
+    if rescues is None:
+        return None
+    # The row is ours until the transaction ends.
+    if rescues >= max_epochs:
+        reason = f"the process that ran it was lost {rescues} times"
+        _fail(conn, lost, LOST_TOO_OFTEN, reason)
+        record_event(conn, lost.session_id, lost.epoch, EventKind.GIVEN_UP, reason)
+        return EventKind.GIVEN_UP
+    _begin_again(conn, lost, "", EventKind.RESCUED, reason="its lease ran out", delay_s=RESCUE_DELAY_S)
+    return EventKind.RESCUED
+
+
+def restart(conn: Connection, stray: LostSession, reason: str) -> bool:
+    """A new epoch for a stray session, at no cost in attempts. False: it has been taken, or has ended."""
+    still = "AND EXISTS (SELECT FROM job_outbox o WHERE o.session_id = s.session_id AND o.status = 'enqueued')"
+    delay_s = _growing_delay_s(stray.epoch)
+    return _begin_again(conn, stray, still, EventKind.RESTARTED, reason=reason, delay_s=delay_s)
+
+
+def revive(conn: Connection, orphan: LostSession) -> bool:
+    """An outbox row at a new epoch for an orphaned session. False: it is none any more."""
+    still = """
+      AND NOT EXISTS (
+        SELECT FROM job_outbox o
+        WHERE o.session_id = s.session_id AND o.epoch = s.epoch AND o.status <> 'failed'
+      )
+    """
+    reason = "it had no outbox row that leads on"
+    delay_s = _growing_delay_s(orphan.epoch)
+    return _begin_again(conn, orphan, still, EventKind.REVIVED, reason=reason, delay_s=delay_s)
+
+
+def note_begun(conn: Connection, stray: LostSession) -> None:
+    """Remember when its flow run was first seen to have begun without taking the session."""
+    conn.execute(
+        text("""
+            UPDATE job_outbox SET begun_seen_at = now()
+            WHERE session_id = :session AND epoch = :epoch AND begun_seen_at IS NULL
+        """),
+        {"session": stray.session_id, "epoch": stray.epoch},
+    )
+
+
+def cancel_lost(conn: Connection, lost: LostSession, reason: str) -> bool:
+    """FAILED with code `cancelled`, as its flow run was. False: a run has taken or ended it meanwhile."""
+    if not _fail(conn, lost, CANCELLED, reason):
+        return False
+    record_event(conn, lost.session_id, lost.epoch, EventKind.CANCELLED, reason)
+    return True
+
+
+def _read(conn: Connection, statement: str, values: dict[str, Any]) -> list[LostSession]:
+    return [LostSession(*row) for row in conn.execute(text(statement), values)]
+
+
+def _fail(conn: Connection, lost: LostSession, error_code: str, reason: str) -> bool:
+    """Where the epoch is still the same and no live lease is held."""
+    failed = conn.execute(
+        text("""
+            UPDATE optimization_sessions
+            SET status = 'FAILED', error_code = :error_code, error_reason = :reason, completed_at = now(),
+                lease_token = NULL, lease_expires_at = NULL, lease_owner = NULL
+            WHERE session_id = :session AND epoch = :epoch AND status NOT IN ('COMPLETED', 'FAILED')
+              AND (lease_expires_at IS NULL OR lease_expires_at <= now())
+        """),
+        {"session": lost.session_id, "epoch": lost.epoch, "error_code": error_code, "reason": reason},
+    )
+    if failed.rowcount != 1:
+        return False
+    outbox.close_job(conn, lost.session_id, f"session failed with {error_code}: {reason}")
+    return True
+
+
+_NEXT_EPOCH = """
+UPDATE optimization_sessions s SET epoch = epoch + 1, flow_run_id = NULL
+WHERE session_id = :session AND epoch = :epoch AND lease_token IS NULL
+  AND status NOT IN ('COMPLETED', 'FAILED') {condition}
+RETURNING epoch
+"""
+
+
+def _begin_again(
+    conn: Connection, lost: LostSession, condition: str, kind: EventKind, *, reason: str, delay_s: float
+) -> bool:
+    """Epoch + 1 and a pending row, where nobody holds a lease."""
+    new_epoch = conn.scalar(
+        text(_NEXT_EPOCH.format(condition=condition)),
+        {"session": lost.session_id, "epoch": lost.epoch},
+    )
+    if new_epoch is None:
+        return False
+    outbox.put_job(conn, lost.session_id, new_epoch, JobStatus.PENDING, delay_s)
+    record_event(conn, lost.session_id, lost.epoch, kind, reason)
+    return True
+
+
+def _growing_delay_s(epoch: int) -> float:
+    """2, 4, 8 ... 300 seconds: what cannot be begun must not be begun again and again at full speed."""
+    return min(RESCUE_DELAY_S ** min(epoch + 1, 10), LONGEST_DELAY_S)

@@ -1,0 +1,52 @@
+"""What is kept for how long. Each call deletes one batch in the caller's transaction; repeat until it returns 0."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+
+from db.fault_points import fault_point
+
+EVICT_MATRICES = """
+WITH old AS (
+  SELECT matrix_key FROM scenario_matrices m
+  WHERE (
+      (status = 'complete' AND last_accessed_at < now() - make_interval(secs => :complete_s))
+      OR (status = 'failed' AND completed_at < now() - make_interval(secs => :failed_s))
+    )
+    AND NOT EXISTS (
+      SELECT FROM optimization_sessions s
+      WHERE s.matrix_key = m.matrix_key AND s.status NOT IN ('COMPLETED', 'FAILED')
+    )
+  ORDER BY last_accessed_at LIMIT :limit
+  FOR UPDATE SKIP LOCKED
+)
+DELETE FROM scenario_matrices m USING old WHERE m.matrix_key = old.matrix_key
+"""
+
+DELETE_ENDED_JOBS = """
+WITH old AS (
+  SELECT o.job_id FROM optimization_sessions s JOIN job_outbox o USING (session_id)
+  WHERE s.completed_at < now() - make_interval(secs => :ended_s)
+  ORDER BY s.completed_at LIMIT :limit
+  FOR UPDATE OF o SKIP LOCKED
+)
+DELETE FROM job_outbox o USING old WHERE o.job_id = old.job_id
+"""
+
+
+def evict_matrices(conn: Connection, *, complete_s: float, failed_s: float, limit: int) -> int:
+    """Complete matrices not read for `complete_s` seconds and failed ones that old, longest unread first.
+
+    Never one that an active session needs, and none that is being generated. Whoever needs an evicted one builds it
+    again. Returns how many went.
+    """
+    evicted = conn.execute(
+        text(EVICT_MATRICES), {"complete_s": complete_s, "failed_s": failed_s, "limit": limit}
+    ).rowcount
+    fault_point("cleanup.deleting")
+    return evicted
+
+
+def delete_ended_jobs(conn: Connection, *, ended_s: float, limit: int) -> int:
+    """Outbox rows of sessions that ended so long ago. The sessions stay. Returns how many went."""
+    return conn.execute(text(DELETE_ENDED_JOBS), {"ended_s": ended_s, "limit": limit}).rowcount

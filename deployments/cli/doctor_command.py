@@ -1,0 +1,88 @@
+"""`vcfolio doctor`: what is wrong, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from core.errors import Unavailable
+from db.settings import Settings, export, load_settings
+from deployments.cli import terminal
+from deployments.prefect.environment import client_environment
+from deployments.services import database
+
+if TYPE_CHECKING:
+    from deployments.stack.health import Finding
+
+IMPATIENT = {"PREFECT_CLIENT_MAX_RETRIES": "0", "PREFECT_API_REQUEST_TIMEOUT": "10"}
+
+
+def doctor(*, only_ready: bool, as_json: bool) -> int:
+    """The exit code: 0 when nothing is wrong, or, with `only_ready`, nothing that requests cannot do without."""
+    settings = load_settings()
+    findings = [*_look_at_database(settings), *_look_at_prefect(settings)]
+    wrong = [finding for finding in findings if not finding.fine and (finding.vital or not only_ready)]
+    if as_json:
+        terminal.print_json(
+            {
+                "ready": not any(finding.vital and not finding.fine for finding in findings),
+                "findings": [
+                    {"subject": f.subject, "fine": f.fine, "vital": f.vital, "words": f.words} for f in findings
+                ],
+            }
+        )
+    else:
+        for finding in wrong if only_ready else findings:
+            mark = "[green]fine [/green]" if finding.fine else "[red]WRONG[/red]"
+            terminal.output.print(mark, end=" ")
+            terminal.output.print(f"{finding.subject}: {finding.words}", markup=False, soft_wrap=True)
+        if only_ready and not wrong:
+            terminal.output.print("ready")
+    return 1 if wrong else 0
+
+
+def _look_at_database(settings: Settings) -> list[Finding]:
+    from deployments.stack.health import Finding, database_findings  # noqa: PLC0415 - imports Prefect
+
+    try:
+        with database(settings) as engine:
+            return list(database_findings(engine))
+    except Unavailable as error:
+        return [Finding("database", False, True, str(error))]
+
+
+def _look_at_prefect(settings: Settings) -> list[Finding]:
+    url = settings.prefect_api_url or _own_server(settings)
+    if url is None:
+        from deployments.stack.health import Finding  # noqa: PLC0415
+
+        return [Finding("Prefect server", False, True, "not running: `vcfolio up` starts it, or set PREFECT_API_URL")]
+    export({**client_environment(settings.home, url), **IMPATIENT})
+    return list(_ask_prefect(url))
+
+
+def _ask_prefect(url: str) -> Iterator[Finding]:
+    import httpx  # noqa: PLC0415
+    from prefect.client.orchestration import get_client  # noqa: PLC0415
+    from prefect.exceptions import PrefectHTTPStatusError  # noqa: PLC0415
+    from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: PLC0415
+
+    from deployments.stack.health import Finding, prefect_findings  # noqa: PLC0415
+
+    with temporary_settings({PREFECT_API_URL: url}):
+        try:
+            with get_client(sync_client=True) as client:
+                found = list(prefect_findings(client))
+        except (httpx.HTTPError, PrefectHTTPStatusError, RuntimeError) as error:
+            yield Finding("Prefect server", False, True, f"{url} does not answer: {type(error).__name__}: {error}")
+            return
+    yield Finding("Prefect server", True, True, f"{url} answers")
+    yield from found
+
+
+def _own_server(settings: Settings) -> str | None:
+    """Of the stack that runs on this machine, if one does."""
+    from deployments.prefect.server_process import ServerProcess  # noqa: PLC0415
+
+    recorded = ServerProcess.recorded(settings.home / "prefect")
+    return f"http://127.0.0.1:{recorded.port}/api" if recorded and recorded.alive() else None

@@ -1,0 +1,18 @@
+"""`vcfolio matrix`: stored matrices."""
+
+from __future__ import annotations
+
+from core.errors import NotFound
+from db.engine import transaction
+from db.matrices import invalidate
+from db.settings import load_settings
+from deployments.cli import terminal
+from deployments.services import database
+
+
+def invalidate_matrix(key: str) -> None:
+    """Raises NotFound when no complete or failed matrix has this key."""
+    with database(load_settings()) as engine, transaction(engine) as conn:
+        if not invalidate(conn, key):
+            raise NotFound.of("KEY", key, "no complete or failed matrix has this key")
+    terminal.say(f"{key} is forgotten; whoever needs it next makes it anew")

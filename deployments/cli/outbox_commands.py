@@ -1,0 +1,55 @@
+"""`vcfolio outbox`: what waits for its flow run."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from rich.table import Table
+
+from db.engine import transaction
+from db.queue import list_jobs, redrive
+from db.settings import load_settings
+from deployments.cli import terminal
+from deployments.services import database
+
+
+def show(limit: int, *, as_json: bool) -> None:
+    with database(load_settings()) as engine, transaction(engine) as conn:
+        jobs = list_jobs(conn, limit)
+    if as_json:
+        terminal.print_json(
+            [
+                {
+                    "sessionId": str(job.session_id),
+                    "fund": job.fund,
+                    "status": job.status.value,
+                    "epoch": job.epoch,
+                    "attempts": job.attempts,
+                    "maxAttempts": job.max_attempts,
+                    "dueInSeconds": job.due_in_s,
+                    "lastError": job.last_error,
+                    "flowRunId": None if job.flow_run_id is None else str(job.flow_run_id),
+                    "createdAt": job.created_at.isoformat(),
+                }
+                for job in jobs
+            ]
+        )
+        return
+    if not jobs:
+        terminal.output.print("the outbox is empty: no session waits or runs")
+        return
+    table = Table()
+    for heading in ("session", "fund", "row", "epoch", "attempts", "due", "last error"):
+        table.add_column(heading, overflow="fold")
+    for job in jobs:
+        due = "" if job.status != "pending" else ("now" if job.due_in_s <= 0 else f"in {job.due_in_s:.0f} s")
+        attempts = f"{job.attempts}/{job.max_attempts}"
+        table.add_row(str(job.session_id), job.fund, job.status, str(job.epoch), attempts, due, job.last_error or "")
+    terminal.output.print(table)
+
+
+def redrive_session(session_id: UUID) -> None:
+    """Raises NotFound, or BadInput for a row that is not pending."""
+    with database(load_settings()) as engine, transaction(engine) as conn:
+        redrive(conn, session_id)
+    terminal.say(f"session {session_id} is due now")

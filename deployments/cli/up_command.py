@@ -1,0 +1,121 @@
+"""`vcfolio up`: the whole stack, or parts of it, until Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+from sqlalchemy import Engine
+
+from core.errors import BadInput, Unavailable, VcfolioError
+from db.engine import transaction
+from db.queue import queue_figures
+from db.settings import load_settings
+from deployments.cli import terminal
+from deployments.cli.stopping import stop_signal
+from deployments.services import FlowServices, flow_services
+from deployments.stack.supervisor import Part, Supervisor
+
+PARTS: dict[str, Sequence[str]] = {
+    "worker": ("worker",),
+    "maintenance": ("worker", "--scheduled"),
+    "bridge": ("bridge",),
+}
+"""Started in this order, and stopped the other way round: what makes work goes first."""
+
+READY_LOOK_S = 0.5
+READY_PATIENCE_S = 180.0
+
+
+def up(only: str | None) -> None:
+    """Raises BadInput for an unknown part, Unavailable where a server cannot be reached or started."""
+    names = _parts(only)
+    settings = load_settings()
+    with ExitStack() as stack:
+        stopping = stack.enter_context(stop_signal())
+        terminal.say("starting PostgreSQL and the Prefect server ...")
+        services = stack.enter_context(flow_services(settings))
+        services.wait_for_prefect()
+        if stopping.is_set():
+            return
+        from deployments.stack.registration import ensure_work_pools  # noqa: PLC0415 - once Prefect is configured
+
+        ensure_work_pools()
+        parent = ("--parent", str(os.getpid()))
+        parts = [Part(name, (*PARTS[name], *parent)) for name in names]
+        greeter = threading.Thread(target=_greet, args=(services, names, stopping), name="ready", daemon=True)
+        greeter.start()
+        Supervisor(parts, terminal.say).run(stopping)
+        terminal.say("workers and bridge are stopped; stopping the servers ...")
+        greeter.join()
+    terminal.say("stopped")
+
+
+def _parts(only: str | None) -> list[str]:
+    if only is None:
+        return list(PARTS)
+    asked = [name.strip() for name in only.split(",")]
+    for name in asked:
+        if name not in PARTS:
+            raise BadInput.of("--only", name, f"must be among {', '.join(PARTS)}")
+    return [name for name in PARTS if name in asked]
+
+
+def _greet(services: FlowServices, names: Sequence[str], stopping: threading.Event) -> None:
+    """Registers the deployments while the parts start, waits until each is at work, and says where things are."""
+    from deployments.stack.registration import register_deployments  # noqa: PLC0415
+
+    try:
+        register_deployments()
+    except VcfolioError as error:
+        terminal.say_error(error)
+        return
+    if not _wait_until(lambda: _all_at_work(services.engine, names), stopping):
+        return
+    settings = load_settings()
+    assert settings.prefect_api_url is not None
+    terminal.say(f"Prefect's page       {settings.prefect_api_url.removesuffix('/api')}")
+    terminal.say(f"Prefect's API        {settings.prefect_api_url}")
+    terminal.say(f"database             {_place(services.engine)}")
+    if settings.metrics_port is not None and "bridge" in names:
+        terminal.say(f"metrics              http://127.0.0.1:{settings.metrics_port}/metrics")
+    terminal.say(f"ready: {', '.join(names)}. Ask with `vcfolio request REQUEST.json`; Ctrl-C stops everything.")
+
+
+def _wait_until(condition: Callable[[], bool], stopping: threading.Event) -> bool:
+    waited_s = 0.0
+    while not stopping.wait(READY_LOOK_S):
+        try:
+            if condition():
+                return True
+        except Unavailable as error:
+            terminal.say(f"not ready yet: {error}")
+        waited_s += READY_LOOK_S
+        if waited_s == READY_PATIENCE_S:
+            terminal.say("not all parts are at work yet; `vcfolio doctor` says which")
+    return False
+
+
+def _all_at_work(engine: Engine, names: Sequence[str]) -> bool:
+    import httpx  # noqa: PLC0415
+    from prefect.client.orchestration import get_client  # noqa: PLC0415
+
+    from deployments.bridge.name import BRIDGE  # noqa: PLC0415
+    from deployments.stack.registration import MAINTENANCE_POOL, SESSIONS_POOL, online_workers  # noqa: PLC0415
+
+    try:
+        with get_client(sync_client=True) as client:
+            if "worker" in names and not online_workers(client, SESSIONS_POOL):
+                return False
+            if "maintenance" in names and not online_workers(client, MAINTENANCE_POOL):
+                return False
+    except httpx.HTTPError as error:
+        raise Unavailable(f"Prefect does not answer: {error}") from error
+    with transaction(engine) as conn:
+        return "bridge" not in names or queue_figures(conn, BRIDGE).bridges > 0
+
+
+def _place(engine: Engine) -> str:
+    return engine.url.set(password=None, drivername="postgresql").render_as_string()

@@ -1,0 +1,120 @@
+"""Flow runs in Prefect: made for outbox rows, asked after for the reaper. The one place that speaks to its API so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.states import Crashed
+
+from core.errors import Unavailable, VcfolioError
+from db.outbox import ClaimedJob
+from tasks.flow_runs import RunState
+
+DEPLOYMENT = "optimize-session/optimize-session"
+SUPERSEDED = "Superseded"
+
+BATCH = 200
+TRY_AGAIN = (408, 425, 429)
+
+
+class Rejected(VcfolioError):
+    """Prefect answered, and will not make this flow run: the row's own fault."""
+
+    code = "enqueue_rejected"
+
+
+class PrefectFlowRuns:
+    """Implements `tasks.flow_runs.FlowRuns`; usable from several threads."""
+
+    def __init__(self, client: SyncPrefectClient) -> None:
+        self._client = client
+        self._deployment_id: UUID | None = None
+
+    def probe(self) -> None:
+        """Raises Unavailable unless Prefect answers and knows the deployment."""
+        with _mapped():
+            try:
+                self._deployment_id = self._client.read_deployment_by_name(DEPLOYMENT).id
+            except ObjectNotFound:
+                self._deployment_id = None
+                raise Unavailable(f"Prefect does not know the deployment {DEPLOYMENT}") from None
+
+    def create(self, job: ClaimedJob, name: str) -> UUID:
+        """The flow run of this session and epoch: made now, or the one that an earlier attempt has made.
+
+        Raises Unavailable when Prefect cannot be reached or has lost the deployment, Rejected when it refuses.
+        """
+        if self._deployment_id is None:
+            self.probe()
+        assert self._deployment_id is not None
+        with _mapped():
+            try:
+                run = self._client.create_flow_run_from_deployment(
+                    self._deployment_id,
+                    parameters=job.payload,
+                    name=name,
+                    idempotency_key=f"{job.idempotency_key}:{job.epoch}",
+                )
+            except ObjectNotFound:
+                self._deployment_id = None
+                raise Unavailable(f"Prefect does not know the deployment {DEPLOYMENT} any more") from None
+        return run.id
+
+    def states(self, flow_run_ids: Sequence[UUID]) -> Mapping[UUID, RunState]:
+        found: dict[UUID, RunState] = {}
+        for start in range(0, len(flow_run_ids), BATCH):
+            ids = list(flow_run_ids[start : start + BATCH])
+            with _mapped():
+                runs = self._client.read_flow_runs(
+                    flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=ids)), limit=BATCH
+                )
+            found |= {run.id: _state_of(run) for run in runs}
+        return found
+
+    def mark_lost(self, flow_run_id: UUID, message: str) -> None:
+        with _mapped():
+            try:
+                self._client.set_flow_run_state(flow_run_id, Crashed(message=message), force=True)
+            except ObjectNotFound:
+                return
+
+
+@contextmanager
+def open_flow_runs() -> Iterator[PrefectFlowRuns]:
+    """Speaks to the server of PREFECT_API_URL."""
+    with get_client(sync_client=True) as client:
+        yield PrefectFlowRuns(client)
+
+
+def _state_of(run: FlowRun) -> RunState:
+    state = run.state
+    if state is None or state.is_scheduled() or state.is_paused():
+        return RunState.SCHEDULED
+    if state.type in (StateType.CANCELLING, StateType.CANCELLED) and state.name != SUPERSEDED:
+        return RunState.CANCELLED
+    return RunState.ENDED if state.is_final() else RunState.BEGUN
+
+
+@contextmanager
+def _mapped() -> Iterator[None]:
+    """What httpx and Prefect raise, in our words."""
+    try:
+        yield
+    except PrefectHTTPStatusError as error:
+        status = error.response.status_code
+        if status >= 500 or status in TRY_AGAIN:
+            raise Unavailable(f"Prefect answered {status}: {_detail(error)}") from error
+        raise Rejected(f"Prefect answered {status}: {_detail(error)}") from error
+    except (httpx.HTTPError, OSError) as error:
+        raise Unavailable(f"Prefect cannot be reached: {type(error).__name__}: {error}") from error
+
+
+def _detail(error: PrefectHTTPStatusError) -> str:
+    return error.response.text[:500]

@@ -1,0 +1,111 @@
+"""What is wrong with the stack, in words: looked at from outside, so it works where no part of it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId, FlowRunFilter, FlowRunFilterStartTime
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.exceptions import ObjectNotFound
+from sqlalchemy import Engine
+
+from db.engine import transaction
+from db.queue import queue_figures
+from db.tables.outbox import JobStatus
+from deployments.bridge.name import BRIDGE
+from deployments.stack.registration import (
+    DEPLOYMENTS,
+    MAINTENANCE_POOL,
+    POOLS,
+    REAPER,
+    online_workers,
+)
+
+LONGEST_DUE_S = 60.0
+LONGEST_WAITING_S = 600.0
+SCHEDULE_PATIENCE = timedelta(minutes=4)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. fine: nothing to do. vital: requests cannot be carried out without it."""
+
+    subject: str
+    fine: bool
+    vital: bool
+    words: str
+
+
+def database_findings(engine: Engine) -> Iterator[Finding]:
+    """Raises Unavailable when the database does not answer."""
+    with transaction(engine) as conn:
+        figures = queue_figures(conn, BRIDGE)
+    yield Finding("database", True, True, "answers")
+    bridges = figures.bridges
+    words = f"{bridges} connected" if bridges else "none is connected: start one with `vcfolio bridge` or `vcfolio up`"
+    yield Finding("bridge", bridges > 0, True, words)
+    due = figures.oldest_due_s
+    depth = ", ".join(f"{count} {status.value}" for status, count in figures.depth.items() if count) or "empty"
+    if due > LONGEST_DUE_S:
+        depth += (
+            f"; the oldest row has been due for {due:.0f} s: the bridge is not running, or Prefect is out of its reach"
+        )
+    yield Finding("outbox", due <= LONGEST_DUE_S, False, depth)
+    waiting, oldest = figures.waiting, figures.oldest_waiting_s
+    words = f"{waiting} waiting" + (f", the oldest for {oldest:.0f} s" if waiting else "")
+    if oldest > LONGEST_WAITING_S:
+        enqueued = figures.depth[JobStatus.ENQUEUED]
+        words += (
+            f": {enqueued} have a flow run; more workers, or a larger VCFOLIO_MAX_SESSIONS, would begin them sooner"
+        )
+    yield Finding("sessions", oldest <= LONGEST_WAITING_S, False, words)
+    long = ", ".join(f"{name} for {seconds:.0f} s" for name, seconds in figures.long_transactions)
+    words = f"open for over a minute: {long}; they keep rows locked and dead rows from being cleaned up" if long else ""
+    yield Finding("transactions", not long, False, words or "none is open for over a minute")
+
+
+def prefect_findings(
+    client: SyncPrefectClient, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> Iterator[Finding]:
+    """Raises what the client raises when the server does not answer."""
+    client.api_healthcheck()
+    missing = [name for name in DEPLOYMENTS if not _deployed(client, name)]
+    words = f"missing: {', '.join(missing)}; `vcfolio up` or `prefect --no-prompt deploy --all` registers them"
+    yield Finding("deployments", not missing, True, words if missing else "registered")
+    for pool in POOLS:
+        workers = online_workers(client, pool)
+        start = "vcfolio worker" + (" --scheduled" if pool == MAINTENANCE_POOL else "")
+        words = f"{workers} polling" if workers else f"none polls: start one with `{start}` or `vcfolio up`"
+        yield Finding(f"workers of {pool}", workers > 0, pool != MAINTENANCE_POOL, words)
+    if REAPER not in missing:
+        yield _schedule_finding(client, now())
+
+
+def _deployed(client: SyncPrefectClient, name: str) -> bool:
+    try:
+        client.read_deployment_by_name(name)
+    except ObjectNotFound:
+        return False
+    return True
+
+
+def _schedule_finding(client: SyncPrefectClient, now: datetime) -> Finding:
+    """The reaper should have begun within the last minutes; a stack that was only just started may say so, too."""
+    deployment = client.read_deployment_by_name(REAPER)
+    runs = client.read_flow_runs(
+        deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id])),
+        flow_run_filter=FlowRunFilter(start_time=FlowRunFilterStartTime(is_null_=False)),
+        sort=FlowRunSort.START_TIME_DESC,
+        limit=1,
+    )
+    begun = runs[0].start_time if runs else None
+    newest = begun or deployment.created or now
+    ago = (now - newest).total_seconds()
+    if now - newest <= SCHEDULE_PATIENCE:
+        words = f"the reaper ran {ago:.0f} s ago" if begun else "registered just now, the first run is due soon"
+        return Finding("schedules", True, False, words)
+    words = f"the reaper should run each minute and began {ago:.0f} s ago: no worker, or Prefect's scheduler is stuck"
+    return Finding("schedules", False, False, words if begun else "the reaper has never run; " + words)

@@ -1,0 +1,59 @@
+"""A session's result in Markdown, for Prefect's page of its run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+FIGURES: tuple[tuple[str, str, Callable[[float], str]], ...] = (
+    ("expected MOIC", "expectedMoic", "{:.3f}x".format),
+    ("loss probability", "lossProbability", "{:.1%}".format),
+    ("CVaR", "cvar", "{:.1%}".format),
+    ("expected winners", "expectedWinners", "{:.2f}".format),
+)
+
+
+def constraints_markdown(result: Mapping[str, Any]) -> str:
+    """Every constraint; those that were relaxed and those that bind stand out in words and bold type."""
+    lines = ["| constraint | required | actual | slack | |", "|---|---:|---:|---:|---|"]
+    for entry in result["constraints"]:
+        remarks = []
+        if not entry["satisfied"]:
+            remarks.append("**NOT MET**")
+        if entry["relaxedFrom"] is not None:
+            remarks.append(f"⚠ **RELAXED** from {entry['relaxedFrom']:.4g}")
+        if entry["binding"]:
+            remarks.append("binding")
+        name = f"`{entry['constraintId']}`"
+        lines.append(
+            f"| {f'**{name}**' if entry['relaxedFrom'] is not None else name} | {entry['required']:.4f} "
+            f"| {entry['actual']:.4f} | {round(entry['slack'], 4) + 0.0:+.4f} | {', '.join(remarks)} |"
+        )
+    if result["relaxations"]:
+        lines += ["", "No portfolio meets every limit as asked. These gave way, the least sacred first:", ""]
+        lines += [
+            f"- `{entry['constraintId']}`: {entry['oldValue']:.6g} → {entry['newValue']:.6g}"
+            for entry in result["relaxations"]
+        ]
+    return "\n".join(lines)
+
+
+def risk_markdown(result: Mapping[str, Any]) -> str:
+    """Each figure with its limit, in sample and in fresh scenarios, and whether the limit holds there."""
+    fresh = result["validation"]["outOfSample"]
+    lines = [
+        f"Fresh: {fresh['scenarios']:,} scenarios that the answer was not chosen on, with 95% intervals.",
+        "",
+        "| | limit | in sample | fresh | holds? |",
+        "|---|---:|---:|---:|---|",
+    ]
+    for label, name, shown in FIGURES:
+        figure = fresh[name]
+        limit = figure.get("limit")
+        bound = "" if limit is None else ("≥ " if name == "expectedWinners" else "≤ ") + shown(limit)
+        interval = f"{shown(figure['value'])} ({shown(figure['low'])} to {shown(figure['high'])})"
+        holds = figure.get("holdsOutOfSample", "").replace("_", " ")
+        lines.append(f"| {label} | {bound} | {shown(result[name])} | {interval} | {holds} |")
+    solver = result["solver"]
+    lines += ["", f"Proven to be within {solver['gap']:.4%} of the best portfolio on its scenarios."]
+    return "\n".join(lines)

@@ -1,0 +1,17 @@
+"""The scheduled clean-up: matrices that nobody has read for long, and outbox rows of sessions long ended."""
+
+from __future__ import annotations
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from tasks import runtime
+from tasks.cleaning import clean_up
+
+
+@flow(name="cache-cleanup", flow_run_name="cache cleanup", persist_result=False)
+def cache_cleanup() -> State[None]:
+    """Evicts what retention no longer keeps; a matrix that an active session needs always stays."""
+    report = clean_up(runtime.engine(), runtime.settings())
+    return Completed(message=f"{report.matrices} matrices and {report.jobs} outbox rows deleted")

@@ -1,0 +1,27 @@
+"""The scheduled reaper. The bridge does the same more often; this one works where no bridge does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from prefect import Flow, flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from tasks import runtime
+from tasks.flow_runs import FlowRuns
+from tasks.reaping import reap
+
+
+def reaper_flow(open_flow_runs: Callable[[], AbstractContextManager[FlowRuns]]) -> Flow[[], State[None]]:
+    """The flow, with the means to ask Prefect about flow runs, which only `deployments` has."""
+
+    @flow(name="reaper", flow_run_name="reaper", persist_result=False)
+    def reaper() -> State[None]:
+        """Puts sessions that nobody carries on back on their way."""
+        with open_flow_runs() as flow_runs:
+            report = reap(runtime.engine(), runtime.settings(), flow_runs)
+        return Completed(message=str(report))
+
+    return reaper

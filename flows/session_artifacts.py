@@ -1,0 +1,140 @@
+"""What Prefect's page of a session's run shows: how far it is, and what came out. Never what decides over it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from prefect import runtime as prefect_runtime
+from prefect.artifacts import (
+    create_link_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.logging import get_run_logger
+
+from core.charts.canvas import data_uri
+from core.charts.portfolio import Holding, allocation_chart, multiples_chart
+from core.config import NormalizedConfig
+from core.matrix import ScenarioMatrix
+from core.optimization.documents import weights_from
+from core.session_states import SessionStatus
+from core.stages import Stage
+from db.results import session_result
+from db.sessions import SessionRow
+from flows.artifact_texts import constraints_markdown, risk_markdown
+
+PERCENT = {
+    SessionStatus.REQUESTED: 0.0,
+    SessionStatus.MATRIX_GENERATING: 5.0,
+    SessionStatus.OPTIMIZING: 30.0,
+    SessionStatus.VALIDATING: 80.0,
+    SessionStatus.COMPLETED: 100.0,
+    SessionStatus.FAILED: 100.0,
+}
+
+
+class Publisher:
+    """Of one run. A run that no deployment started (the command line's) is not looked at, and publishes nothing."""
+
+    def __init__(self, session_id: UUID, page_url: str | None) -> None:
+        self._session_id = session_id
+        self._page_url = page_url
+        self._watched = prefect_runtime.deployment.id is not None
+        self._progress: UUID | None = None
+
+    def reached(self, status: SessionStatus) -> None:
+        """The progress bar, and with the first call the way to the session."""
+        if self._progress is None:
+            self._show(self._begin)
+        if self._progress is not None:
+            self._show(partial(self._update, status))
+
+    def completed(self, session: SessionRow, load_matrix: Callable[[], ScenarioMatrix]) -> None:
+        """Allocation, constraints, risk and two charts. load_matrix: the one that the session was optimised on."""
+        result = session_result(session)
+        for publish in (
+            partial(_allocation, result),
+            partial(_constraints, result),
+            partial(_risk, result),
+            partial(_allocation_chart, result),
+            partial(_multiples_chart, session, load_matrix),
+        ):
+            self._show(publish)
+
+    def _show(self, publish: Callable[[], object]) -> None:
+        """Prefect being away, or a picture that cannot be drawn, must not cost the session its result."""
+        if not self._watched:
+            return
+        try:
+            publish()
+        except Exception as error:
+            get_run_logger().warning("not shown in Prefect: %s: %s", type(error).__name__, error)
+
+    def _begin(self) -> None:
+        self._progress = create_progress_artifact(0.0, description=f"Session {self._session_id}")  # type: ignore[assignment]
+        if self._page_url is not None:
+            link = f"{self._page_url.rstrip('/')}/sessions/{self._session_id}"
+            create_link_artifact(link, link_text="The session's page", key="session")
+        else:
+            words = (
+                f"Session `{self._session_id}`\n\n`vcfolio status {self._session_id} --watch` follows it, "
+                f"`vcfolio result {self._session_id}` shows what it found."
+            )
+            _markdown("session", "Where to find this session", words)
+
+    def _update(self, status: SessionStatus) -> None:
+        assert self._progress is not None
+        update_progress_artifact(self._progress, progress=PERCENT[status], description=f"Session: {status.value}")
+
+
+def _allocation(result: Mapping[str, Any]) -> None:
+    rows = [
+        {
+            "bucket": entry["bucketId"],
+            "weight": f"{entry['weight']:.2%}",
+            "dollars": f"{entry['dollarAmount']:,.2f}",
+            "deals": entry["dealCount"],
+            "average check": f"{entry['avgCheckSize']:,.0f}",
+        }
+        for entry in sorted(result["allocation"], key=lambda entry: (-entry["weight"], entry["bucketId"]))
+    ]
+    create_table_artifact(rows, key="allocation", description="Where the capital goes, the heaviest first")
+
+
+def _constraints(result: Mapping[str, Any]) -> None:
+    _markdown("constraints", "Every limit, as asked and as it is kept", constraints_markdown(result))
+
+
+def _risk(result: Mapping[str, Any]) -> None:
+    _markdown("risk", "The figures in sample and in fresh scenarios", risk_markdown(result))
+
+
+def _allocation_chart(result: Mapping[str, Any]) -> None:
+    entries = [entry for entry in result["allocation"] if entry["weight"] > 0]
+    holdings = [Holding(entry["bucketId"], Stage(entry["stage"]), entry["weight"]) for entry in entries]
+    _markdown("allocation-chart", "The allocation by bucket", _image("Allocation", allocation_chart(holdings)))
+
+
+def _multiples_chart(session: SessionRow, load_matrix: Callable[[], ScenarioMatrix]) -> None:
+    assert session.allocation is not None
+    weights = weights_from(session.allocation, NormalizedConfig.model_validate(session.normalized_config))
+    multiples = weights @ load_matrix().moic.astype(np.float64)
+    _markdown(
+        "portfolio-multiples",
+        "What the portfolio returned in the scenarios that it was optimised on",
+        _image("Portfolio multiples", multiples_chart(multiples)),
+    )
+
+
+def _markdown(key: str, description: str, text: str) -> None:
+    create_markdown_artifact(text, key=key, description=description)
+
+
+def _image(alternative: str, svg: bytes) -> str:
+    return f"![{alternative}]({data_uri(svg)})"

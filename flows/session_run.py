@@ -1,0 +1,234 @@
+"""A run of one session: matrix, optimize, validate, each stored before the next begins.
+
+It reads the session's state and goes on from there, so a stage that is stored is never repeated. Every write is guarded
+by the run's fence; a run that lost its session writes nothing more and ends as `Superseded`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any, TypeVar
+from uuid import UUID
+
+from prefect import runtime as prefect_runtime
+from prefect.client.schemas.objects import State, StateType
+from prefect.logging import get_run_logger
+from prefect.states import Completed, Failed
+from sqlalchemy import Connection
+
+from core.errors import Cancelled, CorruptMatrix, MatrixFailed, Superseded, Unavailable, VcfolioError
+from core.session_states import SessionStatus
+from db.engine import transaction
+from db.events import record_event
+from db.fault_points import fault_point
+from db.matrices import MatrixReference, generated_for, invalidate, read_reference
+from db.sessions import (
+    CANCELLED,
+    MAX_UNCLASSIFIED_FAILURES,
+    Fence,
+    SessionRow,
+    complete,
+    fail,
+    load_session,
+    record_flow_run,
+    release_lease,
+    start_matrix,
+    start_optimizing,
+    store_allocation,
+)
+from db.tables.events import EventKind
+from flows.session_artifacts import Publisher
+from tasks import runtime
+from tasks.heartbeat import Heartbeat
+from tasks.matrix import generate_matrix
+from tasks.optimize import optimize_portfolio
+from tasks.retries import persevere
+from tasks.stored_matrix import load_matrix
+from tasks.validate import validate_portfolio
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+MATRIX_ATTEMPTS = 3
+"""How often in a row a matrix may vanish or be corrupt under a session before that is a failure."""
+
+
+def run_session(fence: Fence) -> State[Any]:
+    """Carry the session to its end, under the lease that the fence stands for. Called within a flow run."""
+    with Heartbeat(runtime.engine(), fence, runtime.settings()) as heartbeat:
+        return _drive(fence, heartbeat)
+
+
+def _drive(fence: Fence, heartbeat: Heartbeat) -> State[Any]:
+    """Run the stages; decide what each way of failing means for the session and for the flow run."""
+    try:
+        _run_stages(fence)
+    except (Superseded, Cancelled) as error:
+        return _lost(fence, str(error))
+    except VcfolioError as error:
+        if heartbeat.lost.is_set():
+            return _lost(fence, str(error))
+        if error.retryable:
+            _let_go(fence)
+            raise
+        _in_database(partial(fail, fence=fence, error_code=error.code, error_reason=str(error)))
+        return Failed(message=f"{error.code}: {error}", data=error)
+    except Exception as error:
+        _record_unclassified(fence, error)
+        raise
+    except BaseException:
+        # Interrupted from outside (Ctrl-C, a terminated worker): whoever resumes may begin at once.
+        _let_go(fence)
+        raise
+    return Completed(message=f"session {fence.session_id} is completed")
+
+
+def _run_stages(fence: Fence) -> None:
+    flow_run_id = UUID(prefect_runtime.flow_run.id)
+    _must(_in_database(partial(record_flow_run, fence=fence, flow_run_id=flow_run_id)), fence)
+    publisher = Publisher(fence.session_id, runtime.settings().page_url)
+
+    def reached() -> SessionRow:
+        session = _in_database(partial(load_session, session_id=fence.session_id))
+        fields = {"session_id": str(fence.session_id), "epoch": fence.epoch, "stage": session.status.value}
+        logger.info("session %s: %s", fence.session_id, session.status.value, extra=fields)
+        publisher.reached(session.status)
+        return session
+
+    session = reached()
+    if session.status is SessionStatus.REQUESTED:
+        _must(_advance(fence, SessionStatus.MATRIX_GENERATING, partial(start_matrix, fence=fence)), fence)
+        session = reached()
+    if session.status is SessionStatus.MATRIX_GENERATING:
+        _start_optimizing(fence, session)
+        session = reached()
+    if session.status is SessionStatus.OPTIMIZING:
+        _optimize(fence, _ensure_matrix(fence, session))
+        session = reached()
+    if session.status is SessionStatus.VALIDATING:
+        reference = _ensure_matrix(fence, session)
+        _validate(fence, reference)
+        publisher.completed(reached(), partial(load_matrix, runtime.engine(), reference))
+
+
+def _optimize(fence: Fence, reference: MatrixReference) -> None:
+    optimized = optimize_portfolio(fence, reference)
+    store = partial(
+        store_allocation,
+        fence=fence,
+        allocation=optimized.allocation,
+        solver_metadata=optimized.solver_metadata,
+        pass1_e_star=optimized.pass1_e_star,
+        primary_lock_epsilon=optimized.primary_lock_epsilon,
+    )
+    _must(_advance(fence, SessionStatus.VALIDATING, store), fence)
+
+
+def _validate(fence: Fence, reference: MatrixReference) -> None:
+    metrics = validate_portfolio(fence, reference)
+    fault_point("validate.before_transition")
+    store = partial(complete, fence=fence, validation_metrics=metrics)
+    _must(_advance(fence, SessionStatus.COMPLETED, store), fence)
+
+
+def _start_optimizing(fence: Fence, session: SessionRow) -> None:
+    """MATRIX_GENERATING -> OPTIMIZING with the matrix in place; once more when it vanished in between."""
+    for _ in range(MATRIX_ATTEMPTS):
+        reference = _ensure_matrix(fence, session)
+        if _advance(fence, SessionStatus.OPTIMIZING, partial(_start_with, fence=fence, reference=reference)):
+            return
+        _must(_in_database(partial(read_reference, key=reference.key)) != reference, fence)
+    raise MatrixFailed(f"matrix {session.matrix_key} vanished {MATRIX_ATTEMPTS} times before it could be used")
+
+
+def _start_with(conn: Connection, fence: Fence, reference: MatrixReference) -> bool:
+    made_here = generated_for(conn, reference) == fence.session_id
+    return start_optimizing(conn, fence, reference.generation, "generated" if made_here else "hit")
+
+
+def _ensure_matrix(fence: Fence, session: SessionRow) -> MatrixReference:
+    """The session's matrix, whole and verified. Prefect's cache may remember one that was evicted or damaged since."""
+    reference = MatrixReference(**generate_matrix(session.matrix_key, fence))
+    for _ in range(MATRIX_ATTEMPTS):
+        try:
+            persevere(partial(load_matrix, runtime.engine(), reference))
+        except CorruptMatrix as error:
+            get_run_logger().warning("%s; it is generated anew", error)
+            _in_database(partial(_drop_if_damaged, reference=reference))
+            again = generate_matrix.with_options(refresh_cache=True)
+            reference = MatrixReference(**again(session.matrix_key, fence))
+        else:
+            return reference
+    raise MatrixFailed(f"matrix {session.matrix_key} does not stay whole")
+
+
+def _drop_if_damaged(conn: Connection, reference: MatrixReference) -> None:
+    """A row that still claims to be this very matrix is the damaged one; any other is somebody's newer generation."""
+    if read_reference(conn, reference.key) == reference:
+        invalidate(conn, reference.key)
+
+
+def _in_database(work: Callable[[Connection], Result]) -> Result:
+    """`work` in a transaction of its own; again where the database was away for a moment."""
+
+    def attempt() -> Result:
+        with transaction(runtime.engine()) as conn:
+            return work(conn)
+
+    return persevere(attempt)
+
+
+def _advance(fence: Fence, to: SessionStatus, write: Callable[[Connection], bool]) -> bool:
+    """One transition, stored for certain; False when it was refused.
+
+    Of a commit whose answer is lost nobody knows whether it took place: if so, the session is where it should be.
+    """
+    return _in_database(lambda conn: write(conn) or _reached(conn, fence, to))
+
+
+def _reached(conn: Connection, fence: Fence, status: SessionStatus) -> bool:
+    session = load_session(conn, fence.session_id)
+    ours = session.epoch == fence.epoch and session.lease_token in (fence.lease_token, None)
+    return ours and session.status is status
+
+
+def _must(written: bool, fence: Fence) -> None:
+    if not written:
+        raise Superseded(f"session {fence.session_id} went on without epoch {fence.epoch}")
+
+
+def _let_go(fence: Fence) -> None:
+    """So that the next run need not wait for the lease to run out. Without a database it will, just the same."""
+    with suppress(Unavailable), transaction(runtime.engine()) as conn:
+        release_lease(conn, fence, count_failure=False)
+
+
+def _record_unclassified(fence: Fence, error: Exception) -> None:
+    """An exception that nobody foresaw: once it may be bad luck, then the session fails."""
+    with suppress(Unavailable), transaction(runtime.engine()) as conn:
+        failures = load_session(conn, fence.session_id).unclassified_failures + 1
+        if failures >= MAX_UNCLASSIFIED_FAILURES:
+            fail(conn, fence, "internal_error", f"{type(error).__name__}: {error}")
+        else:
+            release_lease(conn, fence, count_failure=True)
+
+
+def _lost(fence: Fence, reason: str) -> State[Any]:
+    """Of a run that does not own its session any more: cancelled with it, or superseded by another."""
+    fields = {"session_id": str(fence.session_id), "epoch": fence.epoch, "stage": "lost"}
+    logger.warning("session %s: %s", fence.session_id, reason, extra=fields)
+    with suppress(VcfolioError), transaction(runtime.engine()) as conn:
+        session = load_session(conn, fence.session_id)
+        if session.error_code == CANCELLED:
+            return State(type=StateType.CANCELLED, name="Cancelled", message=session.error_reason)
+        record_event(conn, fence.session_id, fence.epoch, EventKind.STALE_WRITE_REFUSED, reason)
+    return superseded(reason)
+
+
+def superseded(reason: str) -> State[Any]:
+    """Of a run that has nothing to do: the session is another's, or has ended."""
+    return State(type=StateType.CANCELLED, name="Superseded", message=reason)

@@ -1,0 +1,47 @@
+"""Deletes what has been kept for long enough, in batches short enough that nobody waits for one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy import Connection, Engine
+
+from db.engine import transaction
+from db.retention import delete_ended_jobs, evict_matrices
+from db.settings import Settings
+
+DAY_S = 86_400.0
+MATRICES_AT_ONCE = 20
+JOBS_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class CleanupReport:
+    """How many rows went."""
+
+    matrices: int
+    jobs: int
+
+
+def clean_up(engine: Engine, settings: Settings) -> CleanupReport:
+    """Killed at any moment it has deleted whole batches only. Raises Unavailable when the database is away."""
+    evict = partial(
+        evict_matrices,
+        complete_s=settings.matrix_kept_days * DAY_S,
+        failed_s=settings.failed_matrix_kept_days * DAY_S,
+        limit=MATRICES_AT_ONCE,
+    )
+    delete = partial(delete_ended_jobs, ended_s=settings.job_kept_days * DAY_S, limit=JOBS_AT_ONCE)
+    return CleanupReport(_in_batches(engine, evict), _in_batches(engine, delete))
+
+
+def _in_batches(engine: Engine, delete: Callable[[Connection], int]) -> int:
+    total = 0
+    while True:
+        with transaction(engine) as conn:
+            deleted = delete(conn)
+        if deleted == 0:
+            return total
+        total += deleted

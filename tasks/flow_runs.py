@@ -1,0 +1,29 @@
+"""What a run of a session needs to know of flow runs, and who tells: Prefect, through `deployments/prefect`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+
+class RunState(StrEnum):
+    """As much of a flow run's state as decides over its session."""
+
+    SCHEDULED = "scheduled"
+    BEGUN = "begun"
+    """Pending or Running, which it also stays when its process was killed."""
+    CANCELLED = "cancelled"
+    """By a person: Cancelling or Cancelled, and not the `Superseded` of our own."""
+    ENDED = "ended"
+
+
+class FlowRuns(Protocol):
+    """Raises Unavailable when Prefect cannot be asked."""
+
+    def states(self, flow_run_ids: Sequence[UUID]) -> Mapping[UUID, RunState]:
+        """Those that exist. An id that is missing in the answer is gone."""
+
+    def mark_lost(self, flow_run_id: UUID, message: str) -> None:
+        """Crashed, so that it holds no slot and nobody waits for it."""
