@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,10 +18,14 @@ from deployments.prefect.environment import client_environment
 
 @dataclass(frozen=True, slots=True)
 class FlowServices:
-    """engine: of vcfolio's database. wait_for_prefect: returns when Prefect's server answers; raises Unavailable."""
+    """engine: of vcfolio's database. wait_for_prefect: returns when Prefect's server answers; raises Unavailable.
+
+    guards: of the servers that are our own, by name; each starts its server if that has died, and says whether it had.
+    """
 
     engine: Engine
     wait_for_prefect: Callable[[], None]
+    guards: Mapping[str, Callable[[], bool]]
 
 
 @contextmanager
@@ -38,10 +42,20 @@ def flow_services(settings: Settings) -> Iterator[FlowServices]:
     Import what imports Prefect only inside the block: it reads its configuration when it is imported. Our own server
     may still be starting then; there is work to do meanwhile.
     """
-    with open_postgres(settings) as server, _prefect_api(settings) as (api_url, wait_for_prefect):
-        export({"DATABASE_URL": server.url, **client_environment(settings.home, api_url)})
+    with open_postgres(settings) as server, _prefect_api(settings) as api:
+        export({"DATABASE_URL": server.url, **client_environment(settings.home, api.url)})
+        guards = dict(api.guards)
+        if server.embedded is not None:
+            guards = {"PostgreSQL": server.embedded.ensure_running} | guards
         with _prepared(server.url) as engine:
-            yield FlowServices(engine, wait_for_prefect)
+            yield FlowServices(engine, api.wait, guards)
+
+
+@dataclass(frozen=True, slots=True)
+class _PrefectApi:
+    url: str
+    wait: Callable[[], None]
+    guards: Mapping[str, Callable[[], bool]]
 
 
 @contextmanager
@@ -55,18 +69,19 @@ def _prepared(url: str) -> Iterator[Engine]:
 
 
 @contextmanager
-def _prefect_api(settings: Settings) -> Iterator[tuple[str, Callable[[], None]]]:
+def _prefect_api(settings: Settings) -> Iterator[_PrefectApi]:
     if settings.prefect_api_url is not None:
         from deployments.prefect.reach import require_answer  # noqa: PLC0415 - not for those who need no Prefect
 
-        yield settings.prefect_api_url, partial(require_answer, settings.prefect_api_url)
+        yield _PrefectApi(settings.prefect_api_url, partial(require_answer, settings.prefect_api_url), {})
         return
     # Our own server keeps its state in the embedded PostgreSQL, wherever vcfolio's own database is.
     with open_postgres(settings.model_copy(update={"database_url": None})) as server:
         database_url = server.prefect_database_url()
         assert server.embedded is not None
         assert database_url is not None
-        from deployments.prefect.server import own_prefect_server  # noqa: PLC0415 - needs fcntl, not on Windows
+        from deployments.prefect.server import PrefectService  # noqa: PLC0415 - needs fcntl, not on Windows
 
-        with own_prefect_server(settings.home, server.embedded, database_url) as prefect:
-            yield prefect.api_url, prefect.wait_until_healthy
+        with PrefectService(settings.home, server.embedded, database_url) as prefect:
+            guards = {"PostgreSQL": server.embedded.ensure_running, "the Prefect server": prefect.ensure_running}
+            yield _PrefectApi(prefect.api_url, prefect.wait_until_healthy, guards)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import lru_cache
 
 from sqlalchemy import Engine
@@ -20,7 +21,12 @@ def engine() -> Engine:
     url = settings().database_url
     if url is None:
         raise BadInput.of("DATABASE_URL", None, "must be set where flows run: the address of vcfolio's database")
-    return _engine(url)
+    # Of two threads that ask at once, a cache alone would let each make a pool, and lose one with its connections.
+    with _making:
+        return _engine(url)
+
+
+_making = threading.Lock()
 
 
 @lru_cache(maxsize=4)

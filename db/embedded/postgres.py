@@ -15,6 +15,7 @@ from psycopg import sql
 
 from core.errors import BadInput, Unavailable
 from db.embedded.account import Account, server_account
+from db.embedded.locks import is_held
 from db.embedded.postgres_service import PostgresService
 from db.embedded.postmaster import ServerFiles
 from db.embedded.shared_service import SharedService
@@ -68,6 +69,13 @@ class EmbeddedPostgres:
     def lease_for_child(self) -> int:
         """A descriptor that keeps the server running while a child process has it; see SharedService."""
         return self._shared.lease_for_child()
+
+    def ensure_running(self) -> bool:
+        """Starts the server if it has died since it was opened. Whether it had.
+
+        One that lives and does not answer (too many connections, recovery) is left alone.
+        """
+        return not is_held(self._files.server_lock) and self._shared.ensure_running()
 
     def open(self) -> None:
         self._shared.join()

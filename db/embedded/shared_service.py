@@ -82,6 +82,17 @@ class SharedService:
         finally:
             release(users)
 
+    def ensure_running(self) -> bool:
+        """For a user who stays: starts the service if it has died meanwhile. Whether it had."""
+        assert self._users is not None
+        if self._service.running():
+            return False
+        with exclusively(self._directory / "start.lock"):
+            if self._service.running():
+                return False
+            self._service.start()
+        return True
+
     def lease_for_child(self) -> int:
         """A descriptor that keeps the service running as long as it is open anywhere.
 

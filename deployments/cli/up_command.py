@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
 from sqlalchemy import Engine
@@ -26,6 +26,7 @@ PARTS: dict[str, Sequence[str]] = {
 """Started in this order, and stopped the other way round: what makes work goes first."""
 
 READY_LOOK_S = 0.5
+GUARD_LOOK_S = 1.0
 READY_PATIENCE_S = 180.0
 
 
@@ -45,11 +46,14 @@ def up(only: str | None) -> None:
         ensure_work_pools()
         parent = ("--parent", str(os.getpid()))
         parts = [Part(name, (*PARTS[name], *parent)) for name in names]
+        guard = threading.Thread(target=_guard, args=(services.guards, stopping), name="guard", daemon=True)
+        guard.start()
         greeter = threading.Thread(target=_greet, args=(services, names, stopping), name="ready", daemon=True)
         greeter.start()
         Supervisor(parts, terminal.say).run(stopping)
         terminal.say("workers and bridge are stopped; stopping the servers ...")
         greeter.join()
+        guard.join()
     terminal.say("stopped")
 
 
@@ -61,6 +65,17 @@ def _parts(only: str | None) -> list[str]:
         if name not in PARTS:
             raise BadInput.of("--only", name, f"must be among {', '.join(PARTS)}")
     return [name for name in PARTS if name in asked]
+
+
+def _guard(guards: Mapping[str, Callable[[], bool]], stopping: threading.Event) -> None:
+    """Our own servers are children like the others: one that has died is started again."""
+    while not stopping.wait(GUARD_LOOK_S):
+        for name, ensure_running in guards.items():
+            try:
+                if ensure_running():
+                    terminal.say(f"{name} had died and is started again")
+            except VcfolioError as error:
+                terminal.say(f"{name} does not start: {error}; it is tried again")
 
 
 def _greet(services: FlowServices, names: Sequence[str], stopping: threading.Event) -> None:

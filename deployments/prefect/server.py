@@ -6,9 +6,10 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import httpx
 import psutil
@@ -28,13 +29,17 @@ LOG_TAIL_LINES = 20
 
 
 class PrefectService:
-    """A Prefect server on 127.0.0.1 with its state in a database of the embedded PostgreSQL."""
+    """One use of a Prefect server on 127.0.0.1 with its state in a database of the embedded PostgreSQL.
+
+    `with PrefectService(...) as service:` it may still be starting when the block begins (`wait_until_healthy`).
+    """
 
     def __init__(self, home: Path, postgres: EmbeddedPostgres, database_url: str) -> None:
         self.directory = home / "prefect"
         self._home = home
         self._postgres = postgres
         self._database_url = database_url
+        self._shared = SharedService(self.directory, self)
 
     @property
     def api_url(self) -> str:
@@ -59,7 +64,7 @@ class PrefectService:
         lease = self._postgres.lease_for_child()
         try:
             launch_detached(
-                [sys.executable, "-m", server_process.__name__, "serve", str(self.directory), str(_free_port())],
+                [sys.executable, "-m", server_process.__name__, "serve", str(self.directory), str(self._choose_port())],
                 log=self._log,
                 keep_open=[lease],
                 environment=child_environment(server_environment(self._home, self._database_url)),
@@ -78,6 +83,33 @@ class PrefectService:
     def wait_until_healthy(self) -> None:
         """Raises Unavailable with the end of the server's log when it dies or takes too long."""
         self._wait_for(self._healthy, give_up=lambda: self._process() is None)
+
+    def ensure_running(self) -> bool:
+        """Starts the server if it has died since this use of it began. Whether it had."""
+        return self._shared.ensure_running()
+
+    def __enter__(self) -> Self:
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._shared.join()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._shared.leave()
+
+    def _choose_port(self) -> int:
+        """The last one where it is free, so that whoever knows the server's address finds it there again."""
+        remembered = self.directory / "port"
+        try:
+            port = int(remembered.read_text())
+            free = _is_free(port)
+        except (FileNotFoundError, ValueError):
+            free = False
+        if not free:
+            port = _free_port()
+            remembered.write_text(str(port))
+        return port
 
     def _process(self) -> psutil.Process | None:
         recorded = ServerProcess.recorded(self.directory)
@@ -98,18 +130,20 @@ class PrefectService:
             return False
 
 
-@contextmanager
-def own_prefect_server(home: Path, postgres: EmbeddedPostgres, database_url: str) -> Iterator[PrefectService]:
-    """A server that lives for as long as the block lasts; it may still be starting when the block begins."""
-    service = PrefectService(home, postgres, database_url)
-    service.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with SharedService(service.directory, service):
-        yield service
-
-
 def _free_port() -> int:
     """A port that is free now; should another process take it first, the start fails and says so."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # As the server itself binds: connections of an earlier one that linger are no hindrance.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError):
+            return False
+    return True

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 
@@ -25,15 +25,16 @@ class CommandLine:
     home: Path
     elsewhere: Path
 
-    def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, output: IO[str] | None = None, **variables: str) -> subprocess.Popen[str]:
+        """output: where both standard output and standard error go; None keeps them for `communicate`."""
         inherited = child_environment({})
         environment = {name: inherited[name] for name in inherited if not name.startswith(CONFIGURES_VCFOLIO)}
         return subprocess.Popen(
             [sys.executable, "-c", PROGRAM, *arguments],
             env={**environment, "VCFOLIO_HOME": str(self.home), **variables},
             cwd=self.elsewhere,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=output or subprocess.PIPE,
+            stderr=output or subprocess.PIPE,
             text=True,
         )
 

@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 
 from db.embedded.postgres import EmbeddedPostgres
 from db.engine import make_engine
-from deployments.prefect.server import own_prefect_server
+from deployments.prefect.server import PrefectService
 from tests.cli.command import CommandLine
 from tests.waiting import eventually
 
@@ -101,7 +101,7 @@ def database(unserved: CommandLine, first_run: FirstRun) -> Iterator[Engine]:
     with ExitStack() as servers:
         postgres = servers.enter_context(EmbeddedPostgres(unserved.home))
         address = postgres.url("prefect", driver="asyncpg")
-        servers.enter_context(own_prefect_server(unserved.home, postgres, address)).wait_until_healthy()
+        servers.enter_context(PrefectService(unserved.home, postgres, address)).wait_until_healthy()
         engine = make_engine(postgres.url("vcfolio"))
         yield engine
         engine.dispose()

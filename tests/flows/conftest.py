@@ -13,7 +13,7 @@ from core.canonical import sha256_hex
 from db.bootstrap import prepare_database
 from db.embedded.postgres import EmbeddedPostgres
 from deployments.prefect.environment import client_environment
-from deployments.prefect.server import own_prefect_server
+from deployments.prefect.server import PrefectService
 from tasks import runtime
 
 _TEMPORARY = tempfile.TemporaryDirectory(prefix="vcfolio-prefect-")
@@ -33,7 +33,7 @@ from tests.flows.product import Product  # noqa: E402
 @pytest.fixture(scope="session")
 def prefect_server(postgres: EmbeddedPostgres) -> Iterator[None]:
     postgres.ensure_database("prefect")
-    with own_prefect_server(HOME, postgres, postgres.url("prefect", driver="asyncpg")) as server:
+    with PrefectService(HOME, postgres, postgres.url("prefect", driver="asyncpg")) as server:
         server.wait_until_healthy()
         with temporary_settings({PREFECT_API_URL: server.api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             yield

@@ -1,0 +1,131 @@
+"""The whole stack as `vcfolio up` starts it: real PostgreSQL, Prefect server, workers and bridge, shared by the tests.
+
+Leases and looks are short, so that a test of a lost worker waits for seconds. What a test does to the stack it must
+leave whole for the next one.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from db.embedded.postgres import EmbeddedPostgres
+from db.engine import make_engine
+from tests.cli.command import CommandLine
+from tests.stack.running import Stack
+from tests.waiting import eventually
+
+QUICK = {
+    "VCFOLIO_LEASE_S": "5",
+    "VCFOLIO_GENERATION_LEASE_S": "5",
+    "VCFOLIO_HEARTBEAT_S": "1",
+    "VCFOLIO_OWNERSHIP_CHECK_S": "0.2",
+    "VCFOLIO_REAP_EVERY_S": "1",
+    "VCFOLIO_STUCK_AFTER_S": "5",
+    "VCFOLIO_MAX_GENERATIONS_PER_MINUTE": "1000",
+    "PREFECT_CLIENT_MAX_RETRIES": "1",
+}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    directory = Path(tempfile.mkdtemp(prefix="vcfolio-stack-"))
+    directory.chmod(0o755)
+    (directory / "elsewhere").mkdir()
+    command = CommandLine(directory / "home", directory / "elsewhere")
+    metrics = free_port()
+    log = (directory / "up.log").open("w+")
+    process = command.start("up", **QUICK, VCFOLIO_METRICS_PORT=str(metrics), output=log)
+    try:
+        assert eventually(lambda: "ready: worker, maintenance, bridge" in Path(log.name).read_text()), Path(
+            log.name
+        ).read_text()
+        with ExitStack() as uses:
+            postgres = uses.enter_context(EmbeddedPostgres(command.home))
+            engine = make_engine(postgres.url("vcfolio"))
+            uses.callback(engine.dispose)
+            yield Stack(command, process, engine, postgres, Path(log.name), metrics)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(120) == 0, Path(log.name).read_text()
+        assert Path(log.name).read_text().rstrip().endswith("stopped")
+        assert eventually(lambda: not command.processes()), command.processes()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        log.close()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+SMALL: dict[str, Any] = {
+    "fundId": "00000000-0000-4000-8000-000000000001",
+    "totalFundSize": 100_000_000,
+    "maxLossProbability": 0.6,
+    "cvarLimit": 0.9,
+    "buckets": {"stages": ["Seed", "A"], "sectors": ["AI", "Health"]},
+    "scenarioGenConfig": {"scenarioCount": 60},
+    "validationScenarios": 200,
+    "calibrationVersion": "us_venture_2004_2013",
+}
+
+HARD: dict[str, Any] = {
+    "buckets": {"stages": ["Seed", "A", "B", "C"], "sectors": [f"S{number}" for number in range(12)]},
+    "maxLossProbability": 0.12,
+    "cvarLimit": 0.3,
+    "minExpectedWinners": 1.75,
+    "bucketMaxWeight": 0.15,
+    "scenarioGenConfig": {"scenarioCount": 400},
+    "workLimit": 2**31 - 1,
+}
+"""Its optimum takes minutes to prove."""
+
+
+@pytest.fixture
+def ask(stack: Stack, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., str]:
+    """Stores a request with `changes` to SMALL and returns its session's id."""
+
+    def send(**changes: Any) -> str:
+        path = tmp_path / "request.json"
+        # No other test's matrix is this one's.
+        path.write_text(json.dumps(SMALL | {"taxonomyVersion": request.node.name[:60]} | changes))
+        return stack.command.call("request", str(path), **QUICK)[0].strip()
+
+    return send
+
+
+@pytest.fixture(autouse=True)
+def whole_stack(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Each test finds the stack ready, and what it asked for has ended when it is over."""
+    yield
+    if "stack" in request.fixturenames:
+        stack: Stack = request.getfixturevalue("stack")
+        stack.end_all()
+        assert stack.process.poll() is None
+        assert eventually(lambda: subprocess_ready(stack)), stack.log.read_text()
+
+
+def subprocess_ready(stack: Stack) -> bool:
+    process = stack.command.start("doctor", "--ready", **QUICK)
+    try:
+        process.communicate(timeout=120)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+    return process.returncode == 0

@@ -1,0 +1,155 @@
+"""The running stack, as the tests look at it and lay hands on it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import psutil
+from sqlalchemy import Engine, text
+
+from core.errors import Unavailable
+from core.session_states import SessionStatus
+from db.embedded.postgres import EmbeddedPostgres
+from db.engine import transaction
+from db.events import events_of
+from db.sessions import SessionRow, cancel, load_session
+from deployments.prefect.server_process import ServerProcess
+
+PATIENCE_S = 240.0
+LOOK_S = 0.05
+
+
+@dataclass(frozen=True)
+class Stack:
+    command: Any
+    process: subprocess.Popen[str]
+    engine: Engine
+    postgres: EmbeddedPostgres
+    log: Path
+    metrics_port: int
+
+    # What the database says.
+
+    def session(self, session_id: str) -> SessionRow:
+        with transaction(self.engine) as conn:
+            return load_session(conn, UUID(session_id))
+
+    def rows(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
+        with transaction(self.engine) as conn:
+            result = conn.execute(text(statement), values)
+            return [tuple(row) for row in result] if result.returns_rows else []
+
+    def events(self, session_id: str) -> list[str]:
+        with transaction(self.engine) as conn:
+            return [event.kind.value for event in events_of(conn, UUID(session_id))]
+
+    def wait_for(self, session_id: str, *statuses: SessionStatus) -> SessionRow:
+        """The session, once it is in one of these; its end by default."""
+        wanted = statuses or (SessionStatus.COMPLETED, SessionStatus.FAILED)
+        return self.wait_until(session_id, lambda session: session.status in wanted)
+
+    def wait_until(self, session_id: str, condition: Any) -> SessionRow:
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                session = self.session(session_id)
+                if condition(session):
+                    return session
+            except Unavailable:
+                session = None
+            assert time.monotonic() < deadline, (session, self.log.read_text()[-5000:])
+            time.sleep(LOOK_S)
+
+    def solving(self, session_id: str) -> SessionRow:
+        """The session, once its solver has said how far it is."""
+        return self.wait_until(
+            session_id,
+            lambda session: session.status is SessionStatus.OPTIMIZING and "work" in (session.progress or {}),
+        )
+
+    def end_all(self) -> None:
+        """Cancels what a failed test may have left."""
+        active = "SELECT session_id FROM optimization_sessions WHERE status NOT IN ('COMPLETED', 'FAILED')"
+        for (session_id,) in self.rows(active):
+            with transaction(self.engine) as conn:
+                cancel(conn, session_id, "the test is over")
+
+    # Its processes.
+
+    def runner_of(self, session: SessionRow) -> psutil.Process:
+        """The process that holds the lease."""
+        assert session.lease_owner is not None
+        return psutil.Process(int(session.lease_owner.split("/")[2]))
+
+    def part(self, *arguments: str) -> psutil.Process:
+        """The child of `up` that was started with these arguments."""
+        (found,) = [
+            child
+            for child in psutil.Process(self.process.pid).children()
+            if child.status() != psutil.STATUS_ZOMBIE
+            and child.cmdline()[-len(arguments) - 2 : -2] == list(arguments)
+            and "deployments.cli" in child.cmdline()
+        ]
+        return found
+
+    @property
+    def server(self) -> psutil.Process:
+        recorded = ServerProcess.recorded(self.command.home / "prefect")
+        assert recorded is not None
+        process = recorded.alive()
+        assert process is not None
+        return process
+
+    # What Prefect says.
+
+    @property
+    def prefect_url(self) -> str:
+        recorded = ServerProcess.recorded(self.command.home / "prefect")
+        assert recorded is not None
+        return f"http://127.0.0.1:{recorded.port}/api"
+
+    def prefect(self, method: str, path: str, **json: Any) -> Any:
+        answer = httpx.request(method, f"{self.prefect_url}{path}", json=json or None, timeout=60, trust_env=False)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def flow_runs(self, session_id: str) -> list[dict[str, Any]]:
+        """All that were ever made for the session, oldest first."""
+        runs = self.prefect("POST", "/flow_runs/filter", sort="START_TIME_ASC")
+        return [run for run in runs if run["parameters"].get("session_id") == session_id]
+
+    def flow_run(self, flow_run_id: Any) -> dict[str, Any]:
+        found: dict[str, Any] = self.prefect("GET", f"/flow_runs/{flow_run_id}")
+        return found
+
+    def task_runs(self, flow_run_id: Any) -> dict[str, list[str]]:
+        """State names of each task, in the order of their beginning."""
+        runs = self.prefect("POST", "/task_runs/filter", flow_runs={"id": {"any_": [str(flow_run_id)]}})
+        states: dict[str, list[str]] = {}
+        for run in sorted(runs, key=lambda run: run["start_time"] or ""):
+            states.setdefault(re.split("[ -]", run["name"])[0], []).append(run["state_name"])
+        return states
+
+    def artifacts(self, flow_run_id: Any) -> dict[str, dict[str, Any]]:
+        """By key; the progress bar has none of its own and is `progress` here."""
+        found = self.prefect("POST", "/artifacts/filter", flow_runs={"id": {"any_": [str(flow_run_id)]}})
+        return {artifact["key"] or artifact["type"]: artifact for artifact in found}
+
+
+@contextmanager
+def stopped(process: psutil.Process) -> Iterator[None]:
+    """SIGSTOP for as long as the block lasts."""
+    process.suspend()
+    try:
+        yield
+    finally:
+        process.resume()

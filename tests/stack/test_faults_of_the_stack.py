@@ -1,0 +1,198 @@
+"""Processes killed, stopped and cut off in the running stack: no session is lost, none is done twice."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import text
+
+from core.session_states import SessionStatus
+from tests.stack.conftest import HARD
+from tests.stack.running import Stack, stopped
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.xdist_group("stack")
+
+LONG_SOLVE = HARD | {"workLimit": 3_000}
+"""Some seconds of solving, with an answer at its work limit."""
+
+STORED = ("matrix_started_at", "matrix_completed_at", "matrix_generation", "matrix_origin", "optimization_started_at")
+
+
+def test_a_solver_killed_is_resumed_at_the_next_epoch_without_repeating_what_is_stored(
+    stack: Stack, ask: Callable[..., str]
+) -> None:
+    session_id = ask(**LONG_SOLVE)
+    before = stack.solving(session_id)
+    stack.runner_of(before).kill()
+    after = stack.wait_for(session_id)
+    assert (after.status, after.epoch, after.rescues) == (SessionStatus.COMPLETED, 1, 1)
+    assert [getattr(after, name) for name in STORED] == [getattr(before, name) for name in STORED]
+    assert stack.events(session_id) == ["rescued"]
+    lost, resumed = stack.flow_runs(session_id)
+    assert lost["state_name"] == "Crashed"
+    assert resumed["id"] == str(after.flow_run_id)
+    assert stack.rows("SELECT count(*) FROM job_outbox WHERE session_id = :id", id=session_id) == [(1,)]
+
+
+def test_a_run_stopped_for_longer_than_its_lease_writes_nothing_when_it_goes_on(
+    stack: Stack, ask: Callable[..., str]
+) -> None:
+    session_id = ask(**LONG_SOLVE)
+    zombie = stack.runner_of(stack.solving(session_id))
+    with stopped(zombie):
+        done = stack.wait_for(session_id)
+        assert (done.status, done.epoch) == (SessionStatus.COMPLETED, 1)
+    assert eventually(lambda: not zombie.is_running())
+    assert stack.session(session_id) == done
+    assert stack.events(session_id) == ["rescued", "stale_write_refused"]
+
+
+def test_cancel_stops_a_running_solve_and_its_run(stack: Stack, ask: Callable[..., str]) -> None:
+    session_id = ask(**HARD)
+    runner = stack.runner_of(stack.solving(session_id))
+    stack.command.call("cancel", session_id, "--reason", "the partners changed their minds")
+    assert eventually(lambda: not runner.is_running())
+    session = stack.session(session_id)
+    assert (session.status, session.error_code) == (SessionStatus.FAILED, "cancelled")
+    assert session.error_reason == "the partners changed their minds"
+    assert session.allocation is None
+    (run,) = stack.flow_runs(session_id)
+    assert eventually(lambda: stack.flow_run(run["id"])["state_name"] == "Cancelled")
+    _, notes = stack.command.call("cancel", session_id, code=2)
+    assert "FAILED" in notes
+
+
+def test_cancel_in_prefect_ends_the_session(stack: Stack, ask: Callable[..., str]) -> None:
+    session_id = ask(**HARD)
+    runner = stack.runner_of(stack.solving(session_id))
+    (run,) = stack.flow_runs(session_id)
+    stack.prefect("POST", f"/flow_runs/{run['id']}/set_state", state={"type": "CANCELLING", "name": "Cancelling"})
+    session = stack.wait_for(session_id)
+    assert (session.status, session.error_code) == (SessionStatus.FAILED, "cancelled")
+    assert eventually(lambda: not runner.is_running())
+    assert eventually(lambda: stack.flow_run(run["id"])["state_name"] == "Cancelled")
+    assert stack.flow_runs(session_id) == [run | {"state_name": "Cancelled"}] or len(stack.flow_runs(session_id)) == 1
+
+
+def test_a_worker_killed_with_its_run_is_started_again_and_the_session_is_finished(
+    stack: Stack, ask: Callable[..., str]
+) -> None:
+    session_id = ask(**LONG_SOLVE)
+    runner = stack.runner_of(stack.solving(session_id))
+    stack.part("worker").kill()
+    runner.kill()
+    assert stack.wait_for(session_id).status is SessionStatus.COMPLETED
+    assert "worker ended with signal 9; it is started again" in stack.log.read_text()
+
+
+def test_a_bridge_killed_loses_nothing(stack: Stack, ask: Callable[..., str]) -> None:
+    stack.part("bridge").kill()
+    session_ids = [ask(), ask()]
+    for session_id in session_ids:
+        assert stack.wait_for(session_id).status is SessionStatus.COMPLETED
+        assert len(stack.flow_runs(session_id)) == 1
+
+
+def test_while_the_prefect_server_is_down_nothing_is_lost_and_no_attempt_is_burnt(
+    stack: Stack, ask: Callable[..., str]
+) -> None:
+    with stopped(stack.server):
+        session_ids = [ask(), ask()]
+        # As long as the bridge has been told: ten seconds for the first request, then ever rarer probes.
+        until = time.monotonic() + 15
+        while time.monotonic() < until:
+            assert {stack.session(session_id).status for session_id in session_ids} == {SessionStatus.REQUESTED}
+            stack.process.poll()
+            time.sleep(1)
+    for session_id in session_ids:
+        session = stack.wait_for(session_id)
+        assert (session.status, session.epoch) == (SessionStatus.COMPLETED, 0)
+    attempts = "SELECT max(attempts), max(epoch) FROM job_outbox WHERE session_id = ANY (:ids)"
+    assert stack.rows(attempts, ids=session_ids) == [(1, 0)]
+
+
+def test_a_prefect_server_killed_is_started_again_at_its_address(stack: Stack, ask: Callable[..., str]) -> None:
+    address, server = stack.prefect_url, stack.server
+    server.kill()
+    session_id = ask()
+    assert stack.wait_for(session_id).status is SessionStatus.COMPLETED
+    assert stack.prefect_url == address
+    assert "the Prefect server had died and is started again" in stack.log.read_text()
+
+
+@pytest.mark.parametrize("fault", ["terminated connections", "immediate restart"])
+def test_a_session_survives_what_happens_to_postgres(stack: Stack, ask: Callable[..., str], fault: str) -> None:
+    session_id = ask(**LONG_SOLVE)
+    stack.solving(session_id)
+    if fault == "terminated connections":
+        stack.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+                   " AND datname IN ('vcfolio', 'prefect')")  # fmt: skip
+    else:
+        _restart_at_once(stack)
+    assert stack.wait_for(session_id).status is SessionStatus.COMPLETED
+    assert stack.rows("SELECT count(*) FROM job_outbox WHERE session_id = :id", id=session_id) == [(1,)]
+
+
+def _restart_at_once(stack: Stack) -> None:
+    """As `pg_ctl stop -m immediate` does, which is a crash; the stack starts the server again."""
+    pid = int((stack.postgres.root / "cluster" / "data" / "postmaster.pid").read_text().split()[0])
+    subprocess.run(["kill", "-QUIT", str(pid)], check=True)
+
+    def answers() -> bool:
+        try:
+            with stack.engine.connect() as conn:
+                return conn.scalar(text("SELECT pg_postmaster_start_time() > now() - interval '1 minute'")) is True
+        except Exception:
+            return False
+
+    assert eventually(answers)
+    stack.engine.dispose()
+
+
+def test_a_matrix_row_corrupted_is_rebuilt(stack: Stack, ask: Callable[..., str]) -> None:
+    first = stack.wait_for(ask())
+    stack.rows(
+        "UPDATE scenario_matrices SET moic_matrix = overlay(moic_matrix PLACING '\\x00'::bytea FROM 20) "
+        "WHERE matrix_key = :key",
+        key=first.matrix_key,
+    )
+    again = stack.wait_for(ask())
+    assert (again.status, again.allocation) == (SessionStatus.COMPLETED, first.allocation)
+    assert (again.matrix_generation, again.matrix_origin) == (2, "generated")
+
+
+def test_a_matrix_invalidated_while_prefect_remembers_it_is_made_anew(stack: Stack, ask: Callable[..., str]) -> None:
+    first = stack.wait_for(ask())
+    stack.command.call("matrix", "invalidate", first.matrix_key)
+    again = stack.wait_for(ask())
+    assert (again.status, again.allocation, again.matrix_generation) == (
+        SessionStatus.COMPLETED,
+        first.allocation,
+        2,
+    )
+
+
+ROUNDS = 3
+
+
+def test_ten_requests_at_once_with_the_same_and_different_keys_all_complete(
+    stack: Stack, ask: Callable[..., str]
+) -> None:
+    """Half of each round shares one matrix, each of the others has its own."""
+    for round_number in range(ROUNDS):
+        worlds = [f"round {round_number}, world {max(0, number - 4)}" for number in range(10)]
+        with ThreadPoolExecutor(2) as pool:
+            session_ids = list(pool.map(lambda world: ask(taxonomyVersion=world), worlds))
+        sessions = [stack.wait_for(session_id) for session_id in session_ids]
+        assert {session.status for session in sessions} == {SessionStatus.COMPLETED}
+        keys = list({session.matrix_key for session in sessions})
+        assert len(keys) == 6
+        counted = "SELECT outcome, count(*) FROM matrix_generations WHERE matrix_key = ANY (:keys) GROUP BY outcome"
+        assert stack.rows(counted, keys=keys) == [("complete", 6)]
+        assert sum(session.matrix_origin == "generated" for session in sessions) == 6
+        assert all(len(stack.flow_runs(session_id)) == 1 for session_id in session_ids)
