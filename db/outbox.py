@@ -43,7 +43,10 @@ class ClaimedJob:
 
 @dataclass(frozen=True, slots=True)
 class ReturnedJob:
-    """A claim taken back. status: pending (it will be tried again) or failed (and its session with it)."""
+    """A claim taken back. status: pending (it will be tried again) or failed.
+
+    With a failed row fails its session, unless a run holds it: one that was made, though nobody noted it.
+    """
 
     session_id: UUID
     status: JobStatus
@@ -162,7 +165,7 @@ returned AS (
       lease_token = NULL, lease_expires_at = NULL, lease_owner = NULL
   FROM returned r
   WHERE r.status = 'failed' AND s.session_id = r.session_id AND s.epoch = r.epoch
-    AND s.status NOT IN ('COMPLETED', 'FAILED')
+    AND s.status NOT IN ('COMPLETED', 'FAILED') AND (s.lease_expires_at IS NULL OR s.lease_expires_at <= now())
 )
 SELECT session_id, status FROM returned ORDER BY session_id
 """

@@ -50,10 +50,9 @@ SELECT s.session_id, s.epoch, s.lease_token, coalesce(s.flow_run_id, o.flow_run_
   CAST(extract(epoch FROM now() - o.begun_seen_at) AS double precision) AS begun_for_s
 FROM optimization_sessions s LEFT JOIN job_outbox o USING (session_id)
 WHERE s.status NOT IN ('COMPLETED', 'FAILED') AND {lost}
-LIMIT :limit
 """
 
-EXPIRED_SESSIONS = _LOST_SESSIONS.format(lost="s.lease_expires_at <= now() ORDER BY s.lease_expires_at")
+EXPIRED_SESSIONS = _LOST_SESSIONS.format(lost="s.lease_expires_at <= now() ORDER BY s.lease_expires_at LIMIT :limit")
 
 STRAY_SESSIONS = _LOST_SESSIONS.format(
     lost="""
@@ -64,7 +63,8 @@ STRAY_SESSIONS = _LOST_SESSIONS.format(
 
 ORPHANED_SESSIONS = _LOST_SESSIONS.format(
     lost="""
-  s.lease_token IS NULL AND (o.session_id IS NULL OR o.epoch <> s.epoch OR o.status = 'failed') ORDER BY s.created_at
+  s.lease_token IS NULL AND (o.session_id IS NULL OR o.epoch <> s.epoch OR o.status = 'failed')
+  ORDER BY s.created_at LIMIT :limit
 """
 )
 
@@ -74,9 +74,13 @@ def expired_sessions(conn: Connection, limit: int) -> list[LostSession]:
     return _read(conn, EXPIRED_SESSIONS, {"limit": limit})
 
 
-def stray_sessions(conn: Connection, limit: int, grace_s: float) -> list[LostSession]:
-    """Longest enqueued first. grace_s: a row enqueued within it is left alone, its run may be about to begin."""
-    return _read(conn, STRAY_SESSIONS, {"limit": limit, "grace_s": grace_s})
+def stray_sessions(conn: Connection, grace_s: float) -> list[LostSession]:
+    """Longest enqueued first. grace_s: a row enqueued within it is left alone, its run may be about to begin.
+
+    All of them, unlike the others: most wait in Prefect for a worker and stay as they are, and must not stand before
+    those whose run is gone.
+    """
+    return _read(conn, STRAY_SESSIONS, {"grace_s": grace_s})
 
 
 def orphaned_sessions(conn: Connection, limit: int) -> list[LostSession]:

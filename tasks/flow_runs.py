@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
+from core.errors import VcfolioError
+
 
 class RunState(StrEnum):
     """As much of a flow run's state as decides over its session."""
@@ -17,6 +19,12 @@ class RunState(StrEnum):
     CANCELLED = "cancelled"
     """By a person: Cancelling or Cancelled, and not the `Superseded` of our own."""
     ENDED = "ended"
+
+
+class Rejected(VcfolioError):
+    """Prefect answered, and will not make this flow run: the row's own fault."""
+
+    code = "enqueue_rejected"
 
 
 class FlowRuns(Protocol):

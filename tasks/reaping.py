@@ -61,7 +61,7 @@ class _Reaper:
             self._report.claims_taken_back = len(outbox.reset_stuck(conn, self._settings.stuck_after_s))
         with transaction(self._engine) as conn:
             expired = rescue.expired_sessions(conn, BATCH)
-            strays = rescue.stray_sessions(conn, BATCH, STRAY_GRACE_S)
+            strays = rescue.stray_sessions(conn, STRAY_GRACE_S)
             orphans = rescue.orphaned_sessions(conn, BATCH)
         fault_point("reaper.read")
         for orphan in orphans:

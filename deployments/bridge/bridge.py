@@ -23,8 +23,7 @@ from db.settings import Settings
 from db.tables.outbox import JobStatus
 from deployments.bridge.circuit import Circuit
 from deployments.bridge.metrics import BridgeCounters
-from deployments.prefect.flow_runs import Rejected
-from tasks.flow_runs import FlowRuns
+from tasks.flow_runs import FlowRuns, Rejected
 from tasks.reaping import reap
 from tasks.run_names import session_run_name
 

@@ -13,21 +13,15 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Crashed
 
-from core.errors import Unavailable, VcfolioError
+from core.errors import Unavailable
 from db.outbox import ClaimedJob
-from tasks.flow_runs import RunState
+from tasks.flow_runs import Rejected, RunState
 
 DEPLOYMENT = "optimize-session/optimize-session"
 SUPERSEDED = "Superseded"
 
 BATCH = 200
 TRY_AGAIN = (408, 425, 429)
-
-
-class Rejected(VcfolioError):
-    """Prefect answered, and will not make this flow run: the row's own fault."""
-
-    code = "enqueue_rejected"
 
 
 class PrefectFlowRuns:

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from core.session_states import SessionStatus
-from db import outbox, sessions
+from db import outbox, rescue, sessions
 from db.engine import transaction
 from db.outbox import ClaimedJob, ReturnedJob
 from db.tables.outbox import JobStatus
@@ -177,6 +177,20 @@ def test_a_session_that_ended_otherwise_keeps_its_end(connection: Connection) ->
     )
     outbox.fail_claim(connection, job, "refused")
     assert sessions.load_session(connection, job.session_id).error_code == "infeasible"
+
+
+def test_a_session_that_a_run_holds_does_not_fail_with_its_row(connection: Connection) -> None:
+    """The bridge died after Prefect had made the run, and before it was marked; the run has begun meanwhile."""
+    job = _after(connection, 3)
+    token = sessions.take_session(connection, job.session_id, 0, 45, "host:1")
+    assert token is not None
+    before = sessions.load_session(connection, job.session_id)
+    _make_stuck(connection)
+    assert outbox.reset_stuck(connection, 300) == [ReturnedJob(job.session_id, JobStatus.FAILED)]
+    assert sessions.load_session(connection, job.session_id) == before
+    # Should the run be lost as well, there is a way forward.
+    assert sessions.release_lease(connection, sessions.Fence(job.session_id, 0, token), count_failure=False)
+    assert [orphan.session_id for orphan in rescue.orphaned_sessions(connection, 10)] == [job.session_id]
 
 
 def test_many_reapers_give_a_row_back_once(engine: Engine) -> None:
