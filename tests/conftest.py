@@ -19,6 +19,14 @@ TEMPLATE = "migrated_template"
 NewDatabase = Callable[[str], AbstractContextManager[Engine]]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--machine-examples",
+        type=int,
+        help="examples of the session state machine: other ones each time. Without it, the same few as ever",
+    )
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
     with throw_away_server() as server:
