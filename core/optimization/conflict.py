@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from core.optimization.elastic import ElasticStep
 from core.optimization.limits import Limits
@@ -11,10 +11,20 @@ from core.optimization.problem import GIVES_WAY_FIRST_TO_LAST, ConstraintType, P
 from core.solver.program import SolveControl, SolverBackend
 
 
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """constraints: ids, the least sacred class first. nodes, work: what it took to find them."""
+
+    constraints: tuple[str, ...]
+    nodes: int
+    work: int
+    reproducible: bool
+
+
 def conflicting_constraints(
     problem: PortfolioProblem, limits: Limits, backend: SolverBackend, control: SolveControl
-) -> tuple[str, ...]:
-    """Ids of constraints that together admit no portfolio, while any of them left out would (as far as proven).
+) -> Conflict:
+    """Constraints that together admit no portfolio, while any of them left out would (as far as proven).
 
     The classes are thinned out first, the least sacred ones tried first, then the bounds within them. Only what is
     proven dispensable leaves the set; all proofs together may take the work limit, a single one half of what is left.
@@ -30,7 +40,7 @@ def conflicting_constraints(
         rest_ids = [i for i in ids if i != constraint_id]
         if finder.impossible(rest_ids):
             ids = rest_ids
-    return tuple(ids)
+    return Conflict(tuple(ids), finder.nodes, control.work_limit - finder.work_left, finder.reproducible)
 
 
 class _DeletionFilter:
@@ -42,6 +52,8 @@ class _DeletionFilter:
         self.backend = backend
         self.control = control
         self.work_left = control.work_limit
+        self.nodes = 0
+        self.reproducible = True
         self.linear = problem.linear_constraints(limits)
 
     def ids_of(self, classes: Sequence[ConstraintType]) -> list[str]:
@@ -63,4 +75,6 @@ class _DeletionFilter:
         )
         outcome = self.backend.maximise(step.program(), replace(self.control, work_limit=max(1, self.work_left // 2)))
         self.work_left = max(0, self.work_left - outcome.work)
+        self.nodes += outcome.nodes
+        self.reproducible = self.reproducible and outcome.reproducible
         return outcome.status == "infeasible"
