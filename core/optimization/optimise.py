@@ -34,8 +34,8 @@ class Optimum:
     """weights: (B,), normalised, in bucket-key order. limits: those enforced, moved by `relaxations`.
 
     relaxations: with a sentence for each in `explanations`. conflict: why the limits as asked cannot be met, or None.
-    first_objective: E*, the first pass's expected MOIC; the weights are within epsilon of it. audit: how the answer
-    was found and how good it is proven to be, JSON-ready.
+    first_objective: E*, the expected MOIC of the first pass's weights, first_weights; the weights are within epsilon of
+    it. audit: how the answer was found and how good it is proven to be, JSON-ready.
     """
 
     weights: FloatArray
@@ -46,6 +46,7 @@ class Optimum:
     conflict: ConflictExplanation | None
     constraints: tuple[ConstraintStatus, ...]
     first_objective: float
+    first_weights: FloatArray
     audit: dict[str, Any]
 
 
@@ -115,6 +116,7 @@ def optimise(
             problem, limits, second.weights, figures, relaxations, prices=prices.by_constraint if prices else None
         ),
         first_objective=first.objective,
+        first_weights=first.x,
         audit=_audit(
             first,
             second,
