@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 
 from core.charts.canvas import BLUE, INK, ORANGE, RED, SKY, drawing, picture
 
-SPREAD = 1e-3
-"""A proven bound this much above what was found, relatively, can be seen and is drawn."""
+SEEN = 0.01
+"""A proven bound above what was found by this share of the picture's height can be seen, and is drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,8 @@ def _draw_frontier(axes: Axes, points: Sequence[ChartPoint]) -> None:
     values = [point.value for point in found]
     best = [float(point.expected_moic or 0.0) for point in found]
     bounds = [best[k] if point.bound is None else point.bound for k, point in enumerate(found)]
-    if any(bound > moic * (1 + SPREAD) for bound, moic in zip(bounds, best, strict=True)):
+    height = max(bounds) - min(best)
+    if any(bound - moic > SEEN * height for bound, moic in zip(bounds, best, strict=True)):
         label = "what more could be: not proven out of reach"
         axes.fill_between(values, best, bounds, color=SKY, alpha=0.35, linewidth=0, label=label)
     axes.plot(values, best, color=BLUE, marker="o", markersize=6, linewidth=2, label="best portfolio found")
