@@ -129,6 +129,7 @@ def _price(price: Price) -> dict[str, Any]:
     return {
         "basis": price.basis,
         "gainPerUnit": price.gain_per_unit,
+        "step": price.step,
         "gain": price.gain,
         "gainAtLeast": price.gain_at_least,
         "gainAtMost": price.gain_at_most,

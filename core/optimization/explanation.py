@@ -15,7 +15,10 @@ from core.optimization.relaxation import RelaxedBound
 from core.optimization.ways_out import WayOut
 
 CLOSED = 2e-6
-"""Proven and achieved values this near to each other count as one: solves stop there."""
+"""Totals this near to each other count as one: solves stop there."""
+
+TOLD: dict[bool, float] = {True: 0.01, False: 0.001}
+"""What a sentence tells apart: hundredths of a company (True: winners), tenths of a percent (False)."""
 
 _CLASS_NAMES: dict[ConstraintType, str] = {
     "expected_winners_min": "expected winners",
@@ -102,7 +105,7 @@ def _sentence(
     """impossible: it is proven that what was asked for cannot be had."""
     sign = -1.0 if _is_minimum(constraint_type) else 1.0
     yours = f"your limit was {_shown(constraint_type, asked)}"
-    closed = achieved is not None and abs(achieved - proven) <= CLOSED * max(1.0, abs(asked))
+    closed = achieved is not None and _told_alike(constraint_type, proven, achieved)
     is_proven = sign * (proven - asked) > 0.0
     if closed and is_proven:
         return f"No portfolio{given} {_claim(constraint_id, constraint_type, proven, asked, n_scenarios)}; {yours}."
@@ -134,6 +137,13 @@ def _claim(constraint_id: str, constraint_type: ConstraintType, value: float, as
             return f"keeps every bucket below {shown}"
     place = name if constraint_type.startswith("sector") else f"stage {name}"
     return f"has {'more' if minimum else 'less'} than {shown} in {place}"
+
+
+def _told_alike(constraint_type: ConstraintType, proven: float, achieved: float) -> bool:
+    """Whether naming both would say nothing that the proven value alone does not. Losing scenarios are counted."""
+    if constraint_type == "p_loss_max":
+        return proven == achieved
+    return abs(achieved - proven) <= TOLD[constraint_type == "expected_winners_min"]
 
 
 def _found(constraint_type: ConstraintType, shown: str) -> str:

@@ -1,8 +1,9 @@
 """What binds, and what it costs: the expected MOIC that one more unit of each limit would bring.
 
 Linear limits and CVaR: the one-sided dual of the first pass's linear program, with the scenarios that may lose fixed
-(`core.solver.one_sided_dual`). It is a slope, good for small steps; with other scenarios losing, more may be gained.
-The number of losing scenarios has no dual: the program is solved again with one more.
+(`core.solver.one_sided_dual`). It is a slope, which the next kink may end; so that program is solved with the limit a
+whole step looser, too. With other scenarios losing, more may be gained. The number of losing scenarios has no dual: the
+first pass is solved again with one more.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from core.arrays import FloatArray
 from core.optimization.limits import Limits
 from core.optimization.problem import PortfolioProblem
+from core.optimization.relaxation import moved_by
 from core.solver.one_sided_dual import FixedLosses, Loosening
 from core.solver.program import ChanceProgram, SolveControl, SolveOutcome, SolverBackend
 from core.solver.strict_check import loss_count, multiples
@@ -30,17 +32,22 @@ LEAST_SHARE = 0.1
 """Of the work limit: what a re-solve may always use, however quick the first pass was."""
 
 
+STEP, STEP_OF_WINNERS = 0.01, 0.1
+"""How people move limits: by percentage points, and by tenths of an expected winner."""
+
+
 @dataclass(frozen=True, slots=True)
 class Price:
     """Expected MOIC gained per unit of the limit (fraction, companies); per 1.0 of loss probability, too.
 
-    gain_at_least, gain_at_most: of one more losing scenario alone, the step that was solved: expected MOIC in all, and
-    what is proven of it. None for a slope, which has no step.
+    gain: expected MOIC gained by a whole step, in the limit's unit; of the loss limit that is one scenario.
+    gain_at_least, gain_at_most: what is proven of that gain; None where the losing scenarios were fixed.
     """
 
     basis: PriceBasis
     gain_per_unit: float
-    gain: float | None = None
+    step: float
+    gain: float
     gain_at_least: float | None = None
     gain_at_most: float | None = None
 
@@ -102,25 +109,40 @@ def _add_duals(
     if fixed is None:
         return False
     complete = True
-    for constraint_id, loosening in _loosenings(problem, limits):
-        gain = fixed.gain(loosening, meter)
-        complete = complete and gain is not None
-        if gain is not None:
-            found[constraint_id] = Price("dual_with_fixed_losses", gain if gain > NEGLIGIBLE else 0.0)
+    for constraint_id, step, loosening, looser in _loosenings(problem, limits):
+        slope = fixed.gain(loosening, meter)
+        if slope is not None and slope <= NEGLIGIBLE:
+            found[constraint_id] = Price("dual_with_fixed_losses", 0.0, step, 0.0)
+            continue
+        farther = None if slope is None else FixedLosses.solved(problem.program(looser), may_lose, meter)
+        if slope is None or farther is None:
+            complete = False
+            continue
+        # A concave function gains no more than its slope promises; beyond that it is rounding.
+        gain = min(max(0.0, farther.objective - fixed.objective), slope * step)
+        found[constraint_id] = Price("dual_with_fixed_losses", slope, step, gain)
     return complete
 
 
-def _loosenings(problem: PortfolioProblem, limits: Limits) -> Iterator[tuple[str, Loosening]]:
-    """One unit of each limit, as the first pass's program has it: its budget row, then the rows of linear limits."""
-    constraints = [c for c in problem.linear_constraints(limits) if c.type != "bucket_max_weight"]
-    still = np.zeros(1 + len(constraints)), np.zeros(problem.n_buckets)
-    yield "cvar_max", Loosening(*still, cvar=1.0)
-    if limits.bucket_max_weight is not None:
-        yield "bucket_max_weight", Loosening(still[0], np.ones(problem.n_buckets), cvar=0.0)
-    for position, constraint in enumerate(constraints, start=1):
-        rows = np.zeros(1 + len(constraints))
+def _loosenings(problem: PortfolioProblem, limits: Limits) -> Iterator[tuple[str, float, Loosening, Limits]]:
+    """Of each limit: id, step, one unit of it as the first pass's program has it, and the limits a step looser.
+
+    The program's rows are the budget, then those of linear limits.
+    """
+    every = problem.linear_constraints(limits)
+    rowed = [c for c in every if c.type != "bucket_max_weight"]
+    still = np.zeros(1 + len(rowed)), np.zeros(problem.n_buckets)
+    looser_cvar = replace(limits, cvar_limit=limits.cvar_limit + STEP)
+    yield "cvar_max", STEP, Loosening(*still, cvar=1.0), looser_cvar
+    capped = next((c for c in every if c.type == "bucket_max_weight"), None)
+    if capped is not None:
+        loosening = Loosening(still[0], np.ones(problem.n_buckets), cvar=0.0)
+        yield capped.constraint_id, STEP, loosening, moved_by(limits, capped, STEP)[0]
+    for position, constraint in enumerate(rowed, start=1):
+        step = STEP_OF_WINNERS if constraint.type == "expected_winners_min" else STEP
+        rows = np.zeros(1 + len(rowed))
         rows[position] = 1.0 / constraint.scale
-        yield constraint.constraint_id, Loosening(rows, still[1], cvar=0.0)
+        yield constraint.constraint_id, step, Loosening(rows, still[1], cvar=0.0), moved_by(limits, constraint, step)[0]
 
 
 def _one_more_loss(
@@ -140,6 +162,7 @@ def _one_more_loss(
     price = Price(
         "one_more_losing_scenario",
         gain_per_unit=gain * n_scenarios,
+        step=1.0 / n_scenarios,
         gain=gain,
         gain_at_least=max(0.0, reached - first.bound),
         gain_at_most=max(gain, outcome.bound - first.objective),

@@ -150,7 +150,7 @@ class _MinimalRelaxation:
             if violation <= HOLD:
                 continue
             constraint = next(c for c in self.elastic if c.constraint_id == constraint_id)
-            limits, new = _moved_by(limits, constraint, violation + HOLD)
+            limits, new = moved_by(limits, constraint, violation + HOLD)
             self._moved(
                 constraint_id,
                 constraint.type,
@@ -212,8 +212,11 @@ class _MinimalRelaxation:
             self.bounds.append(RelaxedBound(constraint_id, constraint_class, direction, old, new, violation, proven))
 
 
-def _moved_by(limits: Limits, constraint: LinearConstraint, amount: float) -> tuple[Limits, float]:
-    """The limits with that one bound moved out of the way, and where it is now; beyond 0 or 1 there is no need."""
+def moved_by(limits: Limits, constraint: LinearConstraint, amount: float) -> tuple[Limits, float]:
+    """The limits with that one bound moved out of the way, and where it is now; beyond 0 or 1 there is no need.
+
+    amount: in the bound's own unit.
+    """
     new = max(0.0, constraint.bound - amount) if constraint.is_minimum else min(1.0, constraint.bound + amount)
     name = constraint.constraint_id.partition(":")[2]
     if constraint.type == "expected_winners_min":

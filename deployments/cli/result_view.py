@@ -155,9 +155,9 @@ def _price(entry: Mapping[str, Any]) -> str:
         if price["gainAtMost"] - price["gainAtLeast"] > PROVEN_GAIN:
             text += f" (proven: {price['gainAtLeast']:.4f} to {price['gainAtMost']:.4f})"
         return text
-    if entry["type"] == "expected_winners_min":
-        return f"{price['gainPerUnit']:+.4f}x per expected winner less, the losing scenarios staying the same"
-    return f"{price['gainPerUnit'] / 100:+.4f}x per percentage point, the losing scenarios staying the same"
+    winners = entry["type"] == "expected_winners_min"
+    step = f"{price['step']:g} expected winners" if winners else f"{100 * price['step']:g} percentage point"
+    return f"{price['gain']:+.4f}x for {step} looser, the same scenarios losing"
 
 
 def proof_lines(result: Mapping[str, Any]) -> list[str]:

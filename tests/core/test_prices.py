@@ -97,7 +97,10 @@ def test_a_dual_is_the_slope_to_the_loose_side_of_the_program_with_fixed_losses(
     for constraint_id, slope in slopes.items():
         price = prices.by_constraint[constraint_id]
         assert price.gain_per_unit == pytest.approx(slope, abs=1e-3), constraint_id
-        assert (price.basis, price.gain) == ("dual_with_fixed_losses", None)
+        assert (price.basis, price.gain_at_least) == ("dual_with_fixed_losses", None)
+        assert price.step == (0.1 if constraint_id == "expected_winners_min" else 0.01)
+        farther = optimum_with_fixed_losses(problem.program(loosened(asked, constraint_id, price.step)), first.x)
+        assert price.gain == pytest.approx(farther - base, abs=1e-5), constraint_id
     assert any(slope > 0.01 for slope in slopes.values())
 
 
@@ -112,7 +115,7 @@ def test_one_more_losing_scenario_is_solved_and_its_gain_lies_in_what_is_proven(
     gain = more.objective - first.objective
     assert price.basis == "one_more_losing_scenario"
     assert price.gain == pytest.approx(gain, abs=2e-4)
-    assert price.gain_per_unit == pytest.approx(40 * price.gain)
+    assert (price.step, price.gain_per_unit) == (1 / 40, pytest.approx(40 * price.gain))
     assert price.gain_at_least - 1e-5 <= gain <= price.gain_at_most + 1e-5
     assert price.gain_at_least <= price.gain <= price.gain_at_most
 
@@ -131,7 +134,9 @@ def test_the_price_of_winners_is_per_company() -> None:
     buckets = (deal_bucket(Stage.SEED, "X"), deal_bucket(Stage.SEED, "Y"))
     matrix = matrix_of({"Seed_X": [1.5], "Seed_Y": [2.5]}, [0.1, 0.0])
     _, _, prices = priced(make_config(buckets, min_expected_winners=4.0), matrix)
-    assert prices.by_constraint["expected_winners_min"] == Price("dual_with_fixed_losses", pytest.approx(0.1))
+    assert prices.by_constraint["expected_winners_min"] == Price(
+        "dual_with_fixed_losses", pytest.approx(0.1), 0.1, pytest.approx(0.01)
+    )
 
 
 def test_a_limit_that_holds_nothing_back_has_no_price() -> None:
