@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from core.optimization.conflict import conflicting_constraints
 from core.optimization.explanation import explain_way_out
@@ -34,10 +34,9 @@ class ConflictExplanation:
 def explain_conflict(
     problem: PortfolioProblem, limits: Limits, backend: SolverBackend, control: SolveControl
 ) -> ConflictExplanation:
-    """limits: proven to admit no portfolio. Half of the work limit is for the conflict, half for the ways out of it."""
-    half = replace(control, work_limit=max(1, control.work_limit // 2))
-    conflict = conflicting_constraints(problem, limits, backend, half)
-    found = ways_out(problem, limits, conflict.constraints, backend, half)
+    """limits: proven to admit no portfolio. The conflict may use the work limit, and so may the ways out of it."""
+    conflict = conflicting_constraints(problem, limits, backend, control)
+    found = ways_out(problem, limits, conflict.constraints, backend, control)
     asked = {c.constraint_id: c.bound for c in problem.linear_constraints(limits)}
     asked |= {"cvar_max": limits.cvar_limit, "p_loss_max": problem.config.max_loss_probability}
     return ConflictExplanation(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from core.arrays import FloatArray
@@ -16,6 +16,9 @@ from core.solver.sums import combination
 
 ABSOLUTE_GAP = 1e-6
 """How exactly the least move is sought, in the limit's own unit."""
+
+TOLD_OF_FRACTIONS, TOLD_OF_WINNERS = 5e-4, 5e-3
+"""A least move that is known this well is known well enough to be told: half a tenth of a percent, half a hundredth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +73,73 @@ class _Search:
         self.work_left = control.work_limit
         self.nodes = 0
         self.reproducible = True
-        self.linear = tuple(problem.linear_constraints(limits))
+        self.rows = tuple(problem.linear_constraints(limits))
 
     def of(self, constraint_id: str, given: tuple[str, ...], share: int) -> WayOut | None:
         control = replace(self.control, work_limit=max(1, self.work_left // share))
         if constraint_id == "p_loss_max":
             return self._losses(given, control)
         if constraint_id == "cvar_max":
-            step = replace(self._step(given), cvar="elastic", minimise="cvar_max")
-            outcome = self._solve(step, control)
-            return _moved(constraint_id, "cvar_max", self.limits.cvar_limit, given, outcome)
-        elastic = tuple(c for c in self.linear if c.constraint_id == constraint_id)
-        step = replace(self._step(given), elastic=elastic, minimise=elastic[0].type)
-        return _moved(constraint_id, elastic[0].type, elastic[0].bound, given, self._solve(step, control))
+            return self._cvar(given, control)
+        return self._linear(constraint_id, given, control)
+
+    def _cvar(self, given: tuple[str, ...], control: SolveControl) -> WayOut | None:
+        step, asked = self._step(given), self.limits.cvar_limit
+
+        def at(move: float) -> ElasticStep:
+            return replace(step, cvar="enforced", limits=replace(step.limits, cvar_limit=asked + move))
+
+        minimised = replace(step, cvar="elastic", minimise="cvar_max")
+        least = self._least_move(minimised, at, widest=1.0 - asked, told=TOLD_OF_FRACTIONS, control=control)
+        return None if least is None else least.way_out("cvar_max", "cvar_max", asked, given)
+
+    def _linear(self, constraint_id: str, given: tuple[str, ...], control: SolveControl) -> WayOut | None:
+        step = self._step(given)
+        rows = tuple(c for c in self.rows if c.constraint_id == constraint_id)
+        kind, asked, sign = rows[0].type, rows[0].bound, -1.0 if rows[0].is_minimum else 1.0
+
+        def at(move: float) -> ElasticStep:
+            moved = tuple(replace(row, bound=asked + sign * move) for row in rows)
+            return replace(step, enforced=(*step.enforced, *moved))
+
+        minimised = replace(step, elastic=rows, minimise=kind)
+        widest = asked if rows[0].is_minimum else 1.0 - asked
+        told = TOLD_OF_WINNERS if kind == "expected_winners_min" else TOLD_OF_FRACTIONS
+        least = self._least_move(minimised, at, widest=widest, told=told, control=control)
+        return None if least is None else least.way_out(constraint_id, kind, asked, given)
+
+    def _least_move(
+        self,
+        minimised: ElasticStep,
+        at: Callable[[float], ElasticStep],
+        *,
+        widest: float,
+        told: float,
+        control: SolveControl,
+    ) -> _LeastMove | None:
+        """Minimise the move; if the work for that does not do, bisect it over feasibility, which is easier to settle.
+
+        minimised: with the move as objective. at: with the limit moved just so far, and held. widest: beyond it the
+        limit holds for every portfolio. told: a narrower interval tells nothing more.
+        """
+        before = self.work_left
+        outcome = self._solve(minimised, replace(control, work_limit=max(1, control.work_limit // 2)))
+        if outcome.status == "infeasible":
+            return None
+        proven = min(widest, max(0.0, -outcome.bound))
+        achieved = None if outcome.objective is None else max(0.0, -outcome.objective)
+        while achieved is None or achieved - proven > told:
+            left = control.work_limit - (before - self.work_left)
+            tried = widest if achieved is None else 0.5 * (proven + achieved)
+            effort = replace(control.any_answer(), work_limit=max(1, left // 2))
+            outcome = self._solve(at(tried), effort)
+            if outcome.x is not None:
+                achieved = tried
+            elif outcome.status == "infeasible" and achieved is not None:
+                proven = tried
+            else:
+                break
+        return None if achieved is None and proven <= 0.0 else _LeastMove(proven, achieved)
 
     def _losses(self, given: tuple[str, ...], control: SolveControl) -> WayOut | None:
         n_scenarios = self.problem.n_scenarios
@@ -112,7 +169,7 @@ class _Search:
         return ElasticStep(
             self.problem,
             replace(self.limits, max_losses=max_losses),
-            enforced=tuple(c for c in self.linear if c.constraint_id in given),
+            enforced=tuple(c for c in self.rows if c.constraint_id in given),
             elastic=(),
             held={},
             minimise=None,
@@ -130,13 +187,14 @@ class _Search:
         return combination(x[: self.problem.n_buckets], self.problem.moic)
 
 
-def _moved(
-    constraint_id: str, constraint_type: ConstraintType, asked: float, given: tuple[str, ...], outcome: SolveOutcome
-) -> WayOut | None:
-    """outcome: of minimising the limit's violation."""
-    if outcome.status == "infeasible" or (outcome.objective is None and outcome.bound >= 0.0):
-        return None
-    sign = -1.0 if constraint_type.endswith(("_min", "_min_weight")) else 1.0
-    achieved = None if outcome.objective is None else asked + sign * max(0.0, -outcome.objective)
-    proven = asked + sign * max(0.0, -outcome.bound)
-    return WayOut(constraint_id, constraint_type, asked, proven, achieved, given)
+@dataclass(frozen=True, slots=True)
+class _LeastMove:
+    """proven: less does not do. achieved: so much does; None if no portfolio was found."""
+
+    proven: float
+    achieved: float | None
+
+    def way_out(self, constraint_id: str, kind: ConstraintType, asked: float, given: tuple[str, ...]) -> WayOut:
+        sign = -1.0 if kind.endswith(("_min", "_min_weight")) else 1.0
+        achieved = None if self.achieved is None else asked + sign * self.achieved
+        return WayOut(constraint_id, kind, asked, asked + sign * self.proven, achieved, given)

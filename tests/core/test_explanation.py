@@ -13,7 +13,7 @@ from core.optimization.explanation import explain_relaxation, explain_way_out
 from core.optimization.limits import Limits
 from core.optimization.problem import PortfolioProblem
 from core.optimization.relaxation import RelaxedBound
-from core.optimization.ways_out import WayOut
+from core.optimization.ways_out import WayOut, ways_out
 from core.solver.highs import HighsBackend
 from core.solver.program import SolveControl
 from core.stages import Stage
@@ -197,3 +197,23 @@ def test_the_bounds_of_a_sum_are_explained_too() -> None:
         "No portfolio with at least 60% in X keeps every bucket below 60.0%; your limit was 50%.",
         "No portfolio with at most 50% a bucket has more than 50.0% in X; your limit was 60%.",
     )
+
+
+@pytest.mark.parametrize("work_limit", [30, 120, 400])
+def test_with_little_work_a_way_out_is_an_interval_around_the_true_one(work_limit: int) -> None:
+    open_ones = 0
+    for seed in CONFLICTS:
+        config, matrix = in_conflict(seed)
+        problem, limits = PortfolioProblem.of(config, matrix), Limits.of(config, matrix.n_scenarios)
+        full = explained(config, matrix)
+        true = {way.constraint_id: way for way in full.ways_out}
+        hasty = ways_out(problem, limits, full.constraints, HighsBackend(), replace(CONTROL, work_limit=work_limit))
+        for way in hasty.ways:
+            exact = true[way.constraint_id]
+            assert exact.achieved is not None
+            needed = abs(exact.achieved - way.asked)
+            assert abs(way.proven - way.asked) <= needed + 3e-6
+            if way.achieved is not None:
+                assert abs(way.achieved - way.asked) >= abs(exact.proven - way.asked) - 3e-6
+                open_ones += abs(way.achieved - way.proven) > 1e-5
+    assert open_ones > 0
