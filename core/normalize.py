@@ -215,6 +215,34 @@ def _correlation(config: RegimeConfig, sectors: Sequence[str]) -> tuple[list[str
 
 def _config(request: OptimizationRequest, document: Mapping[str, Any]) -> NormalizedConfig:
     """Amounts come from the key document, so that optimiser and simulation see the same rounded ones."""
+    buckets = tuple(
+        ConfiguredBucket(
+            bucket_id=bucket["key"],
+            stage=bucket["stage"],
+            sector=bucket["sector"],
+            initial_check_usd=bucket["initial_check_size"],
+            reserve_ratio=bucket["reserve_ratio"],
+        )
+        for bucket in document["bucket_params"]
+    )
+    return configuration(
+        request,
+        buckets,
+        scenario_count=request.scenario_gen_config.scenario_count,
+        sim_model_version=request.model_version,
+        calibration_version=document["key"]["calibration_version"],
+    )
+
+
+def configuration(
+    request: OptimizationRequest,
+    buckets: tuple[ConfiguredBucket, ...],
+    *,
+    scenario_count: int,
+    sim_model_version: str,
+    calibration_version: str,
+) -> NormalizedConfig:
+    """What optimisation and validation read of a request. buckets: in bucket-key order, as the rows of the matrix."""
     return NormalizedConfig(
         fund_id=request.fund_id,
         total_fund_size_usd=request.total_fund_size,
@@ -227,22 +255,13 @@ def _config(request: OptimizationRequest, document: Mapping[str, Any]) -> Normal
         stage_bounds={
             stage: _weight_bounds(request.stage_bounds[stage]) for stage in Stage if stage in request.stage_bounds
         },
-        buckets=tuple(
-            ConfiguredBucket(
-                bucket_id=bucket["key"],
-                stage=bucket["stage"],
-                sector=bucket["sector"],
-                initial_check_usd=bucket["initial_check_size"],
-                reserve_ratio=bucket["reserve_ratio"],
-            )
-            for bucket in document["bucket_params"]
-        ),
+        buckets=buckets,
         relaxation_mode=request.relaxation_mode,
         primary_lock_epsilon=request.primary_lock_epsilon,
         validation_scenarios=request.validation_scenarios,
-        scenario_count=request.scenario_gen_config.scenario_count,
-        sim_model_version=request.model_version,
-        calibration_version=document["key"]["calibration_version"],
+        scenario_count=scenario_count,
+        sim_model_version=sim_model_version,
+        calibration_version=calibration_version,
         taxonomy_version=request.taxonomy_version,
         work_limit=request.work_limit,
     )

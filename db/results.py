@@ -31,6 +31,7 @@ def session_result(session: SessionRow) -> dict[str, Any]:
         "allocation": session.allocation or [],
         "constraints": solver.get("constraints", []),
         "relaxations": solver.get("relaxations", []),
+        "conflict": solver.get("conflict"),
         "solver": solver.get("solver"),
         "validation": session.validation_metrics,
         "pass1EStar": session.pass1_e_star,

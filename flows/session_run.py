@@ -24,7 +24,7 @@ from core.session_states import SessionStatus
 from db.engine import transaction
 from db.events import record_event
 from db.fault_points import fault_point
-from db.matrices import MatrixReference, generated_for, invalidate, read_reference
+from db.matrices import MatrixReference, generated_for, read_reference
 from db.sessions import (
     CANCELLED,
     MAX_UNCLASSIFIED_FAILURES,
@@ -46,7 +46,7 @@ from tasks.heartbeat import Heartbeat
 from tasks.matrix import generate_matrix
 from tasks.optimize import optimize_portfolio
 from tasks.retries import persevere
-from tasks.stored_matrix import load_matrix
+from tasks.stored_matrix import drop_if_damaged, load_matrix
 from tasks.validate import validate_portfolio
 
 logger = logging.getLogger(__name__)
@@ -158,18 +158,12 @@ def _ensure_matrix(fence: Fence, session: SessionRow) -> MatrixReference:
             persevere(partial(load_matrix, runtime.engine(), reference))
         except CorruptMatrix as error:
             get_run_logger().warning("%s; it is generated anew", error)
-            _in_database(partial(_drop_if_damaged, reference=reference))
+            _in_database(partial(drop_if_damaged, reference=reference))
             again = generate_matrix.with_options(refresh_cache=True)
             reference = MatrixReference(**again(session.matrix_key, fence))
         else:
             return reference
     raise MatrixFailed(f"matrix {session.matrix_key} does not stay whole")
-
-
-def _drop_if_damaged(conn: Connection, reference: MatrixReference) -> None:
-    """A row that still claims to be this very matrix is the damaged one; any other is somebody's newer generation."""
-    if read_reference(conn, reference.key) == reference:
-        invalidate(conn, reference.key)
 
 
 def _in_database(work: Callable[[Connection], Result]) -> Result:

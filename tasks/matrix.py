@@ -72,9 +72,12 @@ def generate_matrix(matrix_key: str, fence: Fence) -> dict[str, Any]:
 
 
 def ensure_generated(
-    engine: Engine, settings: Settings, matrix_key: str, key_document: Mapping[str, Any], fence: Fence
+    engine: Engine, settings: Settings, matrix_key: str, key_document: Mapping[str, Any], fence: Fence | None
 ) -> MatrixReference:
-    """Generate the matrix, or wait for whoever does. Raises MatrixFailed, or Superseded when the session is lost."""
+    """Generate the matrix, or wait for whoever does. fence: of the session that it is for, None for no session.
+
+    Raises MatrixFailed, or Superseded when the session is lost.
+    """
     limits = GenerationLimits(
         settings.generation_lease_s,
         settings.max_generations,
@@ -83,17 +86,18 @@ def ensure_generated(
     )
     key = key_document["key"]
     versions = MatrixVersions(key["sim_model_version"], key["calibration_version"], key["key_schema_version"])
-    heartbeat = heartbeat_of(fence)
+    heartbeat = None if fence is None else heartbeat_of(fence)
     waited_for: int | None = None
     while True:
-        heartbeat.require()
+        if heartbeat is not None:
+            heartbeat.require()
         with transaction(engine) as conn:
             outcome = begin_generation(
                 conn,
                 matrix_key,
                 key_document,
                 versions,
-                session_id=fence.session_id,
+                session_id=None if fence is None else fence.session_id,
                 limits=limits,
                 waited_for=waited_for,
             )
@@ -107,7 +111,8 @@ def ensure_generated(
             case GaveUp(reason):
                 raise MatrixFailed(f"matrix {matrix_key}: {reason}")
             case _:
-                heartbeat.report({"stage": "matrix", "step": outcome.reason})
+                if heartbeat is not None:
+                    heartbeat.report({"stage": "matrix", "step": outcome.reason})
                 waited_for = outcome.generation
                 time.sleep(WAIT_BETWEEN_ASKING_S)
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from core.codec import EncodedMatrix, decode, encode
 from core.errors import CorruptMatrix
 from core.matrix import ScenarioMatrix, ScenarioState
 from db.engine import transaction
-from db.matrices import MatrixPayload, MatrixReference, load_payload
+from db.matrices import MatrixPayload, MatrixReference, invalidate, load_payload, read_reference
 
 
 def payload_of(matrix: ScenarioMatrix, key_document: Mapping[str, Any]) -> MatrixPayload:
@@ -30,6 +30,12 @@ def payload_of(matrix: ScenarioMatrix, key_document: Mapping[str, Any]) -> Matri
         bucket_params=key_document["bucket_params"],
         bucket_stats=[{"win_probability": float(chance)} for chance in matrix.win_probability],
     )
+
+
+def drop_if_damaged(conn: Connection, reference: MatrixReference) -> None:
+    """A row that still claims to be this very matrix is the damaged one; any other is somebody's newer generation."""
+    if read_reference(conn, reference.key) == reference:
+        invalidate(conn, reference.key)
 
 
 def load_matrix(engine: Engine, reference: MatrixReference) -> ScenarioMatrix:

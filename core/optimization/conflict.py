@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from core.optimization.elastic import ElasticStep
 from core.optimization.limits import Limits
@@ -11,26 +11,40 @@ from core.optimization.problem import GIVES_WAY_FIRST_TO_LAST, ConstraintType, P
 from core.solver.program import SolveControl, SolverBackend
 
 
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """constraints: ids, the least sacred class first. nodes, work: what it took to find them."""
+
+    constraints: tuple[str, ...]
+    nodes: int
+    work: int
+    reproducible: bool
+
+
 def conflicting_constraints(
     problem: PortfolioProblem, limits: Limits, backend: SolverBackend, control: SolveControl
-) -> tuple[str, ...]:
-    """Ids of constraints that together admit no portfolio, while any of them left out would (as far as proven).
+) -> Conflict:
+    """Constraints that together admit no portfolio, while any of them left out would (as far as proven).
 
-    The classes are thinned out first, the least sacred ones tried first, then the bounds within them. Only what is
-    proven dispensable leaves the set; all proofs together may take the work limit, a single one half of what is left.
+    The loss limit is tried first: without it all that is left to prove is linear, and quick. Then the classes are
+    thinned out, the least sacred ones tried first, then the bounds within them. Only what is proven dispensable leaves
+    the set. All proofs together may take the work limit, each an even share of what the ones before it left.
     """
     finder = _DeletionFilter(problem, limits, backend, control.any_answer())
     kept: list[ConstraintType] = list(GIVES_WAY_FIRST_TO_LAST)
-    for constraint_class in GIVES_WAY_FIRST_TO_LAST:
+    tries: list[ConstraintType] = ["p_loss_max", *(c for c in kept if c != "p_loss_max")]
+    for position, constraint_class in enumerate(tries):
         rest = [c for c in kept if c != constraint_class]
-        if finder.impossible(finder.ids_of(rest)):
+        # One share more, for the bounds.
+        if finder.impossible(finder.ids_of(rest), share=len(tries) - position + 1):
             kept = rest
     ids = finder.ids_of(kept)
-    for constraint_id in tuple(ids):
+    tried = tuple(ids)
+    for position, constraint_id in enumerate(tried):
         rest_ids = [i for i in ids if i != constraint_id]
-        if finder.impossible(rest_ids):
+        if finder.impossible(rest_ids, share=len(tried) - position):
             ids = rest_ids
-    return tuple(ids)
+    return Conflict(tuple(ids), finder.nodes, control.work_limit - finder.work_left, finder.reproducible)
 
 
 class _DeletionFilter:
@@ -42,14 +56,16 @@ class _DeletionFilter:
         self.backend = backend
         self.control = control
         self.work_left = control.work_limit
+        self.nodes = 0
+        self.reproducible = True
         self.linear = problem.linear_constraints(limits)
 
     def ids_of(self, classes: Sequence[ConstraintType]) -> list[str]:
         ids = list(dict.fromkeys(c.constraint_id for c in self.linear if c.type in classes))
         return ids + [name for name in ("cvar_max", "p_loss_max") if name in classes]
 
-    def impossible(self, ids: Sequence[str]) -> bool:
-        """Whether these constraints alone are proven to admit no portfolio."""
+    def impossible(self, ids: Sequence[str], share: int) -> bool:
+        """Whether these constraints alone are proven to admit no portfolio, by a share of the work that is left."""
         n = self.problem.n_scenarios
         max_losses = self.limits.max_losses if "p_loss_max" in ids else n
         step = ElasticStep(
@@ -61,6 +77,10 @@ class _DeletionFilter:
             minimise=None,
             cvar="enforced" if "cvar_max" in ids else "absent",
         )
-        outcome = self.backend.maximise(step.program(), replace(self.control, work_limit=max(1, self.work_left // 2)))
+        outcome = self.backend.maximise(
+            step.program(), replace(self.control, work_limit=max(1, self.work_left // share))
+        )
         self.work_left = max(0, self.work_left - outcome.work)
+        self.nodes += outcome.nodes
+        self.reproducible = self.reproducible and outcome.reproducible
         return outcome.status == "infeasible"

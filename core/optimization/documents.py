@@ -12,9 +12,11 @@ import numpy as np
 from core.arrays import FloatArray
 from core.config import NormalizedConfig, WeightBounds
 from core.errors import InvalidAllocation
+from core.optimization.conflict_explanation import ConflictExplanation
 from core.optimization.dollars import WholeDeals, dollars, whole_deals
 from core.optimization.limits import Limits
 from core.optimization.optimise import Optimum
+from core.optimization.prices import Price
 from core.optimization.relaxation import RelaxedBound
 from core.optimization.report import ConstraintStatus
 from core.stages import Stage
@@ -62,7 +64,7 @@ def deals_from(allocation: Sequence[Mapping[str, Any]], config: NormalizedConfig
 
 
 def solver_document(optimum: Optimum) -> dict[str, Any]:
-    """Figures, constraint report, relaxations, enforced limits and the audit of the solve."""
+    """Figures, constraint report, relaxations and why they were needed, enforced limits, the audit of the solve."""
     figures = optimum.figures
     return {
         "figures": {
@@ -73,7 +75,11 @@ def solver_document(optimum: Optimum) -> dict[str, Any]:
             "expectedWinners": figures.expected_winners,
         },
         "constraints": [_constraint(status) for status in optimum.constraints],
-        "relaxations": [_relaxation(bound) for bound in optimum.relaxations],
+        "relaxations": [
+            _relaxation(bound) | {"explanation": explanation}
+            for bound, explanation in zip(optimum.relaxations, optimum.explanations, strict=True)
+        ],
+        "conflict": None if optimum.conflict is None else _conflict(optimum.conflict),
         "limits": _limits_document(optimum.limits),
         "solver": _finite(optimum.audit),
     }
@@ -115,6 +121,34 @@ def _constraint(status: ConstraintStatus) -> dict[str, Any]:
         "satisfied": status.satisfied,
         "binding": status.binding,
         "relaxedFrom": status.relaxed_from,
+        "price": None if status.price is None else _price(status.price),
+    }
+
+
+def _price(price: Price) -> dict[str, Any]:
+    return {
+        "basis": price.basis,
+        "gainPerUnit": price.gain_per_unit,
+        "step": price.step,
+        "gain": price.gain,
+        "gainAtLeast": price.gain_at_least,
+        "gainAtMost": price.gain_at_most,
+    }
+
+
+def _conflict(conflict: ConflictExplanation) -> dict[str, Any]:
+    return {
+        "constraints": list(conflict.constraints),
+        "waysOut": [
+            {
+                "constraintId": way.constraint_id,
+                "asked": way.asked,
+                "proven": way.proven,
+                "achieved": way.achieved,
+                "explanation": sentence,
+            }
+            for way, sentence in zip(conflict.ways_out, conflict.sentences, strict=True)
+        ],
     }
 
 

@@ -21,8 +21,9 @@ class ElasticStep:
 
     enforced: held as they are. elastic: one slack column per bound (constraints with one id share it).
     held: what a class's slacks may sum to. minimise: the class whose slacks are the objective; None asks only for
-    any feasible point. cvar: absent, enforced at `limits.cvar_limit`, or elastic with a slack column of its own, the
-    last.
+    any feasible point, and looks for one where expected MOIC is high: cuts that have a direction need far fewer
+    iterations to prove that there is none. cvar: absent, enforced at `limits.cvar_limit`, or elastic with a slack
+    column of its own, the last.
     """
 
     problem: PortfolioProblem
@@ -57,7 +58,7 @@ class ElasticStep:
         cvar_slack[n + len(self.bounds) :] = 1.0
         slack_room = [max(1.0, c.bound) for c in self.bounds.values()]
         return ChanceProgram(
-            objective=-self._slacks_of(self.minimise),
+            objective=self._objective(),
             polytope=Polytope(
                 rows=np.array(rows),
                 row_lower=np.array(lower),
@@ -99,7 +100,12 @@ class ElasticStep:
             row[column] = 1.0 if constraint.is_minimum else -1.0
         return row
 
-    def _slacks_of(self, constraint_class: ConstraintType | None) -> FloatArray:
+    def _objective(self) -> FloatArray:
+        if self.minimise is not None:
+            return -self._slacks_of(self.minimise)
+        return np.concatenate([self.problem.mean_moic, np.zeros(self._width - self.problem.n_buckets)])
+
+    def _slacks_of(self, constraint_class: ConstraintType) -> FloatArray:
         n, bounds = self.problem.n_buckets, self.bounds
         row = np.zeros(self._width)
         row[n : n + len(bounds)] = [float(c.type == constraint_class) for c in bounds.values()]

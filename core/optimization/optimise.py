@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,9 +13,11 @@ from core.arrays import FloatArray
 from core.config import NormalizedConfig
 from core.errors import Infeasible, NoAnswerWithinLimit, SolverFailed
 from core.matrix import ScenarioMatrix
-from core.optimization.conflict import conflicting_constraints
+from core.optimization.conflict_explanation import ConflictExplanation, explain_conflict
+from core.optimization.explanation import explain_relaxation
 from core.optimization.limits import Limits
-from core.optimization.problem import PortfolioProblem
+from core.optimization.prices import Prices, binding_prices
+from core.optimization.problem import ConstraintType, PortfolioProblem
 from core.optimization.relaxation import Relaxed, RelaxedBound, relax_minimally
 from core.optimization.report import ConstraintStatus, constraint_report
 from core.optimization.strict import StrictFigures, evaluate, normalise_weights
@@ -31,16 +33,20 @@ NEGLIGIBLE_WEIGHT = 1e-9
 class Optimum:
     """weights: (B,), normalised, in bucket-key order. limits: those enforced, moved by `relaxations`.
 
-    first_objective: E*, the first pass's expected MOIC; the weights are within epsilon of it. audit: how the answer
-    was found and how good it is proven to be, JSON-ready.
+    relaxations: with a sentence for each in `explanations`. conflict: why the limits as asked cannot be met, or None.
+    first_objective: E*, the expected MOIC of the first pass's weights, first_weights; the weights are within epsilon of
+    it. audit: how the answer was found and how good it is proven to be, JSON-ready.
     """
 
     weights: FloatArray
     figures: StrictFigures
     limits: Limits
     relaxations: tuple[RelaxedBound, ...]
+    explanations: tuple[str, ...]
+    conflict: ConflictExplanation | None
     constraints: tuple[ConstraintStatus, ...]
     first_objective: float
+    first_weights: FloatArray
     audit: dict[str, Any]
 
 
@@ -52,16 +58,20 @@ def optimise(
     *,
     clock: Callable[[], float],
     stage: Callable[[str], None] = lambda _name: None,
+    start: FloatArray | None = None,
+    explain: bool = True,
 ) -> Optimum:
     """Maximise expected MOIC within the limits of `config`.
 
-    clock: seconds, for the audit only. stage: told "first pass", "relaxation" and "tie-break" as they begin.
+    clock: seconds, for the audit only. stage: told "first pass", "conflict", "relaxation", "tie-break" and "prices" as
+    they begin. start: weights (B,) to start from. explain: say why limits conflict and what those that bind cost.
     Raises Infeasible (relaxation off), NoAnswerWithinLimit, Cancelled.
     """
     problem = PortfolioProblem.of(config, matrix)
     limits = Limits.of(config, matrix.n_scenarios)
     seconds: dict[str, float] = {}
     relaxations: tuple[RelaxedBound, ...] = ()
+    conflict: ConflictExplanation | None = None
 
     def timed(name: str, solve: Callable[[], Any]) -> Any:
         stage(name)
@@ -70,11 +80,14 @@ def optimise(
         seconds[name] = seconds.get(name, 0.0) + clock() - began
         return result
 
-    first: SolveOutcome = timed("first pass", lambda: backend.maximise(problem.program(limits), control))
+    first: SolveOutcome = timed("first pass", lambda: backend.maximise(problem.program(limits), control, start))
     effort = _Effort().plus(first)
     if first.status == "infeasible":
+        if explain:
+            conflict = timed("conflict", lambda: explain_conflict(problem, limits, backend, control))
         if config.relaxation_mode == "off":
-            raise _infeasible(problem, limits, backend, control)
+            raise Infeasible(str(conflict or "no portfolio satisfies every limit"))
+        effort = effort.plus(conflict or _Effort())
         relaxed: Relaxed = timed("relaxation", lambda: relax_minimally(problem, limits, backend, control))
         limits, relaxations = relaxed.limits, relaxed.bounds
         first = timed("first pass", lambda: backend.maximise(problem.program(limits), control, relaxed.weights))
@@ -86,19 +99,30 @@ def optimise(
         )
     program = problem.program(limits)
     second: _SecondPass = timed("tie-break", lambda: _tie_break(program, first, config, backend, control))
+    effort = effort.plus(second.outcome)
+    prices: Prices | None = None
+    if explain:
+        prices = timed("prices", lambda: binding_prices(problem, limits, first, backend, control))
+        effort = effort.plus(prices)
     figures = evaluate(second.weights, matrix, config)
     return Optimum(
         weights=second.weights,
         figures=figures,
         limits=limits,
         relaxations=relaxations,
-        constraints=constraint_report(problem, limits, second.weights, figures, relaxations),
+        explanations=_explanations(problem, relaxations),
+        conflict=conflict,
+        constraints=constraint_report(
+            problem, limits, second.weights, figures, relaxations, prices=prices.by_constraint if prices else None
+        ),
         first_objective=first.objective,
+        first_weights=first.x,
         audit=_audit(
             first,
             second,
-            effort.plus(second.outcome),
+            effort,
             seconds,
+            prices_complete=None if prices is None else prices.complete,
             epsilon=config.primary_lock_epsilon,
             control=control,
         ),
@@ -159,15 +183,12 @@ def _tie_break(
     raise SolverFailed("the answer does not stand up to the strict check of its own constraints")
 
 
-def _together(conflict: Sequence[str]) -> str:
-    if len(conflict) == 1:
-        return f"{conflict[0]} at all; loosen it"
-    return f"all of {', '.join(conflict)} together; loosen one of them"
-
-
-def _infeasible(problem: PortfolioProblem, limits: Limits, backend: SolverBackend, control: SolveControl) -> Infeasible:
-    conflict = conflicting_constraints(problem, limits, backend, control)
-    return Infeasible(f"no portfolio satisfies {_together(conflict)}, or allow relaxationMode 'minimal'")
+def _explanations(problem: PortfolioProblem, relaxations: tuple[RelaxedBound, ...]) -> tuple[str, ...]:
+    """A sentence for every bound that gave way."""
+    asked = Limits.of(problem.config, problem.n_scenarios)
+    linear = [c.type for c in problem.linear_constraints(asked)]
+    classes: set[ConstraintType] = {*linear, "cvar_max", "p_loss_max"}
+    return tuple(explain_relaxation(bound, relaxations, classes, problem.n_scenarios) for bound in relaxations)
 
 
 def _audit(
@@ -176,6 +197,7 @@ def _audit(
     effort: _Effort,
     seconds: dict[str, float],
     *,
+    prices_complete: bool | None,
     epsilon: float,
     control: SolveControl,
 ) -> dict[str, Any]:
@@ -191,6 +213,9 @@ def _audit(
         "pass1Seconds": seconds["first pass"],
         "pass2Seconds": seconds["tie-break"],
         "relaxationSeconds": seconds.get("relaxation"),
+        "conflictSeconds": seconds.get("conflict"),
+        "pricesSeconds": seconds.get("prices"),
+        "pricesComplete": prices_complete,
         "tieBreak": {
             "proven": second.proven,
             "deviation": second.deviation,

@@ -15,6 +15,7 @@ import numpy as np
 from core.arrays import FloatArray
 from core.optimization.elastic import CvarRole, ElasticStep
 from core.optimization.limits import Limits
+from core.optimization.loss_search import Attempt, least_losses
 from core.optimization.problem import (
     GIVES_WAY_FIRST_TO_LAST,
     ConstraintType,
@@ -105,28 +106,21 @@ class _MinimalRelaxation:
         self.reproducible = True
 
     def relax_losses(self) -> None:
-        """Bisect the number of losing scenarios over feasibility, every other limit left out."""
+        """The least number of losing scenarios, every other limit left out."""
         asked = self.limits.max_losses
         achieved = loss_count(self._multiples())
-        # Counts up to `low` are out of the question: not asked for, proven impossible, or not found within the limit.
-        low = impossible = asked - 1
-        tried, work_left = asked, self.control.work_limit
-        while low + 1 < achieved:
-            step = replace(self._step(None, "absent"), limits=replace(self.limits, max_losses=tried))
-            # Half of what is left for every count, so that a hard one does not use up what the others need.
-            outcome = self._solve(step, replace(self.control.any_answer(), work_limit=max(1, work_left // 2)))
-            work_left = max(0, work_left - outcome.work)
-            if outcome.x is not None:
-                achieved = min(tried, loss_count(self._multiples()))
-            else:
-                low = tried
-                impossible = tried if outcome.status == "infeasible" else impossible
-            tried = (low + achieved) // 2
-        if achieved > asked:
-            self.limits = replace(self.limits, max_losses=achieved)
+        found = least_losses(self._with_losses, self.control, least=asked, achieved=achieved, first=asked)
+        if found.achieved > asked:
+            self.limits = replace(self.limits, max_losses=found.achieved)
             old = self.problem.config.max_loss_probability
-            new, least = achieved / self.problem.n_scenarios, (impossible + 1) / self.problem.n_scenarios
+            new, least = found.achieved / self.problem.n_scenarios, found.proven / self.problem.n_scenarios
             self._moved("p_loss_max", "p_loss_max", old=old, new=new, violation=new - old, proven=max(0.0, least - old))
+
+    def _with_losses(self, max_losses: int, control: SolveControl) -> Attempt:
+        step = replace(self._step(None, "absent"), limits=replace(self.limits, max_losses=max_losses))
+        outcome = self._solve(step, control)
+        losses = None if outcome.x is None else loss_count(self._multiples())
+        return Attempt(losses, outcome.status == "infeasible", outcome.work)
 
     def relax_cvar(self) -> None:
         violation, proven = self._minimise(self._step("cvar_max", "elastic"))
@@ -156,7 +150,7 @@ class _MinimalRelaxation:
             if violation <= HOLD:
                 continue
             constraint = next(c for c in self.elastic if c.constraint_id == constraint_id)
-            limits, new = _moved_by(limits, constraint, violation + HOLD)
+            limits, new = moved_by(limits, constraint, violation + HOLD)
             self._moved(
                 constraint_id,
                 constraint.type,
@@ -218,8 +212,11 @@ class _MinimalRelaxation:
             self.bounds.append(RelaxedBound(constraint_id, constraint_class, direction, old, new, violation, proven))
 
 
-def _moved_by(limits: Limits, constraint: LinearConstraint, amount: float) -> tuple[Limits, float]:
-    """The limits with that one bound moved out of the way, and where it is now; beyond 0 or 1 there is no need."""
+def moved_by(limits: Limits, constraint: LinearConstraint, amount: float) -> tuple[Limits, float]:
+    """The limits with that one bound moved out of the way, and where it is now; beyond 0 or 1 there is no need.
+
+    amount: in the bound's own unit.
+    """
     new = max(0.0, constraint.bound - amount) if constraint.is_minimum else min(1.0, constraint.bound + amount)
     name = constraint.constraint_id.partition(":")[2]
     if constraint.type == "expected_winners_min":

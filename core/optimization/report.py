@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from core.arrays import FloatArray
 from core.optimization.limits import Limits
+from core.optimization.prices import Price
 from core.optimization.problem import ConstraintType, PortfolioProblem
 from core.optimization.relaxation import RelaxedBound
 from core.optimization.strict import StrictFigures
@@ -22,6 +23,7 @@ class ConstraintStatus:
     """slack: room left, positive when kept, in the bound's own unit. relaxed_from: the bound as asked, if it moved.
 
     binding: there is no room; of the loss probability, that one more losing scenario would be too many.
+    price: what the limit costs, if it binds or holds the first pass's optimum back, and that is known.
     """
 
     constraint_id: str
@@ -32,6 +34,7 @@ class ConstraintStatus:
     satisfied: bool
     binding: bool
     relaxed_from: float | None
+    price: Price | None = None
 
 
 def constraint_report(
@@ -40,6 +43,8 @@ def constraint_report(
     weights: FloatArray,
     figures: StrictFigures,
     relaxed: Sequence[RelaxedBound] = (),
+    *,
+    prices: Mapping[str, Price] | None = None,
 ) -> tuple[ConstraintStatus, ...]:
     """The risk limits and expected winners always, every other bound that was asked for; a fixed order.
 
@@ -87,7 +92,14 @@ def constraint_report(
         known = tightest.get(constraint.constraint_id)
         if known is None or status.slack < known.slack:
             tightest[constraint.constraint_id] = status
-    return (*report, *tightest.values())
+    priced = prices or {}
+    return tuple(_with_price(status, priced.get(status.constraint_id)) for status in (*report, *tightest.values()))
+
+
+def _with_price(status: ConstraintStatus, price: Price | None) -> ConstraintStatus:
+    """A limit that neither binds nor costs anything goes without a price."""
+    tells = price is not None and (status.binding or price.gain_per_unit > 0.0)
+    return replace(status, price=price) if tells else status
 
 
 def _status(

@@ -48,7 +48,8 @@ class Bounds(RequestModel):
 def _minima_fit(bounds: Mapping[str, Bounds]) -> Mapping[str, Bounds]:
     total = math.fsum(limits.min for limits in bounds.values())
     if total > 1 + SUM_TOLERANCE:
-        raise Inconsistent([((), total, "is the sum of the minima; it must not exceed 1")])
+        which = ", ".join(f"{name} {limits.min:g}" for name, limits in bounds.items() if limits.min > 0)
+        raise Inconsistent([((), total, f"is the sum of the minima ({which}); it must not exceed 1")])
     return bounds
 
 

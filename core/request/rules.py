@@ -30,7 +30,8 @@ def _bounds_problems(field: str, bounds: Mapping[str, Bounds], known: set[str]) 
     yield from _unknown_names(field, bounds, known)
     total = math.fsum(bounds[name].max if name in bounds else 1.0 for name in known)
     if total < 1 - SUM_TOLERANCE:
-        rule = "is the sum of the maxima over all buckets; it must be at least 1, or some capital has no place"
+        which = ", ".join(f"{name} {bounds[name].max:g}" for name in sorted(known))
+        rule = f"is the sum of the maxima ({which}); it must be at least 1, or some capital has no place"
         yield FieldProblem(field, total, rule)
 
 

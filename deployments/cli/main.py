@@ -110,6 +110,35 @@ def request(
 
 
 @app.command()
+def frontier(
+    request: RequestFile,
+    vary: Annotated[
+        list[str],
+        typer.Option(metavar="FIELD=START:STOP:COUNT", help="Limit to vary: cvarLimit=0.1:0.5:9, or FIELD=VALUE,..."),
+    ],
+    chart: Annotated[Path | None, typer.Option(help="Picture to write, .svg or .png.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What a limit costs: the best portfolio at each of a row of values, with its proof."""
+    from deployments.cli import frontier_command  # noqa: PLC0415
+
+    frontier_command.frontier(request, vary, chart, as_json=as_json)
+
+
+@app.command()
+def optimize(
+    matrix: Annotated[Path, typer.Option(help="Scenario matrix as Parquet, in the form that `simulate` writes.")],
+    request: Annotated[Path, typer.Option(help="Request as JSON; its limits and fund size count here.")],
+    backend: Annotated[str, typer.Option(help="auto, branch-and-bound or highs.")] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Find the best portfolio on a matrix of your own; needs no database and no Prefect."""
+    from deployments.cli import optimize_command  # noqa: PLC0415
+
+    optimize_command.optimize(matrix, request, backend, as_json=as_json)
+
+
+@app.command()
 def status(
     session_id: SessionId,
     watch: Annotated[bool, typer.Option("--watch", help="Follow it until it has ended.")] = False,

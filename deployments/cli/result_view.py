@@ -14,18 +14,28 @@ from db.sessions import SessionRow
 SHOWN_WEIGHT = 5e-5
 """Weights that would be printed as 0.00% are summed up in one line."""
 
+PROVEN_GAIN = 5e-5
+"""An interval narrower than what is printed is no news."""
+
 
 def render_result(session: SessionRow, console: Console) -> None:
     """Allocation, figures in and out of sample, constraints, and how good the answer is proven to be."""
     result = session_result(session)
-    console.print(_allocation_table(result["allocation"]))
+    console.print(allocation_table(result["allocation"]))
     console.print(_figures_table(result))
-    console.print(_constraints_table(result["constraints"]))
-    for line in (*_relaxation_lines(result["relaxations"]), *_proof_lines(result), *_closing_lines(session, result)):
+    console.print(constraints_table(result["constraints"]))
+    lines = (
+        *price_lines(result["constraints"], result["solver"]),
+        *relaxation_lines(result["relaxations"], result["conflict"]),
+        *proof_lines(result),
+        *_validation_lines(result["validation"]),
+        *_closing_lines(session, result),
+    )
+    for line in lines:
         console.print(line, markup=False, soft_wrap=True)
 
 
-def _allocation_table(allocation: list[Mapping[str, Any]]) -> Table:
+def allocation_table(allocation: list[Mapping[str, Any]]) -> Table:
     table = Table(title="Allocation", title_justify="left")
     table.add_column("bucket")
     for name in ("weight", "dollars", "deals"):
@@ -81,7 +91,7 @@ def _with_interval(figure: Mapping[str, Any], shown: Any) -> str:
     return f"{shown(figure['value'])} ({shown(figure['low'])} to {shown(figure['high'])})"
 
 
-def _constraints_table(constraints: list[Mapping[str, Any]]) -> Table:
+def constraints_table(constraints: list[Mapping[str, Any]]) -> Table:
     table = Table(title="Constraints", title_justify="left")
     table.add_column("constraint")
     for name in ("required", "actual", "slack"):
@@ -107,7 +117,8 @@ def _constraints_table(constraints: list[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _relaxation_lines(relaxations: list[Mapping[str, Any]]) -> list[str]:
+def relaxation_lines(relaxations: list[Mapping[str, Any]], conflict: Mapping[str, Any] | None) -> list[str]:
+    """What gave way and why; then each way in which the limits that conflict could be met."""
     if not relaxations:
         return []
     lines = ["No portfolio meets every limit as asked. These gave way, the least sacred first:"]
@@ -116,10 +127,40 @@ def _relaxation_lines(relaxations: list[Mapping[str, Any]]) -> list[str]:
         if entry["provenViolation"] < entry["violation"] - 1e-6:
             line += f" (at least {entry['provenViolation']:.3g} is needed; {entry['violation']:.3g} was found)"
         lines.append(line)
+    sentences = [entry["explanation"] for entry in relaxations]
+    lines += [f"  {sentence}" for sentence in dict.fromkeys(sentences)]
+    if conflict is not None:
+        lines.append(f"The conflict: {', '.join(conflict['constraints'])}.")
+        others = [way["explanation"] for way in conflict["waysOut"] if way["explanation"] not in sentences]
+        lines += [f"  {sentence}" for sentence in others]
     return lines
 
 
-def _proof_lines(result: Mapping[str, Any]) -> list[str]:
+def price_lines(constraints: list[Mapping[str, Any]], solver: Mapping[str, Any]) -> list[str]:
+    """What each limit costs, in the step that people move it by."""
+    priced = [entry for entry in constraints if entry["price"] is not None]
+    lines = []
+    if priced:
+        lines.append("What loosening a limit would bring, in expected MOIC:")
+        lines += [f"  {entry['constraintId']}: {_price(entry)}" for entry in priced]
+    if solver.get("pricesComplete") is False:
+        lines.append("  not every price was settled within the work limit")
+    return lines
+
+
+def _price(entry: Mapping[str, Any]) -> str:
+    price = entry["price"]
+    if price["basis"] == "one_more_losing_scenario":
+        text = f"{price['gain']:+.4f}x for one more losing scenario"
+        if price["gainAtMost"] - price["gainAtLeast"] > PROVEN_GAIN:
+            text += f" (proven: {price['gainAtLeast']:.4f} to {price['gainAtMost']:.4f})"
+        return text
+    winners = entry["type"] == "expected_winners_min"
+    step = f"{price['step']:g} expected winners" if winners else f"{100 * price['step']:g} percentage point"
+    return f"{price['gain']:+.4f}x for {step} looser, the same scenarios losing"
+
+
+def proof_lines(result: Mapping[str, Any]) -> list[str]:
     solver = result["solver"]
     lines = [
         (
@@ -135,11 +176,16 @@ def _proof_lines(result: Mapping[str, Any]) -> list[str]:
         )
     if not solver["reproducible"]:
         lines.append("A time limit cut the solve short: this answer is not reproducible.")
-    broken = result["validation"]["wholeDeals"]["boundViolations"]
+    return lines
+
+
+def _validation_lines(validation: Mapping[str, Any]) -> list[str]:
+    lines = []
+    broken = validation["wholeDeals"]["boundViolations"]
     if broken:
         amounts = ", ".join(f"{name} by {amount:.4f}" for name, amount in broken.items())
         lines.append(f"Bought as whole deals the portfolio breaks {amounts}.")
-    gap = result["validation"]["outOfSample"]["optimismGap"]
+    gap = validation["outOfSample"]["optimismGap"]
     lines.append(f"Optimism gap: the in-sample expectation is {gap:+.3f}x from that of fresh scenarios.")
     return lines
 

@@ -21,7 +21,9 @@ FIELDS = {
     *("allocation", "constraints", "relaxations", "solver", "validation", "timings"),
 }
 OF_A_BUCKET = {"bucketId", "stage", "sector", "weight", "dollarAmount", "dealCount"}
-OF_A_CONSTRAINT = {*("constraintId", "type", "required", "actual", "slack", "satisfied", "binding", "relaxedFrom")}
+OF_A_CONSTRAINT = {
+    *("constraintId", "type", "required", "actual", "slack", "satisfied", "binding", "relaxedFrom", "price")
+}
 
 
 def test_the_first_command_on_a_home_that_does_not_exist_works_and_leaves_no_process(first_run: FirstRun) -> None:

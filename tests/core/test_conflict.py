@@ -23,7 +23,8 @@ CONTROL = SolveControl(work_limit=200_000)
 
 def conflict_of(config: NormalizedConfig, matrix: ScenarioMatrix, control: SolveControl = CONTROL) -> tuple[str, ...]:
     problem = PortfolioProblem.of(config, matrix)
-    return conflicting_constraints(problem, Limits.of(config, matrix.n_scenarios), HighsBackend(), control)
+    limits = Limits.of(config, matrix.n_scenarios)
+    return conflicting_constraints(problem, limits, HighsBackend(), control).constraints
 
 
 def possible(config: NormalizedConfig, matrix: ScenarioMatrix, ids: list[str], margin: float) -> bool:

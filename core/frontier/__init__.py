@@ -1,0 +1,1 @@
+"""The efficient frontier: one limit varied, everything else as asked, each point a certified optimum of its own."""

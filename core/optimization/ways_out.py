@@ -1,0 +1,200 @@
+"""The ways out of a conflict: for each limit in it, how far that one has to move if all the others stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from core.arrays import FloatArray
+from core.optimization.elastic import ElasticStep
+from core.optimization.limits import Limits
+from core.optimization.loss_search import Attempt, least_losses
+from core.optimization.problem import ConstraintType, PortfolioProblem
+from core.solver.program import SolveControl, SolveOutcome, SolverBackend
+from core.solver.strict_check import loss_count
+from core.solver.sums import combination
+
+ABSOLUTE_GAP = 1e-6
+"""How exactly the least move is sought, in the limit's own unit."""
+
+TOLD_OF_FRACTIONS, TOLD_OF_WINNERS = 5e-4, 5e-3
+"""A least move that is known this well is known well enough to be told: half a tenth of a percent, half a hundredth."""
+
+
+@dataclass(frozen=True, slots=True)
+class WayOut:
+    """Of one limit of a conflict, in its own unit; the loss limit as a fraction of scenarios.
+
+    asked: cannot be had together with the others. proven: nothing on asked's side of it can. achieved: a portfolio
+    keeps this and the others; None if none was found. given: ids of the others.
+    """
+
+    constraint_id: str
+    type: ConstraintType
+    asked: float
+    proven: float
+    achieved: float | None
+    given: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WaysOut:
+    ways: tuple[WayOut, ...]
+    nodes: int
+    work: int
+    reproducible: bool
+
+
+def ways_out(
+    problem: PortfolioProblem, limits: Limits, conflict: Sequence[str], backend: SolverBackend, control: SolveControl
+) -> WaysOut:
+    """conflict: ids of limits that together admit no portfolio. All solves together may use the work limit.
+
+    A limit of which nothing is found out is left out: the others may be in conflict without it, too.
+    """
+    search = _Search(problem, limits, backend, replace(control, relative_gap=0.0, absolute_gap=ABSOLUTE_GAP))
+    ways: list[WayOut] = []
+    for position, constraint_id in enumerate(conflict):
+        given = tuple(other for other in conflict if other != constraint_id)
+        way = search.of(constraint_id, given, share=len(conflict) - position)
+        if way is not None:
+            ways.append(way)
+    return WaysOut(tuple(ways), search.nodes, control.work_limit - search.work_left, search.reproducible)
+
+
+class _Search:
+    def __init__(
+        self, problem: PortfolioProblem, limits: Limits, backend: SolverBackend, control: SolveControl
+    ) -> None:
+        self.problem = problem
+        self.limits = limits
+        self.backend = backend
+        self.control = control
+        self.work_left = control.work_limit
+        self.nodes = 0
+        self.reproducible = True
+        self.rows = tuple(problem.linear_constraints(limits))
+
+    def of(self, constraint_id: str, given: tuple[str, ...], share: int) -> WayOut | None:
+        control = replace(self.control, work_limit=max(1, self.work_left // share))
+        if constraint_id == "p_loss_max":
+            return self._losses(given, control)
+        if constraint_id == "cvar_max":
+            return self._cvar(given, control)
+        return self._linear(constraint_id, given, control)
+
+    def _cvar(self, given: tuple[str, ...], control: SolveControl) -> WayOut | None:
+        step, asked = self._step(given), self.limits.cvar_limit
+
+        def at(move: float) -> ElasticStep:
+            return replace(step, cvar="enforced", limits=replace(step.limits, cvar_limit=asked + move))
+
+        minimised = replace(step, cvar="elastic", minimise="cvar_max")
+        least = self._least_move(minimised, at, widest=1.0 - asked, told=TOLD_OF_FRACTIONS, control=control)
+        return None if least is None else least.way_out("cvar_max", "cvar_max", asked, given)
+
+    def _linear(self, constraint_id: str, given: tuple[str, ...], control: SolveControl) -> WayOut | None:
+        step = self._step(given)
+        rows = tuple(c for c in self.rows if c.constraint_id == constraint_id)
+        kind, asked, sign = rows[0].type, rows[0].bound, -1.0 if rows[0].is_minimum else 1.0
+
+        def at(move: float) -> ElasticStep:
+            moved = tuple(replace(row, bound=asked + sign * move) for row in rows)
+            return replace(step, enforced=(*step.enforced, *moved))
+
+        minimised = replace(step, elastic=rows, minimise=kind)
+        widest = asked if rows[0].is_minimum else 1.0 - asked
+        told = TOLD_OF_WINNERS if kind == "expected_winners_min" else TOLD_OF_FRACTIONS
+        least = self._least_move(minimised, at, widest=widest, told=told, control=control)
+        return None if least is None else least.way_out(constraint_id, kind, asked, given)
+
+    def _least_move(
+        self,
+        minimised: ElasticStep,
+        at: Callable[[float], ElasticStep],
+        *,
+        widest: float,
+        told: float,
+        control: SolveControl,
+    ) -> _LeastMove | None:
+        """Minimise the move; if the work for that does not do, bisect it over feasibility, which is easier to settle.
+
+        minimised: with the move as objective. at: with the limit moved just so far, and held. widest: beyond it the
+        limit holds for every portfolio. told: a narrower interval tells nothing more.
+        """
+        before = self.work_left
+        outcome = self._solve(minimised, replace(control, work_limit=max(1, control.work_limit // 2)))
+        if outcome.status == "infeasible":
+            return None
+        proven = min(widest, max(0.0, -outcome.bound))
+        achieved = None if outcome.objective is None else max(0.0, -outcome.objective)
+        while achieved is None or achieved - proven > told:
+            left = control.work_limit - (before - self.work_left)
+            tried = widest if achieved is None else 0.5 * (proven + achieved)
+            effort = replace(control.any_answer(), work_limit=max(1, left // 2))
+            outcome = self._solve(at(tried), effort)
+            if outcome.x is not None:
+                achieved = tried
+            elif outcome.status == "infeasible" and achieved is not None:
+                proven = tried
+            else:
+                break
+        return None if achieved is None and proven <= 0.0 else _LeastMove(proven, achieved)
+
+    def _losses(self, given: tuple[str, ...], control: SolveControl) -> WayOut | None:
+        n_scenarios = self.problem.n_scenarios
+
+        def attempt(max_losses: int, effort: SolveControl) -> Attempt:
+            step = self._step(given)
+            outcome = self._solve(replace(step, limits=replace(self.limits, max_losses=max_losses)), effort)
+            losses = None if outcome.x is None else loss_count(self._multiples(outcome.x))
+            return Attempt(losses, outcome.status == "infeasible", outcome.work)
+
+        before = self.work_left
+        free = attempt(n_scenarios, replace(control.any_answer(), work_limit=max(1, control.work_limit // 2)))
+        asked = self.problem.config.max_loss_probability
+        # The conflict itself is the proof that what was asked for does not do.
+        least = self.limits.max_losses + 1
+        if free.losses is None:
+            return None
+        left = replace(control, work_limit=max(1, control.work_limit - (before - self.work_left)))
+        found = least_losses(attempt, left, least=least, achieved=max(least, free.losses))
+        return WayOut(
+            "p_loss_max", "p_loss_max", asked, found.proven / n_scenarios, found.achieved / n_scenarios, given
+        )
+
+    def _step(self, given: Sequence[str]) -> ElasticStep:
+        n_scenarios = self.problem.n_scenarios
+        max_losses = self.limits.max_losses if "p_loss_max" in given else n_scenarios
+        return ElasticStep(
+            self.problem,
+            replace(self.limits, max_losses=max_losses),
+            enforced=tuple(c for c in self.rows if c.constraint_id in given),
+            elastic=(),
+            held={},
+            minimise=None,
+            cvar="enforced" if "cvar_max" in given else "absent",
+        )
+
+    def _solve(self, step: ElasticStep, control: SolveControl) -> SolveOutcome:
+        outcome = self.backend.maximise(step.program(), control)
+        self.work_left = max(0, self.work_left - outcome.work)
+        self.nodes += outcome.nodes
+        self.reproducible = self.reproducible and outcome.reproducible
+        return outcome
+
+    def _multiples(self, x: FloatArray) -> FloatArray:
+        return combination(x[: self.problem.n_buckets], self.problem.moic)
+
+
+@dataclass(frozen=True, slots=True)
+class _LeastMove:
+    """proven: less does not do. achieved: so much does; None if no portfolio was found."""
+
+    proven: float
+    achieved: float | None
+
+    def way_out(self, constraint_id: str, kind: ConstraintType, asked: float, given: tuple[str, ...]) -> WayOut:
+        sign = -1.0 if kind.endswith(("_min", "_min_weight")) else 1.0
+        achieved = None if self.achieved is None else asked + sign * self.achieved
+        return WayOut(constraint_id, kind, asked, asked + sign * self.proven, achieved, given)

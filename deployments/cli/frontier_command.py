@@ -1,0 +1,88 @@
+"""`vcfolio frontier`: the flow of a frontier in this process, its points as a table, as JSON and as a picture."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from core.errors import BadInput
+from core.frontier.variation import Variation, parse_variation
+from core.request import OptimizationRequest
+from db.engine import transaction
+from db.requests import resolve_request
+from db.settings import load_settings
+from deployments.cli import terminal
+from deployments.cli.frontier_view import render_frontier
+from deployments.cli.interruptible import run_interruptibly
+from deployments.cli.request_file import read_request
+from deployments.services import FlowServices, flow_services
+
+PictureKind = Literal["svg", "png"]
+
+
+def frontier(path: Path, vary: Sequence[str], chart: Path | None, *, as_json: bool) -> None:
+    """Raises BadInput before anything is solved or written."""
+    kind = None if chart is None else _picture_kind(chart)
+    variation = parse_variation(vary)
+    request = read_request(path)
+    variation.applied(request)
+    with flow_services(load_settings()) as services:
+        document = _solve(services, request, variation, vary[0])
+    if chart is not None and kind is not None:
+        _write_chart(chart, kind, document)
+    if as_json:
+        terminal.print_json(document)
+    else:
+        render_frontier(document, terminal.output)
+
+
+def _solve(services: FlowServices, request: OptimizationRequest, variation: Variation, vary: str) -> dict[str, Any]:
+    with transaction(services.engine) as conn:
+        for varied in variation.applied(request):
+            resolve_request(conn, varied)  # what is wrong with it is said at once, not when Prefect is up
+    with terminal.notes.status("starting Prefect ..."):
+        # Prefect reads its settings when it is imported.
+        from deployments.prefect.flush import flush_to_server  # noqa: PLC0415
+        from flows import frontier as flow  # noqa: PLC0415
+        from tasks.frontier import stop_points  # noqa: PLC0415
+
+        services.wait_for_prefect()
+    asked = request.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    found: list[dict[str, Any]] = []
+
+    def work() -> None:
+        found.append(flow.frontier(asked, vary))
+
+    try:
+        with terminal.notes.status(f"solving for {len(variation.values)} values of {variation.field} ..."):
+            run_interruptibly(work, give_up=stop_points)
+    finally:
+        flush_to_server()
+    return found[0]
+
+
+def _picture_kind(chart: Path) -> PictureKind:
+    kinds: dict[str, PictureKind] = {".svg": "svg", ".png": "png"}
+    if chart.suffix.lower() not in kinds:
+        raise BadInput.of("--chart", str(chart), "must end with .svg or .png")
+    if not chart.parent.is_dir():
+        raise BadInput.of("--chart", str(chart), "must lie in a directory that exists")
+    return kinds[chart.suffix.lower()]
+
+
+def _write_chart(chart: Path, kind: PictureKind, document: dict[str, Any]) -> None:
+    from core.charts.frontier import frontier_chart  # noqa: PLC0415 - matplotlib, for those who want a picture
+    from core.frontier.document import frontier_picture  # noqa: PLC0415
+
+    draft = chart.with_name(f".{chart.name}.{os.getpid()}")
+    draw = partial(frontier_chart, frontier_picture(document), kind)
+    try:
+        draft.write_bytes(draw())
+        draft.replace(chart)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise BadInput.of("--chart", str(chart), f"cannot be written: {error.strerror}") from error
+    terminal.say(f"chart: {chart}")

@@ -1,0 +1,92 @@
+"""Tasks of a frontier: the one matrix that all points share, and one point at a time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
+
+from core.config import NormalizedConfig
+from core.errors import CorruptMatrix, MatrixFailed
+from core.frontier.point import solve_point
+from core.solver.backends import solver_backend
+from core.solver.program import Interruption, SolveControl
+from db.engine import transaction
+from db.matrices import MatrixReference
+from tasks import runtime
+from tasks.matrix import ensure_generated
+from tasks.retries import RETRIES, RETRY_DELAYS_S, is_transient, persevere
+from tasks.stored_matrix import drop_if_damaged, load_matrix
+
+MATRIX_ATTEMPTS = 3
+
+_told_to_stop = threading.Event()
+
+
+def stop_points() -> None:
+    """Every point that this process is solving ends as soon as its solver listens, with `Cancelled`."""
+    _told_to_stop.set()
+
+
+@task(
+    name="frontier-matrix",
+    task_run_name="matrix {matrix_key}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=RETRIES,
+    retry_delay_seconds=RETRY_DELAYS_S,
+    retry_condition_fn=is_transient,
+)
+def shared_matrix(matrix_key: str, key_document: Mapping[str, Any]) -> MatrixReference:
+    """The stored matrix of the key, whole and verified; generated if there is none, once however many ask."""
+    engine, settings = runtime.engine(), runtime.settings()
+    for _ in range(MATRIX_ATTEMPTS):
+        reference = ensure_generated(engine, settings, matrix_key, key_document, fence=None)
+        try:
+            persevere(partial(load_matrix, engine, reference))
+        except CorruptMatrix as error:
+            get_run_logger().warning("%s; it is generated anew", error)
+            with transaction(engine) as conn:
+                drop_if_damaged(conn, reference)
+        else:
+            return reference
+    raise MatrixFailed(f"matrix {matrix_key} does not stay whole")
+
+
+@task(
+    name="frontier-point",
+    task_run_name="point {value}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=RETRIES,
+    retry_delay_seconds=RETRY_DELAYS_S,
+    retry_condition_fn=is_transient,
+)
+def frontier_point(
+    value: float, config: Mapping[str, Any], start: list[float] | None, reference: MatrixReference
+) -> dict[str, Any]:
+    """config: normalized, with the limit at `value`. start: weights to start from. A `FrontierPoint` as JSON."""
+    at_value = NormalizedConfig.model_validate(config)
+    deadline = time.monotonic() + runtime.settings().solve_time_limit_s
+
+    def interrupted() -> Interruption | None:
+        if _told_to_stop.is_set():
+            return "cancelled"
+        return "time" if time.monotonic() > deadline else None
+
+    point = solve_point(
+        value,
+        at_value,
+        load_matrix(runtime.engine(), reference),
+        solver_backend(),
+        SolveControl(work_limit=at_value.work_limit, interrupted=interrupted),
+        start=None if start is None else np.array(start),
+    )
+    return point.as_json()
