@@ -87,12 +87,14 @@ def test_simulated_deals_are_distributed_as_the_provenance_states(benchmark_snap
         scenario_count=1,
         buckets=buckets,
         transitions=benchmark_snapshot.transition_stats,
+        exit_outcomes=benchmark_snapshot.exit_outcomes,
         regimes=(Regime("base", 0.5, -0.3, 0.3), Regime("boom", 0.25, 0.3, 1.0), Regime("recession", 0.25, -1.0, -0.3)),
         recycling=Recycling(enabled=False, utilization=0.0, cash_multiple=1.0, max_recycle_deals=0),
         cap_table=benchmark_snapshot.cap_table,
         max_rounds=10,
         winner_multiple=10.0,
         correlation=None,
+        copula=None,
     )
     moic = fresh(inputs, 40_000, np.ones(4, dtype=np.int64)).moic
     weights = np.array([MIX[bucket.stage] for bucket in buckets])

@@ -115,7 +115,7 @@ def test_the_configuration_carries_every_limit_and_setting_of_the_request():
     }
     assert (config.relaxation_mode, config.primary_lock_epsilon, config.work_limit) == ("off", 0, 10)
     assert (config.validation_scenarios, config.scenario_count) == (1000, 50)
-    assert (config.sim_model_version, config.calibration_version) == ("three_component_v1", "example-1")
+    assert (config.sim_model_version, config.calibration_version) == ("three_component_v2", "example-1")
     assert config.taxonomy_version == "v2"
 
 
