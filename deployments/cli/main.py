@@ -89,6 +89,19 @@ def simulate(
     simulate_command.simulate(request, out, matrix_key)
 
 
+@app.command("explain-scenario")
+def explain_scenario(
+    request: RequestFile,
+    bucket: Annotated[str, typer.Option(help="Bucket key, e.g. Seed_AI.")],
+    scenario: Annotated[int, typer.Option(help="Column of the matrix, 0 for the first.")],
+    as_json: AsJson = False,
+) -> None:
+    """Tell one entry of the matrix, company by company: it adds up to the last bit."""
+    from deployments.cli import explain_command  # noqa: PLC0415
+
+    explain_command.explain_scenario(request, bucket, scenario, as_json=as_json)
+
+
 @app.command()
 def status(session_id: SessionId, as_json: AsJson = False) -> None:
     """Where a session is."""
