@@ -328,7 +328,7 @@ def test_reserves_need_exit_outcomes_of_the_stages_they_are_spent_in():
     outcomes = {stage: outcome for stage, outcome in example.exit_outcomes.items() if stage is not Stage.B}
     lacking = example_snapshot(exit_outcomes=outcomes)
     seed = {"stage": "Seed", "sector": "Bio", "roundsToExit": 2}
-    with pytest.raises(BadInput, match=r"buckets\[0\].roundsToExit = 2: .* in stage B, .* has no exit outcome"):
+    with pytest.raises(BadInput, match=r"buckets\[0\].roundsToExit = 2.0: .* in stage B, .* has no exit outcome"):
         normalize(example_request(buckets=[seed]), lacking)
     for untouched in (seed | {"reserveRatio": 0}, seed | {"roundsToExit": 1}):
         normalize(example_request(buckets=[untouched]), lacking)
