@@ -62,8 +62,9 @@ def _kernel(node: FloatArray, own: float) -> tuple[FloatArray, FloatArray]:
         z = -REACH + Z_STEP * i
         for j in range(node.size):
             x = (z - node[j]) / own
-            below[i, j] = normal.cdf(x)
-            above[i, j] = normal.cdf(-x)
+            tail = normal.cdf(-abs(x))
+            below[i, j] = tail if x <= 0.0 else 1.0 - tail
+            above[i, j] = 1.0 - tail if x <= 0.0 else tail
     return below, above
 
 
