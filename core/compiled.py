@@ -17,3 +17,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def compiled(function: Function) -> Function:
     """`function`, compiled on its first call; it releases the interpreter's lock while it runs."""
     return cast("Function", numba.njit(cache=True, nogil=True)(function))
+
+
+def inlined(function: Function) -> Function:
+    """`function`, compiled into its callers: for small ones whose arguments cost more to hand over than to use."""
+    return cast("Function", numba.njit(cache=True, nogil=True, inline="always")(function))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.arrays import FloatArray
-from core.compiled import compiled
+from core.compiled import compiled, inlined
 from core.simulation.three_component_v2 import normal
 from core.simulation.three_component_v2.exit_map import rank_score
 from core.simulation.three_component_v2.path import graduations, tilted_failure
@@ -61,7 +61,7 @@ def uniform(word: int) -> float:
     return float((word >> np.uint64(11)) | np.uint64(1)) * TWO_TO_MINUS_53
 
 
-@compiled
+@inlined
 def exit_multiple(law: CompanyLaw, tranche: int, score: float) -> float:
     """Quantile function of the multiple at Phi(score); tranche 0 is the first check.
 
@@ -74,7 +74,7 @@ def exit_multiple(law: CompanyLaw, tranche: int, score: float) -> float:
     return math.exp(min(logarithm, law.log_cap))
 
 
-@compiled
+@inlined
 def exit_return(law: CompanyLaw, graduated: int, score: float) -> float:
     """What an exit after that many graduations returns, per dollar of allocated capital.
 
@@ -88,20 +88,20 @@ def exit_return(law: CompanyLaw, graduated: int, score: float) -> float:
     return float((total + (law.reserve_ratio - law.tranche * deployed)) / (1.0 + law.reserve_ratio))
 
 
-@compiled
+@inlined
 def failure_return(law: CompanyLaw, graduated: int) -> float:
     """What a failure after that many graduations returns: the reserves that were not deployed."""
     deployed = min(graduated, law.log_median.size - 1)
     return (law.reserve_ratio - law.tranche * deployed) / (1.0 + law.reserve_ratio)
 
 
-@compiled
+@inlined
 def latent(law: CompanyLaw, common: float, word: int) -> float:
     """Z: what the company shares with its sector, and its own factor."""
     return common + law.own * normal.quantile(uniform(word))
 
 
-@compiled
+@inlined
 def company_return(law: CompanyLaw, failure: float, common: float, words: NDArray[np.uint64]) -> float:
     """One company's multiple on allocated capital. failure: its chance to fail; words: (4,)."""
     if uniform(words[1]) < failure:
@@ -110,7 +110,7 @@ def company_return(law: CompanyLaw, failure: float, common: float, words: NDArra
     return exit_return(law, graduations(law.exit_graduations, uniform(words[2])), score)
 
 
-@compiled
+@inlined
 def check_weight(law: CompanyLaw, word: int) -> float:
     """The size of a check, lognormal, up to a factor that all checks of a bucket share."""
     return math.exp(law.check_sigma * normal.quantile(uniform(word))) if law.check_sigma > 0.0 else 1.0
