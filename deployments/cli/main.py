@@ -103,6 +103,18 @@ def explain_scenario(
 
 
 @app.command()
+def realism(
+    model: Annotated[str, typer.Option(help="Scenario model; its shipped benchmark is used.")] = "three_component_v2",
+    chart: Annotated[Path | None, typer.Option(help="Also draw it: a file that ends in .svg or .png.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Set simulated deals and funds beside published ones."""
+    from deployments.cli import realism_command  # noqa: PLC0415
+
+    realism_command.realism(model, chart, as_json=as_json)
+
+
+@app.command()
 def status(session_id: SessionId, as_json: AsJson = False) -> None:
     """Where a session is."""
     from deployments.cli import session_commands  # noqa: PLC0415
