@@ -8,12 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from core.arrays import Float32Array, FloatArray
+from core.arrays import Float32Array, FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True)
 class ScenarioState:
-    """What one simulated world looks like. Shocks are in bucket-key order, dimensionless, in [-1, 1]."""
+    """What one simulated world looks like; shocks are dimensionless.
+
+    regime_shock: in [-1, 1]. `three_component_v1`: systematic and idiosyncratic in bucket-key order, in [-1, 1].
+    `three_component_v2`: systematic by sector in sorted order, standard normal; no bucket has a shock of its own.
+    """
 
     macro_regime: str
     regime_shock: float
@@ -36,6 +40,19 @@ class ScenarioState:
             tuple(document["systematic"]),
             tuple(document["idiosyncratic"]),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixPart:
+    """Consecutive scenarios of a matrix, from `start` on.
+
+    moic: (n_buckets, n), as in the matrix. winners: (n_buckets,), how many of the part's companies. states: n.
+    """
+
+    start: int
+    moic: Float32Array
+    winners: IntArray
+    states: Sequence[ScenarioState]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from uuid import UUID
 from core.calibration.snapshot import CapTableTerms, DealTerms, ExitOutcome, SectorMultipliers, StageTransitions
 from core.canonical import DECIMALS, canonical_json, round6, sha256_hex
 from core.errors import CorruptMatrix
-from core.simulation.inputs import BucketParams, Recycling, Regime, SimulationInputs
+from core.simulation.inputs import BucketParams, CopulaTerms, Recycling, Regime, SimulationInputs
 from core.stages import Stage
 
 KEY_SCHEMA_VERSION = "v1.2"
@@ -33,6 +33,7 @@ class MatrixParameters:
     """All that moves a matrix, resolved and valid but not yet rounded; may hold stages that no bucket can reach.
 
     regimes: probabilities sum to 1 within 1e-6; correlation: sorted sectors and exactly symmetric rows, or None.
+    copula: None for a model that does not read it, whose key must not depend on it.
     """
 
     fund_id: UUID
@@ -51,6 +52,7 @@ class MatrixParameters:
     recycling: Recycling
     max_rounds: int
     winner_multiple: float
+    copula: CopulaTerms | None
 
 
 def reachable_stages(
@@ -114,12 +116,14 @@ def simulation_inputs(document: Mapping[str, Any]) -> SimulationInputs:
         scenario_count=int(key["scenario_count"]),
         buckets=tuple(_bucket(bucket) for bucket in buckets),
         transitions=_transitions(policy),
+        exit_outcomes=_exit_outcomes(policy),
         regimes=_regimes(policy["scenario_gen_config"]),
         recycling=_recycling(policy["recycling"]),
         cap_table=CapTableTerms(**{name: policy[name] for name in CapTableTerms.model_fields}),
         max_rounds=int(policy["max_rounds"]),
         winner_multiple=float(policy["winner_multiple"]),
         correlation=_correlation(policy["scenario_gen_config"]["correlation"]),
+        copula=_copula(policy.get("copula")),
     )
 
 
@@ -151,23 +155,35 @@ def _policy_params(parameters: MatrixParameters) -> dict[str, Any]:
             "scenario_gen_config": _scenario_gen_config(parameters),
             "max_rounds": parameters.max_rounds,
             "winner_multiple": parameters.winner_multiple,
+            **_copula_params(parameters),
         }
     )
     return rounded
+
+
+def _copula_params(parameters: MatrixParameters) -> dict[str, Any]:
+    terms = parameters.copula
+    if terms is None:
+        return {}
+    regimes = sorted(terms.reference_regimes, key=lambda regime: regime.name)
+    recycling_cap = terms.recycling_cap if parameters.recycling.enabled else 0.0
+    reference = {"probabilities": _probabilities(regimes), "shock_ranges": _shock_ranges(regimes)}
+    return {"copula": asdict(terms) | {"recycling_cap": recycling_cap, "reference_regimes": reference}}
 
 
 def _scenario_gen_config(parameters: MatrixParameters) -> dict[str, Any]:
     regimes = sorted(parameters.regimes, key=lambda regime: regime.name)
     return {
         "regime_probabilities": _probabilities(regimes),
-        "shock_ranges": {
-            regime.name: {
-                "min": min(regime.shock_min, regime.shock_max),
-                "max": max(regime.shock_min, regime.shock_max),
-            }
-            for regime in regimes
-        },
+        "shock_ranges": _shock_ranges(regimes),
         "correlation": _canonical_correlation(parameters.correlation),
+    }
+
+
+def _shock_ranges(regimes: Sequence[Regime]) -> dict[str, dict[str, float]]:
+    return {
+        regime.name: {"min": min(regime.shock_min, regime.shock_max), "max": max(regime.shock_min, regime.shock_max)}
+        for regime in regimes
     }
 
 
@@ -227,8 +243,26 @@ def _transitions(policy: Mapping[str, Any]) -> dict[Stage, StageTransitions]:
     }
 
 
+def _exit_outcomes(policy: Mapping[str, Any]) -> dict[Stage, ExitOutcome]:
+    medians, p90s = policy["exit_moic_median_by_stage"], policy["exit_moic_p90_by_stage"]
+    return {stage: ExitOutcome(median_moic=medians[stage], p90_moic=p90s[stage]) for stage in Stage if stage in medians}
+
+
+def _copula(terms: Mapping[str, Any] | None) -> CopulaTerms | None:
+    if terms is None:
+        return None
+    reference = terms["reference_regimes"]
+    regimes = _regimes_of(reference["probabilities"], reference["shock_ranges"])
+    other = ("companies_per_bucket", "reference_regimes")
+    numbers = {name: float(value) for name, value in terms.items() if name not in other}
+    return CopulaTerms(int(terms["companies_per_bucket"]), reference_regimes=regimes, **numbers)
+
+
 def _regimes(config: Mapping[str, Any]) -> tuple[Regime, ...]:
-    probabilities, ranges = config["regime_probabilities"], config["shock_ranges"]
+    return _regimes_of(config["regime_probabilities"], config["shock_ranges"])
+
+
+def _regimes_of(probabilities: Mapping[str, Any], ranges: Mapping[str, Any]) -> tuple[Regime, ...]:
     return tuple(
         Regime(name, float(probabilities[name]), float(ranges[name]["min"]), float(ranges[name]["max"]))
         for name in sorted(probabilities)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from core.canonical import round6
 from core.config import ConfiguredBucket, NormalizedConfig, WeightBounds
 from core.errors import BadInput, FieldProblem
 from core.matrix_key import MatrixParameters, key_document, matrix_key, reachable_stages
+from core.model_terms import copula_problems, copula_terms, fitted_for_problems
 from core.request.correlation import rounded_correlation
 from core.request.model import Bounds, BucketGrid, BucketRequest, OptimizationRequest, PolicyRequest
 from core.request.rules import bucket_dependent_problems
@@ -53,7 +55,9 @@ def normalize(request: OptimizationRequest, snapshot: CalibrationSnapshot) -> No
     problems = [
         *_calibration_problems(request, requested, snapshot),
         *bucket_dependent_problems(request, requested),
+        *fitted_for_problems(request, requested, snapshot),
         *_number_problems(request, parameters),
+        *copula_problems(parameters, partial(_bucket_field, request)),
     ]
     if problems:
         raise BadInput(problems)
@@ -134,6 +138,7 @@ def _matrix_parameters(
     deal_terms = {stage: _deal_terms(stage, request.policy, snapshot) for stage in snapshot.deal_terms}
     multipliers = {sector: _sector_multipliers(sector, request.policy, snapshot) for sector in sectors}
     worlds = request.scenario_gen_config
+    recycling = worlds.recycling_config
     return MatrixParameters(
         fund_id=request.fund_id,
         taxonomy_version=request.taxonomy_version,
@@ -157,9 +162,15 @@ def _matrix_parameters(
             for regime in worlds.regime_config.regimes
         ],
         correlation=_correlation(worlds.regime_config, sectors),
-        recycling=Recycling(**worlds.recycling_config.model_dump()),
+        recycling=Recycling(
+            enabled=recycling.enabled,
+            utilization=recycling.utilization,
+            cash_multiple=recycling.cash_multiple,
+            max_recycle_deals=recycling.max_recycle_deals,
+        ),
         max_rounds=worlds.max_rounds,
         winner_multiple=worlds.winner_multiple,
+        copula=copula_terms(request, snapshot),
     )
 
 

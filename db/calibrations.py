@@ -49,13 +49,12 @@ def store_snapshot(conn: Connection, snapshot: CalibrationSnapshot, fund_id: UUI
     )
     if stored is not None:
         return True
-    same = select(snapshots.c.snapshot == document, snapshots.c.fund_id.is_not_distinct_from(fund_id)).where(
-        snapshots.c.version == snapshot.version
-    )
-    same_content, same_fund = conn.execute(same).one()
-    if not same_content:
+    stored_as = select(snapshots.c.snapshot, snapshots.c.fund_id).where(snapshots.c.version == snapshot.version)
+    there, owner = conn.execute(stored_as).one()
+    # Compared as what they mean: a field that a later version of the product added is not another content.
+    if CalibrationSnapshot.model_validate(there) != snapshot:
         raise Conflict.of("calibration version", snapshot.version, "exists with other content; choose a new version")
-    if not same_fund:
+    if owner != fund_id:
         raise Conflict.of("calibration version", snapshot.version, "belongs to another fund; choose a new version")
     return False
 

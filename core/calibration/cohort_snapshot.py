@@ -52,6 +52,7 @@ def cohort_snapshot(
         sample_size=sampled.height,
         data_window=f"{history.rounds['date'].min()!s} to {history.as_of}",
         benchmark_version=benchmark.version,
+        fitted_for=benchmark.exit_outcomes_fitted_for,
         provenance=_provenance(history, counts, mapping, benchmark.version),
     )
 

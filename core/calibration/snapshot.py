@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -11,6 +12,9 @@ from core.stages import Stage
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 CalibrationMethod = Literal["simple_cohort", "survival", "industry_benchmark"]
+
+
+FIRST_BENCHMARK = "us_venture_2004_2013"
 
 
 class SnapshotModel(BaseModel):
@@ -63,6 +67,29 @@ class SectorMultipliers(SnapshotModel):
     returns: Positive = Field(description="times the exit multiples")
 
 
+class ReferenceRegime(SnapshotModel):
+    """A regime of the economy that the calibrated figures are an average over; its shock is uniform in a range."""
+
+    name: Annotated[str, Field(min_length=1, max_length=60)]
+    probability: Probability
+    shock_min: Annotated[float, Field(ge=-1, le=1)]
+    shock_max: Annotated[float, Field(ge=-1, le=1)]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.shock_min > self.shock_max:
+            raise ValueError(f"shock_min is {self.shock_min:g}; it must not exceed shock_max ({self.shock_max:g})")
+        return self
+
+
+REFERENCE_REGIMES = (
+    ReferenceRegime(name="base", probability=0.5, shock_min=-0.3, shock_max=0.3),
+    ReferenceRegime(name="boom", probability=0.25, shock_min=0.3, shock_max=1.0),
+    ReferenceRegime(name="recession", probability=0.25, shock_min=-1.0, shock_max=-0.3),
+)
+"""The regimes of a request that names none, and of a calibration that names none."""
+
+
 class CapTableTerms(SnapshotModel):
     """What happens to a stake from round to round, as fractions in [0, 1]."""
 
@@ -93,4 +120,28 @@ class CalibrationSnapshot(SnapshotModel):
     benchmark_version: str | None = Field(
         default=None, description="the benchmark snapshot that exit outcomes and deal terms were taken from"
     )
+    fitted_for: str | None = Field(
+        default=None,
+        description="the scenario model that the exit outcomes were fitted for; null where they belong to no model",
+    )
+    reference_regimes: tuple[ReferenceRegime, ...] | None = Field(
+        default=None, description="what the figures are an average over; null for REFERENCE_REGIMES"
+    )
     provenance: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _reference_regimes_cover_the_world_once(self) -> Self:
+        if self.reference_regimes is not None:
+            total = math.fsum(regime.probability for regime in self.reference_regimes)
+            if abs(total - 1) > 1e-6:
+                raise ValueError(f"reference_regimes: probabilities sum to {total:.6g}; they must sum to 1")
+            if len({regime.name for regime in self.reference_regimes}) < len(self.reference_regimes):
+                raise ValueError("reference_regimes: two have the same name")
+        return self
+
+    @property
+    def exit_outcomes_fitted_for(self) -> str | None:
+        """As `fitted_for` says; the first benchmark, and what was completed from it, is older than that field."""
+        if self.fitted_for is None and FIRST_BENCHMARK in (self.version, self.benchmark_version):
+            return "three_component_v1"
+        return self.fitted_for

@@ -27,7 +27,7 @@ from core.request.fields import (
 from core.request.scenarios import ScenarioGenConfig
 from core.stages import Stage, bucket_id
 
-ModelVersion = Literal["three_component_v1"]
+ModelVersion = Literal["three_component_v2", "three_component_v1"]
 
 SUM_TOLERANCE = 1e-9
 
@@ -213,7 +213,7 @@ class OptimizationRequest(RequestModel):
     policy: PolicyRequest = Field(default=PolicyRequest(), description="deal terms that replace the calibration's")
     taxonomy_version: Name = Field(default="v1", description="version of the stage and sector names; default v1")
     model_version: ModelVersion = Field(
-        default="three_component_v1", description="version of the scenario model; default three_component_v1"
+        default="three_component_v2", description="version of the scenario model; default three_component_v2"
     )
     calibration_version: VersionName | None = Field(
         default=None, description="version of the calibration; default the newest of the fund"

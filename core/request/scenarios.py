@@ -8,15 +8,19 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
+from core.calibration.snapshot import REFERENCE_REGIMES
 from core.request.correlation import contradictions
 from core.request.fields import (
     WHOLE,
     Flag,
     Fraction,
+    FractionBelowOne,
     Inconsistent,
     Location,
     Name,
     NotEmpty,
+    NotNegative,
+    Number,
     Positive,
     RequestModel,
     SignedFraction,
@@ -41,10 +45,13 @@ class RegimeRequest(RequestModel):
     shock_ranges: ShockRange = Field(description="range of the regime's shock on multiples")
 
 
-REFERENCE_REGIMES = (
-    RegimeRequest(name="base", probability=0.5, shock_ranges=ShockRange(min=-0.3, max=0.3)),
-    RegimeRequest(name="boom", probability=0.25, shock_ranges=ShockRange(min=0.3, max=1.0)),
-    RegimeRequest(name="recession", probability=0.25, shock_ranges=ShockRange(min=-1.0, max=-0.3)),
+DEFAULT_REGIMES = tuple(
+    RegimeRequest(
+        name=regime.name,
+        probability=regime.probability,
+        shock_ranges=ShockRange(min=regime.shock_min, max=regime.shock_max),
+    )
+    for regime in REFERENCE_REGIMES
 )
 
 ROWS, LABELLED = "<rows>", "<labelled>"
@@ -102,7 +109,7 @@ class RegimeConfig(RequestModel):
     """The regimes and how sectors move together."""
 
     regimes: NotEmpty[RegimeRequest] = Field(
-        default=REFERENCE_REGIMES,
+        default=DEFAULT_REGIMES,
         description="regimes; default base .5 in [-.3, .3], boom .25 in [.3, 1], recession .25 in [-1, -.3]",
     )
     correlation_matrix: Correlation | None = Field(
@@ -135,6 +142,31 @@ class RecyclingConfig(RequestModel):
     max_recycle_deals: Annotated[WholeNumber, Field(ge=0, le=1_000), WHOLE] = Field(
         default=3, description="most new deals per bucket and scenario, 0 to 1,000; default 3"
     )
+    recycling_cap: NotNegative = Field(
+        default=0.2,
+        description="largest recycled amount, fraction of allocated capital, 0 or more; default 0.2 (v2 only)",
+    )
+
+
+class VarianceShares(RequestModel):
+    """What makes the mean log multiple of a group of companies of one sector vary."""
+
+    regime: Annotated[Number, Field(ge=0.4, le=0.6)] = Field(
+        default=0.5, description="fraction of the variance that is the economy's, 0.4 to 0.6; default 0.5"
+    )
+    sector: Annotated[Number, Field(ge=0.2, le=0.3)] = Field(
+        default=0.25, description="fraction that is the sector's, 0.2 to 0.3; default 0.25"
+    )
+    own: Annotated[Number, Field(ge=0.2, le=0.3)] = Field(
+        default=0.25, description="fraction that is the companies' own, 0.2 to 0.3; default 0.25"
+    )
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> Self:
+        total = self.regime + self.sector + self.own
+        if abs(total - 1) > PROBABILITY_SUM_TOLERANCE + 1e-12:
+            raise Inconsistent([((), total, "is the sum of the three shares; it must be 1 (within 1e-6)")])
+        return self
 
 
 class ScenarioGenConfig(RequestModel):
@@ -150,4 +182,22 @@ class ScenarioGenConfig(RequestModel):
     )
     winner_multiple: Positive = Field(
         default=10.0, description="MOIC on allocated capital from which a company is a winner, above 0; default 10"
+    )
+    companies_per_bucket: Annotated[WholeNumber, Field(ge=1, le=1_000), WHOLE] = Field(
+        default=10, description="companies that a bucket's multiple is the mean of, 1 to 1,000; default 10 (v2 only)"
+    )
+    variance_shares: VarianceShares = Field(
+        default=VarianceShares(), description="how far companies hang together through economy and sector (v2 only)"
+    )
+    share_group_size: Annotated[Number, Field(ge=1, le=10_000)] = Field(
+        default=30.0,
+        description="companies in the group that varianceShares hold for, 1 to 10,000; default 30 (v2 only)",
+    )
+    transition_correlation: FractionBelowOne = Field(
+        default=0.05, description="how far failures hang together, 0 to below 1; default 0.05 (v2 only)"
+    )
+    outcome_cap: Annotated[Number, Field(gt=0, le=1_000_000)] = Field(
+        default=250.0,
+        description="largest multiple of an exit before dilution, above every 90th percentile, at most 1,000,000; "
+        "default 250 (v2 only)",
     )

@@ -11,6 +11,7 @@ from core.matrix import ScenarioMatrix
 from core.simulation import three_component_v1, three_component_v1_fresh
 from core.simulation.fresh import FreshScenarios
 from core.simulation.inputs import SimulationInputs
+from core.simulation.three_component_v2 import generation as three_component_v2
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,12 @@ MODELS = {
             three_component_v1.generate,
             three_component_v1_fresh.fresh,
             three_component_v1.matrix_companies,
+        ),
+        ScenarioModel(
+            "three_component_v2",
+            three_component_v2.generate,
+            three_component_v2.fresh,
+            three_component_v2.matrix_companies,
         ),
     )
 }

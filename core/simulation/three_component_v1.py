@@ -17,11 +17,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.arrays import Float32Array, FloatArray, IntArray
+from core.arrays import FloatArray, IntArray
 from core.calibration.snapshot import StageTransitions
 from core.errors import BadInput
 from core.matrix import ScenarioMatrix, ScenarioState
 from core.simulation.inputs import BucketParams, Recycling, Regime, SimulationInputs
+from core.simulation.single_precision import as_float32
 from core.simulation.xorshift import Xorshift32, seed_of
 from core.stages import Stage
 
@@ -181,14 +182,6 @@ def generate(inputs: SimulationInputs) -> ScenarioMatrix:
         win_probability=winners / inputs.scenario_count,
         states=states,
     )
-
-
-def as_float32(moic: FloatArray) -> Float32Array:
-    """Row-major float32. Raises BadInput for a multiple beyond its range, which would read as infinite."""
-    largest = float(moic.max())
-    if largest > float(np.finfo(np.float32).max):
-        raise BadInput.of("p90_moic", largest, "the simulated multiples exceed the range of float32")
-    return np.ascontiguousarray(moic, dtype=np.float32)
 
 
 def matrix_companies(inputs: SimulationInputs) -> IntArray:

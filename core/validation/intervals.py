@@ -99,6 +99,6 @@ def _resample_counts(n_scenarios: int, matrix_key: str, replicates: int) -> Iter
 
 def _counts_of(n_scenarios: int, matrix_key: str, replicate: int) -> IntArray:
     # The upper 32 bits times n, shifted down: uniform over the scenarios but for n / 2^32, which no interval shows.
-    words = raw_words(matrix_key, Purpose.BOOTSTRAP, replicate, 0, n_scenarios)
+    words = raw_words(matrix_key, Purpose.BOOTSTRAP, replicate, 0, count=n_scenarios)
     drawn = (words >> np.uint64(32)) * np.uint64(n_scenarios) >> np.uint64(32)
     return np.bincount(drawn.astype(np.int64), minlength=n_scenarios)

@@ -7,7 +7,13 @@ from pathlib import Path
 
 from core.calibration.snapshot import CalibrationSnapshot
 
-DEFAULT_BENCHMARK = "us_venture_2004_2013"
+DEFAULT_BENCHMARK = "us_venture_2004_2013_v2"
+
+
+def shipped_benchmark(version: str = DEFAULT_BENCHMARK) -> CalibrationSnapshot:
+    """The snapshot of that version, which must be one in this package."""
+    (snapshot,) = (found for found in shipped_benchmarks() if found.version == version)
+    return snapshot
 
 
 def shipped_benchmarks() -> list[CalibrationSnapshot]:

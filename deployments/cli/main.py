@@ -95,6 +95,31 @@ def simulate(
     simulate_command.simulate(request, out, matrix_key)
 
 
+@app.command("explain-scenario")
+def explain_scenario(
+    request: RequestFile,
+    bucket: Annotated[str, typer.Option(help="Bucket key, e.g. Seed_AI.")],
+    scenario: Annotated[int, typer.Option(help="Column of the matrix, 0 for the first.")],
+    as_json: AsJson = False,
+) -> None:
+    """Tell one entry of the matrix, company by company: it adds up to the last bit."""
+    from deployments.cli import explain_command  # noqa: PLC0415
+
+    explain_command.explain_scenario(request, bucket, scenario, as_json=as_json)
+
+
+@app.command()
+def realism(
+    model: Annotated[str, typer.Option(help="Scenario model; its shipped benchmark is used.")] = "three_component_v2",
+    chart: Annotated[Path | None, typer.Option(help="Also draw it: a file that ends in .svg or .png.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Set simulated deals and funds beside published ones."""
+    from deployments.cli import realism_command  # noqa: PLC0415
+
+    realism_command.realism(model, chart, as_json=as_json)
+
+
 @app.command()
 def request(
     request: RequestFile,

@@ -14,7 +14,7 @@ from core.calibration.history import History
 from core.calibration.simple_cohort import DAYS_PER_MONTH, count_transitions, time_events
 from core.errors import BadInput
 from core.stages import Stage
-from db.benchmarks import shipped_benchmarks
+from db.benchmarks import shipped_benchmark
 from tests.calibration.histories import AS_OF, mapping, read
 
 HELD = """
@@ -162,7 +162,7 @@ def test_an_undated_end_lies_between_the_last_round_and_the_as_of_date() -> None
 
 
 def test_the_snapshot_holds_measured_rates_and_takes_the_rest_from_the_benchmark() -> None:
-    (benchmark,) = shipped_benchmarks()
+    benchmark = shipped_benchmark()
     history = read(HELD, RAISED)
     counts = count_transitions(history)
     snapshot = cohort_snapshot(history, counts, mapping(), "v1", benchmark)
@@ -179,7 +179,7 @@ def test_the_snapshot_holds_measured_rates_and_takes_the_rest_from_the_benchmark
 
 
 def test_a_stage_without_a_known_outcome_is_in_no_part_of_the_snapshot() -> None:
-    (benchmark,) = shipped_benchmarks()
+    benchmark = shipped_benchmark()
     history = read("c1 One saas alive", "c1 seed 2010-01-01\n c1 b 2012-01-01\n c1 venture 2013-01-01")
     snapshot = cohort_snapshot(history, count_transitions(history), mapping(), "v1", benchmark)
     for part in (snapshot.transition_stats, snapshot.exit_outcomes, snapshot.deal_terms, snapshot.sample_sizes):
@@ -188,14 +188,14 @@ def test_a_stage_without_a_known_outcome_is_in_no_part_of_the_snapshot() -> None
 
 
 def test_a_history_of_nothing_but_unknown_outcomes_is_refused() -> None:
-    (benchmark,) = shipped_benchmarks()
+    benchmark = shipped_benchmark()
     history = read("c1 One saas alive", "c1 b 2012-01-01\n c1 venture 2013-01-01")
     with pytest.raises(BadInput, match="no stage has a financing whose outcome is known"):
         cohort_snapshot(history, count_transitions(history), mapping(), "v1", benchmark)
 
 
 def test_a_benchmark_that_lacks_an_observed_stage_is_refused_by_name() -> None:
-    (benchmark,) = shipped_benchmarks()
+    benchmark = shipped_benchmark()
     partial = benchmark.model_copy(update={"exit_outcomes": {Stage.SEED: benchmark.exit_outcomes[Stage.SEED]}})
     history = read(HELD, RAISED)
     with pytest.raises(BadInput) as refused:

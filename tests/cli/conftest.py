@@ -39,7 +39,7 @@ REQUEST: dict[str, Any] = {
     # The worst 5% are six and a half scenarios.
     "scenarioGenConfig": {"scenarioCount": 130},
     "validationScenarios": 500,
-    "calibrationVersion": "us_venture_2004_2013",
+    "calibrationVersion": "us_venture_2004_2013_v2",
 }
 
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.xdist_group("cli")
 EASY = {"maxLossProbability": 1, "cvarLimit": 1, "minExpectedWinners": 0}
 LONG_STAGES: dict[str, dict[str, Any]] = {
     "REQUESTED": {},
-    "MATRIX_GENERATING": {**EASY, "scenarioGenConfig": {"scenarioCount": 15_000}},
+    "MATRIX_GENERATING": {**EASY, "scenarioGenConfig": {"scenarioCount": 15_000, "companiesPerBucket": 300}},
     "OPTIMIZING": {
         "buckets": {"stages": ["Seed", "A", "B"], "sectors": ["AI", "Health", "Media", "Tech"]},
         "scenarioGenConfig": {"scenarioCount": 300},
@@ -32,7 +32,11 @@ LONG_STAGES: dict[str, dict[str, Any]] = {
         "cvarLimit": 0.3,
         "workLimit": 10_000,
     },
-    "VALIDATING": {**EASY, "validationScenarios": 40_000},
+    "VALIDATING": {
+        **EASY,
+        "scenarioGenConfig": {"scenarioCount": 130, "companiesPerBucket": 300},
+        "validationScenarios": 40_000,
+    },
 }
 """Requests that stay in a stage for long enough to be caught there."""
 

@@ -8,10 +8,10 @@ from uuid import UUID
 
 import numpy as np
 
-from core.calibration.snapshot import CapTableTerms, StageTransitions
+from core.calibration.snapshot import CapTableTerms, ExitOutcome, StageTransitions
 from core.config import ConfiguredBucket, NormalizedConfig
 from core.matrix import ScenarioMatrix, ScenarioState
-from core.simulation.inputs import BucketParams, Recycling, Regime, SimulationInputs
+from core.simulation.inputs import BucketParams, CopulaTerms, Recycling, Regime, SimulationInputs
 from core.stages import Stage, bucket_id
 
 MULTIPLES = {Stage.SEED: (3.5, 19.0), Stage.A: (2.2, 10.5), Stage.B: (1.9, 7.0), Stage.C: (1.55, 4.4)}
@@ -21,6 +21,7 @@ TRANSITIONS = {
     Stage.B: StageTransitions(exit_rate=0.15, graduate_rate=0.29, failure_rate=0.12),
     Stage.C: StageTransitions(exit_rate=0.20, graduate_rate=0.15, failure_rate=0.12),
 }
+EXIT_OUTCOMES = {stage: ExitOutcome(median_moic=m, p90_moic=p90) for stage, (m, p90) in MULTIPLES.items()}
 REGIMES = (Regime("base", 0.5, -0.3, 0.3), Regime("boom", 0.25, 0.3, 1.0), Regime("recession", 0.25, -1.0, -0.3))
 NO_RECYCLING = Recycling(enabled=False, utilization=0.0, cash_multiple=1.0, max_recycle_deals=0)
 
@@ -37,6 +38,7 @@ def make_inputs(sectors: int = 3, **changes: Any) -> SimulationInputs:
         scenario_count=60,
         buckets=tuple(sorted(buckets, key=lambda bucket: bucket.key)),
         transitions=TRANSITIONS,
+        exit_outcomes=EXIT_OUTCOMES,
         regimes=REGIMES,
         recycling=NO_RECYCLING,
         cap_table=CapTableTerms(
@@ -45,8 +47,27 @@ def make_inputs(sectors: int = 3, **changes: Any) -> SimulationInputs:
         max_rounds=10,
         winner_multiple=10.0,
         correlation=None,
+        copula=None,
     )
     return dataclasses.replace(inputs, **changes)
+
+
+COPULA = CopulaTerms(
+    companies_per_bucket=10,
+    regime_share=0.5,
+    sector_share=0.25,
+    own_share=0.25,
+    share_group_size=30.0,
+    transition_correlation=0.05,
+    outcome_cap=250.0,
+    recycling_cap=0.2,
+    reference_regimes=REGIMES,
+)
+
+
+def copula_inputs(sectors: int = 3, terms: dict[str, Any] | None = None, **changes: Any) -> SimulationInputs:
+    """Inputs of the second model; `terms` replace its own parameters, `changes` whole fields of the inputs."""
+    return make_inputs(sectors, copula=dataclasses.replace(COPULA, **(terms or {})), **changes)
 
 
 def make_config(buckets: tuple[ConfiguredBucket, ...], **changes: Any) -> NormalizedConfig:

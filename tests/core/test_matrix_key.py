@@ -65,9 +65,20 @@ FULL: dict[str, Any] = example_document(
                 "values": [[1, 0.2, 0.1], [0.2, 1, 0.3], [0.1, 0.3, 1]],
             },
         },
-        "recyclingConfig": {"enabled": True, "utilization": 0.4, "cashMultiple": 1.1, "maxRecycleDeals": 2},
+        "recyclingConfig": {
+            "enabled": True,
+            "utilization": 0.4,
+            "cashMultiple": 1.1,
+            "maxRecycleDeals": 2,
+            "recyclingCap": 0.3,
+        },
         "maxRounds": 8,
         "winnerMultiple": 5,
+        "companiesPerBucket": 7,
+        "varianceShares": {"regime": 0.45, "sector": 0.29, "own": 0.26},
+        "shareGroupSize": 20,
+        "transitionCorrelation": 0.1,
+        "outcomeCap": 200,
     },
     policy={
         "reserveRatioByStage": {"Seed": 0.6, "C": 0.1},
@@ -81,7 +92,7 @@ FULL: dict[str, Any] = example_document(
         "sectorReturnMultipliers": {"Deep": 1.3},
     },
     taxonomyVersion="v1",
-    modelVersion="three_component_v1",
+    modelVersion="three_component_v2",
     calibrationVersion="example-1",
     relaxationMode="minimal",
     primaryLockEpsilon=0.001,
@@ -149,7 +160,9 @@ def test_the_key_is_the_sha256_of_the_canonical_json_of_its_parts():
     )
     by_hand = "matrix_v1.2_" + hashlib.sha256(key.encode()).hexdigest()
 
-    normalized = normalize(example_request(buckets=[{"stage": "C", "sector": "Bio"}]), snapshot)
+    normalized = normalize(
+        example_request(buckets=[{"stage": "C", "sector": "Bio"}], modelVersion="three_component_v1"), snapshot
+    )
     assert normalized.matrix_key == by_hand
     assert by_hand == "matrix_v1.2_ed27d2498a8d8124673007f550c3cd7461a00a548325952ab8f14e2fba6717ad"
 
@@ -185,7 +198,7 @@ NUMBERS_OF_THE_MATRIX = [
     for place, value in leaves(FULL)
     if isinstance(value, int | float) and not isinstance(value, bool) and place[0] not in DOES_NOT_MOVE_THE_MATRIX
 ]
-COUNTS = {"scenarioCount", "maxRecycleDeals", "maxRounds"}
+COUNTS = {"scenarioCount", "maxRecycleDeals", "maxRounds", "companiesPerBucket"}
 UNIT_DIAGONAL = [place for place in NUMBERS_OF_THE_MATRIX if place[-3:-2] == ("values",) and place[-1] == place[-2]]
 
 
@@ -306,6 +319,8 @@ def test_a_sector_that_no_bucket_is_in_does_not_matter():
 
 def another(place: tuple[Any, ...], value: Any) -> Any:
     """A legal value other than `value`, at least 1e-6 away where it is a number."""
+    if place[-1] == "roundsToExit" or "roundsToExitByStage" in place:
+        return value - 1
     strings = {
         "fundId": "00000000-0000-4000-8000-000000000001",
         "stage": "B",
@@ -323,7 +338,8 @@ def another(place: tuple[Any, ...], value: Any) -> Any:
 
 
 MOVED_BY_OTHER_TESTS = {
-    "modelVersion": "there is one model",
+    "modelVersion": "it decides what else is read, see below",
+    "varianceShares": "two must move at once, see below",
     "calibrationVersion": "it names the snapshot, see below",
     "sector": "sectors are named in several places, see below",
     "sectors": "see sector",
@@ -349,6 +365,36 @@ def test_probabilities_and_correlations_move_the_key():
     for i, j in ((0, 1), (0, 2), (1, 2)):
         keys.add(key_of(replaced(replaced(FULL, (*matrix, i, j), 0.25), (*matrix, j, i), 0.25)))
     assert len(keys) == 5
+
+
+def test_shares_of_variance_move_the_key():
+    shares = ("scenarioGenConfig", "varianceShares")
+    more_regime = {"regime": 0.450001, "sector": 0.289999, "own": 0.26}
+    more_sector = {"regime": 0.45, "sector": 0.290001, "own": 0.259999}
+    assert (
+        len({FULL_KEY, key_of(replaced(FULL, shares, more_regime)), key_of(replaced(FULL, shares, more_sector))}) == 3
+    )
+
+
+V2_ALONE = ["companiesPerBucket", "varianceShares", "shareGroupSize", "transitionCorrelation", "outcomeCap"]
+
+
+def test_the_key_of_the_first_model_does_not_depend_on_what_only_the_second_one_reads():
+    first = FULL | {"modelVersion": "three_component_v1"}
+    worlds = first["scenarioGenConfig"]
+    recycling = {name: value for name, value in worlds["recyclingConfig"].items() if name != "recyclingCap"}
+    bare = {name: value for name, value in worlds.items() if name not in V2_ALONE} | {"recyclingConfig": recycling}
+    assert key_of(first) == key_of(first | {"scenarioGenConfig": bare}) != FULL_KEY
+
+
+def test_reference_regimes_of_the_calibration_move_the_key():
+    regimes = [
+        {"name": name, "probability": 0.5, "shock_min": low, "shock_max": low + 0.5}
+        for name, low in (("b", 0), ("a", -1))
+    ]
+    snapshot = CalibrationSnapshot.model_validate(SNAPSHOT | {"reference_regimes": regimes})
+    turned = CalibrationSnapshot.model_validate(SNAPSHOT | {"reference_regimes": regimes[::-1]})
+    assert key_of(example_document(), snapshot) == key_of(example_document(), turned) != key_of(example_document())
 
 
 def test_the_name_of_a_sector_and_which_sector_a_correlation_belongs_to_move_the_key():
@@ -378,7 +424,7 @@ MEASURED = {"transition_stats", "exit_outcomes", "deal_terms", "cap_table", "sec
     ids=lambda part: "-".join(map(str, part)) if isinstance(part, tuple) else "",
 )
 def test_every_figure_of_the_calibration_moves_the_key_exactly_when_it_moves_the_matrix(place, value):
-    step = 1e-6 if place[0] in MEASURED else 1
+    step = 1e-6 if place[0] in MEASURED and place[-1] != "rounds_to_exit" else 1
     snapshot = CalibrationSnapshot.model_validate(replaced(SNAPSHOT, place, value + step))
     moved = key_of(example_document(), snapshot) != key_of(example_document())
     assert moved == (place[0] in MEASURED)

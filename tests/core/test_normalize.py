@@ -115,7 +115,7 @@ def test_the_configuration_carries_every_limit_and_setting_of_the_request():
     }
     assert (config.relaxation_mode, config.primary_lock_epsilon, config.work_limit) == ("off", 0, 10)
     assert (config.validation_scenarios, config.scenario_count) == (1000, 50)
-    assert (config.sim_model_version, config.calibration_version) == ("three_component_v1", "example-1")
+    assert (config.sim_model_version, config.calibration_version) == ("three_component_v2", "example-1")
     assert config.taxonomy_version == "v2"
 
 
@@ -216,6 +216,25 @@ REFUSED: list[tuple[dict[str, Any], str, object, str]] = [
         ["Bio", "Sass"],
         "Bio, SaaS",
     ),
+    (
+        {"scenarioGenConfig": {"transitionCorrelation": 0.9999999}},
+        "scenarioGenConfig.transitionCorrelation",
+        0.9999999,
+        "below 1, at six decimals",
+    ),
+    (
+        {"scenarioGenConfig": {"outcomeCap": 19}, "buckets": [ONE | {"reserveRatio": 0, "sectorReturnMultiplier": 1}]},
+        "scenarioGenConfig.outcomeCap",
+        19.0,
+        "return multiplier of Seed_Bio (19)",
+    ),
+    (
+        {"scenarioGenConfig": {"outcomeCap": 12}, "buckets": [ONE | {"p90Moic": 5, "sectorReturnMultiplier": 1.2}]},
+        "scenarioGenConfig.outcomeCap",
+        12.0,
+        "stage A times the return multiplier of Seed_Bio (12.6)",
+    ),
+    ({"buckets": [ONE | {"roundsToExit": 1.5}]}, "buckets[0].roundsToExit", 1.5, "whole number of rounds"),
     ({"calibrationVersion": "example-2"}, "calibrationVersion", "example-2", "example-1"),
 ]
 
@@ -302,6 +321,33 @@ def test_a_later_stage_needs_transitions_only_where_companies_can_graduate_into_
         update={"transition_stats": {Stage.B: StageTransitions(exit_rate=0.5, graduate_rate=0, failure_rate=0.5)}}
     )
     assert bucket_ids(normalize(in_b, no_graduation)) == ["B_Bio"]
+
+
+def test_reserves_need_exit_outcomes_of_the_stages_they_are_spent_in():
+    example = example_snapshot()
+    outcomes = {stage: outcome for stage, outcome in example.exit_outcomes.items() if stage is not Stage.B}
+    lacking = example_snapshot(exit_outcomes=outcomes)
+    seed = {"stage": "Seed", "sector": "Bio", "roundsToExit": 2}
+    with pytest.raises(BadInput, match=r"buckets\[0\].roundsToExit = 2.0: .* in stage B, .* has no exit outcome"):
+        normalize(example_request(buckets=[seed]), lacking)
+    for untouched in (seed | {"reserveRatio": 0}, seed | {"roundsToExit": 1}):
+        normalize(example_request(buckets=[untouched]), lacking)
+    normalize(example_request(buckets=[seed], modelVersion="three_component_v1"), lacking)
+
+
+@pytest.mark.parametrize(("fitted", "other"), [(1, 2), (2, 1)])
+def test_exit_outcomes_that_were_fitted_for_one_model_are_not_used_by_another(fitted, other):
+    snapshot = example_snapshot(fitted_for=f"three_component_v{fitted}")
+    own = {"stage": "Seed", "sector": "Bio", "medianMoic": 3, "p90Moic": 12}
+    normalize(example_request(modelVersion=f"three_component_v{fitted}"), snapshot)
+    normalize(example_request(modelVersion=f"three_component_v{other}", buckets=[own]), snapshot)
+    with pytest.raises(BadInput, match=f"modelVersion = .*: the exit outcomes .* fitted for three_component_v{fitted}"):
+        normalize(example_request(modelVersion=f"three_component_v{other}"), snapshot)
+
+
+def test_the_first_model_takes_fractions_of_rounds_which_it_does_not_read():
+    bucket = {"stage": "Seed", "sector": "Bio", "roundsToExit": 1.5}
+    example_normalized(buckets=[bucket], modelVersion="three_component_v1")
 
 
 def test_figures_of_the_calibration_are_judged_as_they_are_simulated():

@@ -47,9 +47,20 @@ SNAKE_CASE: dict[str, Any] = {
             "regimes": [{"name": "only_one", "probability": 1, "shock_ranges": {"min": -0.5, "max": 0.5}}],
             "correlation_matrix": {"sectors": ["deep_tech"], "values": [[1]]},
         },
-        "recycling_config": {"enabled": True, "utilization": 0.4, "cash_multiple": 1.1, "max_recycle_deals": 2},
+        "recycling_config": {
+            "enabled": True,
+            "utilization": 0.4,
+            "cash_multiple": 1.1,
+            "max_recycle_deals": 2,
+            "recycling_cap": 0.3,
+        },
         "max_rounds": 8,
         "winner_multiple": 5,
+        "companies_per_bucket": 7,
+        "variance_shares": {"regime": 0.45, "sector": 0.29, "own": 0.26},
+        "share_group_size": 20,
+        "transition_correlation": 0.1,
+        "outcome_cap": 200,
     },
     "policy": {
         "reserve_ratio_by_stage": {"Seed": 0.6},
@@ -63,7 +74,7 @@ SNAKE_CASE: dict[str, Any] = {
         "sector_return_multipliers": {"deep_tech": 1.3},
     },
     "taxonomy_version": "v2",
-    "model_version": "three_component_v1",
+    "model_version": "three_component_v2",
     "calibration_version": "example-1",
     "relaxation_mode": "off",
     "primary_lock_epsilon": 0,
@@ -103,9 +114,20 @@ CAMEL_CASE: dict[str, Any] = {
             "regimes": [{"name": "only_one", "probability": 1, "shockRanges": {"min": -0.5, "max": 0.5}}],
             "correlationMatrix": {"sectors": ["deep_tech"], "values": [[1]]},
         },
-        "recyclingConfig": {"enabled": True, "utilization": 0.4, "cashMultiple": 1.1, "maxRecycleDeals": 2},
+        "recyclingConfig": {
+            "enabled": True,
+            "utilization": 0.4,
+            "cashMultiple": 1.1,
+            "maxRecycleDeals": 2,
+            "recyclingCap": 0.3,
+        },
         "maxRounds": 8,
         "winnerMultiple": 5,
+        "companiesPerBucket": 7,
+        "varianceShares": {"regime": 0.45, "sector": 0.29, "own": 0.26},
+        "shareGroupSize": 20,
+        "transitionCorrelation": 0.1,
+        "outcomeCap": 200,
     },
     "policy": {
         "reserveRatioByStage": {"Seed": 0.6},
@@ -119,7 +141,7 @@ CAMEL_CASE: dict[str, Any] = {
         "sectorReturnMultipliers": {"deep_tech": 1.3},
     },
     "taxonomyVersion": "v2",
-    "modelVersion": "three_component_v1",
+    "modelVersion": "three_component_v2",
     "calibrationVersion": "example-1",
     "relaxationMode": "off",
     "primaryLockEpsilon": 0,
@@ -154,7 +176,7 @@ def test_absent_fields_take_the_documented_defaults():
     assert request.bucket_max_weight is None
     assert request.buckets is None
     assert request.taxonomy_version == "v1"
-    assert request.model_version == "three_component_v1"
+    assert request.model_version == "three_component_v2"
     assert request.relaxation_mode == "minimal"
     assert request.primary_lock_epsilon == 0.001
     assert request.validation_scenarios == 5_000
@@ -206,10 +228,10 @@ def test_every_value_of_a_request_is_in_its_hash():
             continue
         try:
             hashes.add(request_hash(parse_request(replaced(CAMEL_CASE, place, other))))
-        except BadInput:  # the one regime's probability, the correlation of the one sector
-            assert place[-1] in ("probability", 0)
+        except BadInput:  # the one regime's probability, the correlation of the one sector, one of three shares
+            assert place[-1] in ("probability", 0, "regime", "sector", "own")
             continue
-    assert len(hashes) == 1 + sum(isinstance(value, int | float) for _, value in leaves(CAMEL_CASE)) - 2
+    assert len(hashes) == 1 + sum(isinstance(value, int | float) for _, value in leaves(CAMEL_CASE)) - 5
 
 
 # The JSON Schema is the documentation
@@ -274,6 +296,9 @@ def one_bucket(**fields: object) -> dict[str, Any]:
 NAN, INFINITY = float("nan"), float("inf")
 REGIMES = "scenarioGenConfig.regimeConfig.regimes"
 CORRELATION = "scenarioGenConfig.regimeConfig.correlationMatrix"
+
+SHARES = "scenarioGenConfig.varianceShares"
+
 
 REFUSED: list[tuple[dict[str, Any], str, object, str]] = [
     ({"fundId": "mine"}, "fundId", "mine", "UUID"),
@@ -342,7 +367,20 @@ REFUSED: list[tuple[dict[str, Any], str, object, str]] = [
     (correlation({"sectors": ["a"] * 2, "values": [[1, 0], [0, 1]]}), f"{CORRELATION}.sectors", "a", "twice"),
     ({"policy": {"reserveRatioByStage": {"D": 1}}}, "policy.reserveRatioByStage.D", "D", "'Seed', 'A', 'B' or 'C'"),
     ({"policy": {"dilution_per_round_pct": 18}}, "policy.dilutionPerRoundPct", 18, "below 1"),
-    ({"modelVersion": "v9"}, "modelVersion", "v9", "'three_component_v1'"),
+    ({"modelVersion": "v9"}, "modelVersion", "v9", "'three_component_v2' or 'three_component_v1'"),
+    (worlds(companiesPerBucket=0), "scenarioGenConfig.companiesPerBucket", 0, "at least 1"),
+    (worlds(varianceShares={"regime": 0.39}), f"{SHARES}.regime", 0.39, "at least 0.4"),
+    (worlds(varianceShares={"sector": 0.31}), f"{SHARES}.sector", 0.31, "at most 0.3"),
+    (worlds(varianceShares={"regime": 0.51}), SHARES, 1.01, "it must be 1"),
+    (worlds(shareGroupSize=0.5), "scenarioGenConfig.shareGroupSize", 0.5, "at least 1"),
+    (worlds(transitionCorrelation=1), "scenarioGenConfig.transitionCorrelation", 1, "below 1"),
+    (worlds(outcomeCap=0), "scenarioGenConfig.outcomeCap", 0, "above 0"),
+    (
+        worlds(recyclingConfig={"recyclingCap": -0.1}),
+        "scenarioGenConfig.recyclingConfig.recyclingCap",
+        -0.1,
+        "at least 0",
+    ),
     ({"relaxationMode": "some"}, "relaxationMode", "some", "'minimal' or 'off'"),
     ({"primaryLockEpsilon": -1}, "primaryLockEpsilon", -1, "at least 0"),
     ({"validationScenarios": 99}, "validationScenarios", 99, "at least 100"),

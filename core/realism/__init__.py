@@ -1,0 +1,1 @@
+"""Simulated deals and funds beside published ones: does the model look like the world?"""

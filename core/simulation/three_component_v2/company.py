@@ -1,0 +1,148 @@
+"""One company: what its four draws say, and what the fund gets back for each dollar that it set aside for it.
+
+The draws are, in this order: the own factor, whether it exits, how often it graduated before, the size of the check.
+Everything here is compiled; what depends on no scenario stands ready in a `CompanyLaw`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.arrays import FloatArray
+from core.compiled import compiled, inlined
+from core.simulation.three_component_v2 import normal
+from core.simulation.three_component_v2.exit_map import rank_score
+from core.simulation.three_component_v2.path import graduations, tilted_failure
+
+WORDS_PER_COMPANY = 4
+"""As many as one counter of Philox gives."""
+
+TWO_TO_MINUS_53 = 2.0**-53
+LOG_TENTH = math.log(0.1)
+
+
+class CompanyLaw(NamedTuple):
+    """A bucket's companies in all scenarios.
+
+    own: loading of the own factor. correlation: of failures. failure_score: normal score of the chance to fail.
+    exit_graduations, failure_graduations: (n_stages from entry,), P(at most j graduations) of those that exit or fail.
+    rank_scores: the exit map. log_median, sigma, log_p90, tail: (1 + n_tranches,), the multiple of an exit for the
+    entry check and for the tranche of each graduation: log-normal up to its 90th percentile, then Pareto with exponent
+    1 / tail. log_cap: of every multiple. kept: (n_stages from entry,), what j graduations leave of a stake. tranche,
+    reserve_ratio: per dollar of the first check. check_sigma: of the log of the check. winner_multiple: on allocated
+    capital.
+    """
+
+    own: float
+    correlation: float
+    failure_score: float
+    exit_graduations: FloatArray
+    failure_graduations: FloatArray
+    rank_scores: FloatArray
+    log_median: FloatArray
+    sigma: FloatArray
+    log_p90: FloatArray
+    tail: FloatArray
+    log_cap: float
+    kept: FloatArray
+    tranche: float
+    reserve_ratio: float
+    check_sigma: float
+    winner_multiple: float
+
+
+@compiled
+def uniform(word: int) -> float:
+    """In (0, 1), from 64 bits: as `core.simulation.philox.uniforms`."""
+    return float((word >> np.uint64(11)) | np.uint64(1)) * TWO_TO_MINUS_53
+
+
+@inlined
+def exit_multiple(law: CompanyLaw, tranche: int, score: float) -> float:
+    """Quantile function of the multiple at Phi(score); tranche 0 is the first check.
+
+    The Pareto exponent makes the density continuous at the 90th percentile.
+    """
+    if score <= normal.QUANTILE_90:
+        logarithm = law.log_median[tranche] + law.sigma[tranche] * score
+    else:
+        logarithm = law.log_p90[tranche] - (math.log(normal.cdf(-score)) - LOG_TENTH) * law.tail[tranche]
+    return math.exp(min(logarithm, law.log_cap))
+
+
+@inlined
+def exit_return(law: CompanyLaw, graduated: int, score: float) -> float:
+    """What an exit after that many graduations returns, per dollar of allocated capital.
+
+    The first check earns its multiple diluted once a graduation; the tranche bought at graduation j earns the multiple
+    of that stage at the company's own rank, diluted from then on; what was not deployed comes back as it is.
+    """
+    deployed = min(graduated, law.log_median.size - 1)
+    total = exit_multiple(law, 0, score) * law.kept[graduated]
+    for j in range(1, deployed + 1):
+        total += law.tranche * exit_multiple(law, j, score) * law.kept[graduated - j]
+    return float((total + (law.reserve_ratio - law.tranche * deployed)) / (1.0 + law.reserve_ratio))
+
+
+@inlined
+def failure_return(law: CompanyLaw, graduated: int) -> float:
+    """What a failure after that many graduations returns: the reserves that were not deployed."""
+    deployed = min(graduated, law.log_median.size - 1)
+    return (law.reserve_ratio - law.tranche * deployed) / (1.0 + law.reserve_ratio)
+
+
+@inlined
+def latent(law: CompanyLaw, common: float, word: int) -> float:
+    """Z: what the company shares with its sector, and its own factor."""
+    return common + law.own * normal.quantile(uniform(word))
+
+
+@inlined
+def company_return(law: CompanyLaw, failure: float, common: float, words: NDArray[np.uint64]) -> float:
+    """One company's multiple on allocated capital. failure: its chance to fail; words: (4,)."""
+    if uniform(words[1]) < failure:
+        return failure_return(law, graduations(law.failure_graduations, uniform(words[2])))
+    score = rank_score(law.rank_scores, latent(law, common, words[0]))
+    return exit_return(law, graduations(law.exit_graduations, uniform(words[2])), score)
+
+
+@inlined
+def check_weight(law: CompanyLaw, word: int) -> float:
+    """The size of a check, lognormal, up to a factor that all checks of a bucket share."""
+    return math.exp(law.check_sigma * normal.quantile(uniform(word))) if law.check_sigma > 0.0 else 1.0
+
+
+@compiled
+def failure_chances(law: CompanyLaw, common_score: FloatArray) -> FloatArray:
+    """The chance to fail in each scenario: (n_scenarios,) -> (n_scenarios,)."""
+    chances = np.empty_like(common_score)
+    for s in range(chances.size):
+        chances[s] = tilted_failure(law.failure_score, common_score[s], law.correlation)
+    return chances
+
+
+@compiled
+def add_companies(
+    law: CompanyLaw,
+    words: NDArray[np.uint64],
+    failure: FloatArray,
+    common: FloatArray,
+    sums: FloatArray,
+) -> int:
+    """Add companies to a bucket's sums of weighted multiples and of weights; returns how many of them are winners.
+
+    words: (n_companies, >= n_scenarios, 4). failure, common: (n_scenarios,). sums: (2, n_scenarios).
+    """
+    winners = 0
+    for i in range(words.shape[0]):
+        for s in range(failure.size):
+            multiple = company_return(law, failure[s], common[s], words[i, s])
+            check = check_weight(law, words[i, s, 3])
+            sums[0, s] += check * multiple
+            sums[1, s] += check
+            winners += multiple >= law.winner_multiple
+    return winners

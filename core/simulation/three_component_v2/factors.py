@@ -1,0 +1,238 @@
+"""The common factors of a scenario: the regime's shock R and one factor Y a sector; what is common to a sector is
+
+    T = sqrt(a') R + sqrt(b') Y
+
+R is standardised by the reference regimes: a mixture of uniforms with mean 0 and variance 1 under them. The Y are
+standard normal and correlated. The distribution of T under the reference is known in closed form.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from core.arrays import FloatArray, IntArray
+from core.compiled import compiled
+from core.errors import BadInput
+from core.simulation.inputs import CopulaTerms, Regime, SimulationInputs
+from core.simulation.philox import Purpose, uniforms
+from core.simulation.three_component_v2 import normal
+
+BLOCK_SCENARIOS = 1000
+"""Scenarios that are drawn from one set of streams."""
+
+WORLD_STREAM = 0
+"""Regimes and factors; the companies of the bucket at position b have stream b + 1."""
+
+SMALLEST_TAIL = 2.0**-64
+"""Regimes beyond the reference may leave its range; a probability below this counts as this."""
+
+NARROW = 1e-4
+"""A uniform part narrower than this, in standard deviations of the normal part, counts as its midpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loadings:
+    """Weights of regime, sector and own factor in a company's latent variable; their squares sum to 1."""
+
+    regime: float
+    sector: float
+    own: float
+
+
+def loadings(terms: CopulaTerms) -> Loadings:
+    """The shares of variance of one company, from those of the mean of a group of `share_group_size`.
+
+    The own factors of n companies average out to variance own/n, so a' : b' : c' = a : b : n c.
+    Raises BadInput for shares that leave a company no factor of its own, or a regime without a sector factor.
+    """
+    a, b, c, n = terms.regime_share, terms.sector_share, terms.own_share, terms.share_group_size
+    if not (a >= 0.0 and b >= 0.0 and c > 0.0 and n >= 1.0):
+        raise BadInput.of("variance_shares", (a, b, c, n), "regime, sector >= 0, own above 0 and a group of at least 1")
+    if b == 0.0 < a:
+        raise BadInput.of("variance_shares.sector", b, "must be above 0 where the regime has a share")
+    total = a + b + n * c
+    return Loadings(math.sqrt(a / total), math.sqrt(b / total), math.sqrt(n * c / total))
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceWorld:
+    """mean, deviation: of a shock under the reference regimes. The mixture is that of the standardised shock R.
+
+    low, high, share: (n_regimes,), of each uniform part. Where shocks do not vary, deviation is 0 and R always 0.
+    """
+
+    mean: float
+    deviation: float
+    low: FloatArray
+    high: FloatArray
+    share: FloatArray
+
+    def standardised(self, shock: FloatArray) -> FloatArray:
+        return (shock - self.mean) / self.deviation if self.deviation > 0.0 else np.zeros_like(shock)
+
+
+def reference_world(regimes: tuple[Regime, ...]) -> ReferenceWorld:
+    share = np.array([regime.probability for regime in regimes])
+    low = np.array([regime.shock_min for regime in regimes])
+    high = np.array([regime.shock_max for regime in regimes])
+    middle = (low + high) / 2.0
+    mean = math.fsum(share * middle) / math.fsum(share)
+    variance = math.fsum(share * ((high - low) ** 2 / 12.0 + (middle - mean) ** 2)) / math.fsum(share)
+    deviation = math.sqrt(variance) if variance > 1e-24 else 0.0
+    world = ReferenceWorld(mean, deviation, low, high, share / math.fsum(share))
+    return ReferenceWorld(mean, deviation, world.standardised(low), world.standardised(high), world.share)
+
+
+class CommonLaw(NamedTuple):
+    """T under the reference: regime * (a mixture of uniforms) + sector * (a standard normal). Arrays: (n_regimes,)."""
+
+    low: FloatArray
+    high: FloatArray
+    share: FloatArray
+    regime: float
+    sector: float
+
+
+def common_law(world: ReferenceWorld, loading: Loadings) -> CommonLaw:
+    return CommonLaw(world.low, world.high, world.share, loading.regime, loading.sector)
+
+
+@compiled
+def _integral_of_cdf(x: float) -> float:
+    """Integral of Phi from minus infinity to x."""
+    return x * normal.cdf(x) + normal.phi(x)
+
+
+@compiled
+def _tail(law: CommonLaw, t: float, side: float) -> float:
+    """P(side T <= t), accurate for t <= 0; side -1 reflects the law.
+
+    A uniform convolved with a normal is a difference of integrals of Phi.
+    """
+    total = 0.0
+    for i in range(law.low.size):
+        width = law.regime * (law.high[i] - law.low[i]) / law.sector
+        if width < NARROW:
+            total += law.share[i] * normal.cdf((t - side * law.regime * (law.low[i] + law.high[i]) / 2.0) / law.sector)
+        else:
+            lowest = law.low[i] if side > 0.0 else -law.high[i]
+            x = (t - law.regime * lowest) / law.sector
+            total += law.share[i] / width * (_integral_of_cdf(x) - _integral_of_cdf(x - width))
+    return min(max(total, SMALLEST_TAIL), 1.0)
+
+
+@compiled
+def _scores(law: CommonLaw, common: FloatArray) -> FloatArray:
+    scores = np.empty_like(common)
+    for i in range(common.size):
+        t = common[i]
+        scores[i] = normal.quantile(_tail(law, t, 1.0)) if t <= 0.0 else -normal.quantile(_tail(law, -t, -1.0))
+    return scores
+
+
+@compiled
+def _densities(law: CommonLaw, common: FloatArray) -> FloatArray:
+    densities = np.zeros_like(common)
+    for i in range(common.size):
+        for j in range(law.low.size):
+            from_low = (common[i] - law.regime * law.low[j]) / law.sector
+            from_high = (common[i] - law.regime * law.high[j]) / law.sector
+            if from_low - from_high < NARROW:
+                densities[i] += law.share[j] * normal.phi((from_low + from_high) / 2.0) / law.sector
+            else:
+                rise = normal.cdf(from_low) - normal.cdf(from_high)
+                densities[i] += law.share[j] * rise / ((from_low - from_high) * law.sector)
+    return densities
+
+
+def common_scores(law: CommonLaw, common: FloatArray) -> FloatArray:
+    """G, the normal score of T under the reference: (n,) -> (n,). Without common factors it is 0."""
+    return _scores(law, common) if law.sector > 0.0 else np.zeros_like(common)
+
+
+def common_density(law: CommonLaw, common: FloatArray) -> FloatArray:
+    """Density of T under the reference: (n,) -> (n,). There must be common factors."""
+    return _densities(law, common)
+
+
+def semidefinite_cholesky(rows: tuple[tuple[float, ...], ...]) -> FloatArray:
+    """Lower triangular L with L L' = the correlation matrix; columns without variance of their own are 0.
+
+    Written out, so that its bytes do not depend on a linear algebra library.
+    """
+    n = len(rows)
+    lower = [[0.0] * n for _ in range(n)]
+    for j in range(n):
+        left = rows[j][j] - math.fsum(lower[j][k] ** 2 for k in range(j))
+        # A matrix that is only semi-definite leaves nothing here, but for its entries' rounding to six decimals.
+        if left < n * 1e-6:
+            continue
+        lower[j][j] = math.sqrt(left)
+        for i in range(j + 1, n):
+            lower[i][j] = (rows[i][j] - math.fsum(lower[i][k] * lower[j][k] for k in range(j))) / lower[j][j]
+    return np.array(lower)
+
+
+def sectors_of(inputs: SimulationInputs) -> tuple[str, ...]:
+    """The distinct sectors of the buckets, sorted: the order of the factors Y."""
+    return tuple(sorted({bucket.sector for bucket in inputs.buckets}))
+
+
+@dataclass(frozen=True, slots=True)
+class CommonFactors:
+    """What the common factors follow. cholesky: of the sectors' correlations, None where they are independent."""
+
+    world: ReferenceWorld
+    loading: Loadings
+    cholesky: FloatArray | None
+
+
+def common_factors(inputs: SimulationInputs, terms: CopulaTerms) -> CommonFactors:
+    cholesky = None if inputs.correlation is None else semidefinite_cholesky(inputs.correlation[1])
+    return CommonFactors(reference_world(terms.reference_regimes), loadings(terms), cholesky)
+
+
+@dataclass(frozen=True, slots=True)
+class Worlds:
+    """The scenarios of one block.
+
+    regime: (BLOCK_SCENARIOS,), position in the inputs. shock: likewise, as drawn; standardised: R.
+    sector: (n_sectors, BLOCK_SCENARIOS), Y. common: likewise, T.
+    """
+
+    regime: IntArray
+    shock: FloatArray
+    standardised: FloatArray
+    sector: FloatArray
+    common: FloatArray
+
+
+def draw_worlds(inputs: SimulationInputs, factors: CommonFactors, purpose: Purpose, block: int) -> Worlds:
+    """Stream WORLD_STREAM of the block: a row of uniforms for the regime, one for its shock, one for each sector."""
+    n_sectors = len(sectors_of(inputs))
+    draws = uniforms(inputs.matrix_key, purpose, block, WORLD_STREAM, (2 + n_sectors) * BLOCK_SCENARIOS)
+    draws = draws.reshape(2 + n_sectors, BLOCK_SCENARIOS)
+    cumulative = np.cumsum([regime.probability for regime in inputs.regimes])
+    regime = np.minimum(np.searchsorted(cumulative, draws[0], side="right"), len(inputs.regimes) - 1)
+    low = np.array([regime.shock_min for regime in inputs.regimes])
+    high = np.array([regime.shock_max for regime in inputs.regimes])
+    shock = low[regime] + draws[1] * (high - low)[regime]
+    standardised = factors.world.standardised(shock)
+    sector = normal.quantiles(draws[2:].ravel()).reshape(n_sectors, BLOCK_SCENARIOS)
+    if factors.cholesky is not None:
+        sector = _mixed(factors.cholesky, sector)
+    common = factors.loading.regime * standardised + factors.loading.sector * sector
+    return Worlds(regime.astype(np.int64), shock, standardised, sector, common)
+
+
+def _mixed(cholesky: FloatArray, independent: FloatArray) -> FloatArray:
+    """cholesky @ independent, summed in a fixed order."""
+    mixed = np.zeros_like(independent)
+    for i, row in enumerate(cholesky):
+        for j in range(i + 1):
+            mixed[i] += row[j] * independent[j]
+    return mixed

@@ -1,0 +1,100 @@
+"""`vcfolio realism`: simulated deals and funds of a shipped benchmark beside published ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from rich.table import Table
+
+from core.errors import BadInput
+from core.realism.comparison import Comparison, FundQuantiles, compare
+from core.realism.published import DEALS_SOURCE, ROUNDS_SOURCE
+from db.benchmarks import shipped_benchmarks
+from deployments.cli import terminal
+
+CAVEAT = (
+    "The published figures conflict in level: after fees, funds made of deals as the first source has them return less "
+    "than the funds of the other sources. The model is fitted to the deals, so read its level with that in mind."
+)
+
+
+def realism(model: str, chart: Path | None, *, as_json: bool) -> None:
+    """Raises BadInput for a model without a shipped benchmark, and for a chart that cannot be written."""
+    kind = None if chart is None else _kind(chart)
+    fitted = {str(snapshot.exit_outcomes_fitted_for): snapshot for snapshot in shipped_benchmarks()}
+    if model not in fitted:
+        raise BadInput.of("--model", model, f"must be one of {', '.join(sorted(fitted))}")
+    comparison = compare(model, fitted[model])
+    if chart is not None and kind is not None:
+        _write(chart, comparison, kind)
+    if as_json:
+        sources = {"deals": DEALS_SOURCE, "mixOfStages": ROUNDS_SOURCE}
+        terminal.print_json(comparison.as_json() | {"sources": sources, "caveat": CAVEAT})
+    else:
+        _show(comparison)
+
+
+def _kind(chart: Path) -> Literal["svg", "png"]:
+    match chart.suffix.lower():
+        case ".svg":
+            return "svg"
+        case ".png":
+            return "png"
+    raise BadInput.of("--chart", str(chart), "must end in .svg or .png")
+
+
+def _write(chart: Path, comparison: Comparison, kind: Literal["svg", "png"]) -> None:
+    from core.charts.realism import realism_chart  # noqa: PLC0415 - matplotlib, for whoever wants a picture
+
+    try:
+        chart.write_bytes(realism_chart(comparison, kind))
+    except OSError as error:
+        raise BadInput.of("--chart", str(chart), f"cannot be written: {error.strerror}") from error
+    terminal.say(f"chart: {chart}")
+
+
+def _show(comparison: Comparison) -> None:
+    deals = Table(title=f"Deals: {comparison.model} on {comparison.calibration}", title_justify="left")
+    deals.add_column("gross multiple")
+    for name in ("published", "simulated", "standard error", "difference, points"):
+        deals.add_column(name, justify="right")
+    for deal in comparison.deals:
+        deals.add_row(
+            deal.range.label,
+            f"{deal.range.share:.1%}",
+            f"{deal.simulated:.2%}",
+            f"{deal.error:.2%}",
+            f"{100 * (deal.simulated - deal.range.share):+.2f}",
+        )
+    terminal.output.print(deals)
+    terminal.output.print(f"Kullback-Leibler divergence {comparison.divergence:.6f} nat per deal.", markup=False)
+    terminal.output.print(_funds_table(comparison))
+    for line in (f"Deals: {DEALS_SOURCE}.", f"Mix of stages: {ROUNDS_SOURCE}.", CAVEAT):
+        terminal.output.print(line, markup=False)
+    for source in dict.fromkeys(fund.source for fund in comparison.published_funds):
+        terminal.output.print(f"Funds: {source}.", markup=False)
+
+
+def _funds_table(comparison: Comparison) -> Table:
+    funds = Table(title="Funds: multiples (published: net TVPI)", title_justify="left")
+    funds.add_column("")
+    for name in ("lower quartile", "median", "upper quartile", "90th percentile", "upper / lower", "90th / median"):
+        funds.add_column(name, justify="right")
+    for simulated in (comparison.gross, comparison.net):
+        values = (simulated.lower, simulated.median, simulated.upper, simulated.p90)
+        funds.add_row(simulated.label, *_with_errors(simulated), *_ratios(*values))
+    for fund in comparison.published_funds:
+        shown = ["" if value is None else f"{value:.2f}x" for value in (fund.lower, fund.median, fund.upper, fund.p90)]
+        funds.add_row(f"published, {fund.label}", *shown, *_ratios(fund.lower, fund.median, fund.upper, fund.p90))
+    return funds
+
+
+def _with_errors(fund: FundQuantiles) -> list[str]:
+    values = (fund.lower, fund.median, fund.upper, fund.p90)
+    return [f"{value:.2f}x ± {error:.2f}" for value, error in zip(values, fund.errors, strict=True)]
+
+
+def _ratios(lower: float | None, median: float, upper: float | None, p90: float | None) -> tuple[str, str]:
+    quartiles = "" if lower is None or upper is None else f"{upper / lower:.2f}"
+    return quartiles, "" if p90 is None else f"{p90 / median:.2f}"
