@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from core.calibration.cohort_snapshot import cohort_snapshot
 from core.calibration.history import History
-from core.calibration.simple_cohort import DAYS_PER_MONTH, count_transitions, time_events
+from core.calibration.financings import DAYS_PER_MONTH
+from core.calibration.simple_cohort import count_transitions, time_events
 from core.errors import BadInput
 from core.stages import Stage
 from db.benchmarks import shipped_benchmark
@@ -105,7 +106,7 @@ def plain_outcomes(history: History) -> Counter[tuple[str, str]]:
         )
         for place, here in enumerate(path):
             after = path[place + 1] if place + 1 < len(path) else None
-            unknown = company["last_unplaced_on"]
+            unknown = company["unplaced_on"]
             if after is not None:
                 outcome = "graduate" if after[1] > here[1] else "stay"
             elif unknown is not None and unknown > here[0]:
