@@ -91,7 +91,8 @@ class Incidence:
         constant = np.cumsum(weight * q * (1 - q) + 2 * cross * f + square * f**2, axis=1)
         linear = np.cumsum(-2 * cross - 2 * square * f, axis=1)
         variance = constant + f * linear + f**2 * np.cumsum(square)
-        return np.sqrt(np.maximum(variance, 0.0))
+        errors: FloatArray = np.sqrt(np.maximum(variance, 0.0))
+        return errors
 
     def bands(self) -> list[Band]:
         """One for each cause, on the scale log(-log F), which keeps it inside [0, 1].

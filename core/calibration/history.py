@@ -15,6 +15,7 @@ from core.calibration.placement import STAGES, place_rounds
 from core.errors import BadInput
 
 NO_SECTOR = "category is in no sector of the mapping"
+NO_SECTOR_IN_ROW = "company without a sector"
 COMPANY_SET_ASIDE = "the company is set aside"
 NO_DATE = "no date"
 
@@ -26,6 +27,14 @@ class RowTally:
     read: int
     used: int
     set_aside: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class HistorySource:
+    """What a history is called and where it comes from; both go into the provenance of what is calibrated with it."""
+
+    name: str
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
