@@ -55,6 +55,10 @@ class Incidence:
         """Total time under observation up to `time`, in units of time x subjects."""
         return math.fsum(np.minimum(self.followed, time))
 
+    def count(self, time: float) -> int:
+        """How many met a cause up to `time`."""
+        return int(self.events[:, : self._steps_until(time)].sum())
+
     def covariance(self, time: float) -> FloatArray:
         """Covariance of the F_j(time), by Greenwood's argument for all causes at once. Shape (n_causes, n_causes).
 

@@ -14,6 +14,9 @@ MIN_FOLLOWED = 10
 """Incidence is read off no later than this many companies are still followed (a quarter of them, where that is fewer);
 beyond, a single company moves it by more than it tells."""
 
+ALL_LEFT = 1e-9
+"""Rounding leaves about this much of a survival that is 0."""
+
 
 @dataclass(frozen=True, slots=True)
 class RoundRates:
@@ -36,30 +39,31 @@ def round_rates(incidence: Incidence, round_months: float, horizon_months: float
 
     A chain that stays with chance s a round has S = s^n after n = horizon / round length rounds, and has met cause j
     with chance r_j (1 - s^n) / (1 - s). Hence s = S^(1/n) and r_j = F_j (1 - s) / (1 - S). With a horizon of one round
-    the rates are the incidence itself. None where no time was observed at all.
+    the rates are the incidence itself.
+
+    Where nobody stays, S = 0 does not tell the pace: s is then that of the constant hazard most likely to have led to
+    so many events in so much time, exp(-events / rounds observed). None where no time was observed at all.
     """
-    horizon = _usable_horizon(incidence, horizon_months)
-    if horizon is None:
-        return None
-    rounds = horizon / round_months
-    reached = incidence.at(horizon)
-    rates, slopes = _per_round(reached, rounds)
-    covariance = slopes @ incidence.covariance(horizon) @ slopes.T
-    errors = np.sqrt(np.maximum(np.diag(covariance), 0.0))
-    low, high = _logit_interval(rates, errors)
-    return RoundRates(rates, errors, low, high, horizon, incidence.exposure(horizon) / round_months)
-
-
-def _usable_horizon(incidence: Incidence, horizon_months: float) -> float | None:
-    """The last time up to the horizon at which enough companies are followed and some have met no cause yet."""
     enough = min(MIN_FOLLOWED, math.ceil(incidence.followed.size / 4))
     horizon = min(horizon_months, float(incidence.followed[-enough]))
-    if incidence.times.size and incidence.survival[-1] <= 0.0:
-        # Where everybody left, the pace at which they did is not told by how many are left.
-        emptied = float(incidence.times[np.argmax(incidence.survival <= 0.0)])
-        if horizon >= emptied:
-            horizon = float(incidence.followed[incidence.followed < emptied].max(initial=0.0))
-    return horizon if horizon > 0 else None
+    company_rounds = incidence.exposure(horizon) / round_months
+    if horizon <= 0 or company_rounds <= 0:
+        return None
+    reached = incidence.at(horizon)
+    if math.fsum(reached) < 1.0 - ALL_LEFT:
+        rates, slopes = _per_round(reached, horizon / round_months)
+        covariance = slopes @ incidence.covariance(horizon) @ slopes.T
+    else:
+        hazard = incidence.count(horizon) / company_rounds
+        rates = reached * -math.expm1(-hazard)
+        covariance = math.expm1(-hazard) ** 2 * incidence.covariance(horizon)
+        # Of a hazard's estimate from d events the relative variance is 1 / d.
+        pace = reached * math.exp(-hazard) * hazard
+        covariance += np.outer(pace, pace) / incidence.count(horizon)
+    errors = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    low, high = _logit_interval(rates, errors)
+    high = np.where(rates > 0, high, _most_that_may_go_unseen(company_rounds))
+    return RoundRates(rates, errors, low, high, horizon, company_rounds)
 
 
 def _per_round(reached: FloatArray, rounds: float) -> tuple[FloatArray, FloatArray]:
@@ -76,9 +80,17 @@ def _per_round(reached: FloatArray, rounds: float) -> tuple[FloatArray, FloatArr
 
 
 def _logit_interval(rates: FloatArray, errors: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """On the logit scale, which keeps the ends inside [0, 1]; a rate of 0 or 1 has no width on it."""
+    """On the logit scale, which keeps the ends inside [0, 1]; a rate of 0 or 1 has no width there."""
     inside = (rates > 0) & (rates < 1)
     p = np.where(inside, rates, 0.5)
     logit, swing = np.log(p / (1 - p)), NORMAL_QUANTILE_95 * errors / (p * (1 - p))
     low, high = (1 / (1 + np.exp(-(logit + sign * swing))) for sign in (-1, 1))
     return np.where(inside, low, rates), np.where(inside, high, rates)
+
+
+def _most_that_may_go_unseen(trials: float) -> float:
+    """The largest rate that meets nobody in so many rounds with a chance of 2.5%.
+
+    Source: Clopper & Pearson (1934), for no success.
+    """
+    return 1.0 - math.exp(math.log(0.025) / trials)

@@ -101,6 +101,8 @@ def _rates(estimates: SurvivalEstimates) -> Table:
         used = (rates.graduate_rate, rates.exit_rate, rates.failure_rate)
         if found is not None:
             shown = [_with_interval(*values) for values in zip(found.rates, found.low, found.high, strict=True)]
+            if stage.next is None:
+                shown[CAUSES.index("graduate")] = "-"
             extent = (f"{found.horizon_months:.0f}", f"{found.company_rounds:,.0f}")
             rows.append((stage.value, "estimate", *shown, *extent, ""))
         rows.append((stage.value, "used", *(f"{rate:.1%}" for rate in used), "", "", f"{estimate.own_share:.1%}"))

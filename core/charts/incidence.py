@@ -13,6 +13,9 @@ from core.calibration.spells import CAUSES
 from core.charts.canvas import BLUE, GREEN, RED, panels, picture
 from core.stages import Stage
 
+POINTS = 289
+"""Of each curve: at the usual 72 months, one a week."""
+
 _LOOKS = {"graduate": (BLUE, "raised at a later stage"), "exit": (GREEN, "exited"), "failure": (RED, "failed")}
 
 
@@ -33,14 +36,12 @@ def incidence_chart(
 
 
 def _draw(axis: Axes, incidence: Incidence, horizon_months: float) -> None:
-    shown = incidence.times <= horizon_months
-    months = np.concatenate([[0.0], incidence.times[shown], [horizon_months]])
+    """Thousands of steps are more than a picture shows: the curves are drawn as they stand at evenly spaced months."""
+    months = np.linspace(0.0, horizon_months, POINTS)
+    steps = np.searchsorted(incidence.times, months, side="right")
     for cause, curve, band in zip(CAUSES, incidence.incidence, incidence.bands(), strict=True):
         colour, label = _LOOKS[cause]
-        line, low, high = (
-            np.concatenate([[0.0], values[shown], values[shown][-1:] if shown.any() else [0.0]])
-            for values in (curve, band.low, band.high)
-        )
+        line, low, high = (np.concatenate([[0.0], values])[steps] for values in (curve, band.low, band.high))
         axis.fill_between(months, low, high, step="post", color=colour, alpha=0.2, linewidth=0)
         axis.step(months, line, where="post", color=colour, label=label)
     axis.set_xlim(0, horizon_months)
