@@ -122,6 +122,21 @@ def result(session_id: SessionId, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def stress(
+    session_id: SessionId,
+    stress: Annotated[
+        list[str] | None, typer.Option("--stress", metavar="REGIME=SHARE", help="e.g. recession=1.0; may be repeated.")
+    ] = None,
+    scenarios: Annotated[int | None, typer.Option(help="Fresh scenarios; default those of the session.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a completed session's portfolio in each economy, or in a mix of them, without a new solve."""
+    from deployments.cli import stress_command  # noqa: PLC0415
+
+    stress_command.stress(session_id, stress or [], scenarios, as_json=as_json)
+
+
+@app.command()
 def calibrate(
     *,
     fund: Annotated[str, typer.Option(help="Fund name or id.")],
