@@ -16,7 +16,9 @@ from core.matrix import ScenarioMatrix
 from core.optimization.dollars import WholeDeals
 from core.optimization.limits import Limits
 from core.optimization.strict import portfolio_multiples
+from core.reduction.loss import ReductionLoss, reduction_loss
 from core.simulation.inputs import SimulationInputs
+from core.simulation.models import model_of
 from core.validation.fresh_trial import FreshTrial, PortfolioDraws
 from core.validation.greedy import GreedyPortfolio, greedy_portfolio
 from core.validation.out_of_sample import OutOfSample, judge_out_of_sample
@@ -56,11 +58,34 @@ class WholeDealsCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class GeneratedCheck:
+    """The weights on all scenarios that were generated. loss: what choosing some of them lost."""
+
+    check: Recheck
+    errors: StandardErrors
+    loss: ReductionLoss
+
+    def as_json(self) -> dict[str, Any]:
+        figures = self.check.figures
+        return {
+            "expectedMoic": figures.expected_moic,
+            "lossProbability": figures.loss_probability,
+            "cvar": figures.cvar,
+            "expectedWinners": figures.expected_winners,
+            "standardErrors": self.errors.as_json(),
+            "feasible": self.check.feasible,
+            "reduction": self.loss.as_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class ValidationMetrics:
-    """in_sample: every limit, as relaxed, on the matrix; errors: of its figures; the others as their types say."""
+    """in_sample: every limit, as relaxed, on the matrix; errors: of its figures; generated: on all scenarios that the
+    matrix's were chosen from, None where it has them all; the others as their types say."""
 
     in_sample: Recheck
     errors: StandardErrors
+    generated: GeneratedCheck | None
     greedy: GreedyPortfolio
     rivals: Sequence[Rival]
     out_of_sample: OutOfSample
@@ -75,6 +100,7 @@ class ValidationMetrics:
             "boundViolations": dict(self.in_sample.bound_violations),
             "feasible": self.in_sample.feasible,
             "standardErrors": self.errors.as_json(),
+            "generated": None if self.generated is None else self.generated.as_json(),
             "greedyObjective": self.greedy.objective,
             "greedyFeasible": self.greedy.feasible,
             "rivals": [rival.as_json() for rival in self.rivals],
@@ -122,6 +148,7 @@ def validate(
     return ValidationMetrics(
         in_sample=in_sample,
         errors=judge.in_sample_errors(weights, 0.0, draws),
+        generated=judge.on_all_generated(weights, draws),
         greedy=greedy,
         rivals=rivals(weights, trial, greedy, equal_is_feasible=equal_check.feasible),
         out_of_sample=out_of_sample,
@@ -153,6 +180,18 @@ class _Judge:
             max_loss_probability=max(self.config.max_loss_probability, granted),
             inputs=self.inputs,
         )
+
+    def on_all_generated(self, weights: FloatArray, draws: PortfolioDraws) -> GeneratedCheck | None:
+        """They are not stored, and generated anew; the limits are those of the request, at their number."""
+        if self.inputs.scenario_count == self.matrix.n_scenarios:
+            return None
+        everything = model_of(self.config.sim_model_version).generate(self.inputs)
+        granted = self.limits.max_losses / self.matrix.n_scenarios
+        losses = math.floor(max(self.config.max_loss_probability, granted) * everything.n_scenarios + 1e-9)
+        whole = replace(self, matrix=everything, limits=replace(self.limits, max_losses=losses))
+        check = recheck(weights, everything, self.config, whole.limits)
+        loss = reduction_loss(everything, self.matrix)
+        return GeneratedCheck(check, whole.in_sample_errors(weights, 0.0, draws), loss)
 
     def in_sample_errors(self, weights: FloatArray, cash_weight: float, draws: PortfolioDraws) -> StandardErrors:
         """The matrix does not keep who won in which scenario; fresh scenarios tell how much winners vary, with one
