@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,12 +24,15 @@ class RealisedMultiples:
 NO_MULTIPLES = RealisedMultiples(np.array([]), ())
 
 
-def realised_multiples(history: History) -> dict[Stage, RealisedMultiples]:
+def realised_multiples(history: History, retained_per_graduation: float = 1.0) -> dict[Stage, RealisedMultiples]:
     """By stage, for stages with stakes that were sold up to the as-of date with proceeds and a known amount above 0.
 
-    A stake that is sold for nothing is a failure and not among the exits that these are the multiples of. Realised
-    multiples are after whatever dilution there was between purchase and sale.
+    retained_per_graduation: what is left of a stake, in (0, 1], after each later stage that the company raised at before
+    the sale; the multiples are divided by it as often, so that a model which dilutes by as much gives the realised ones
+    again. 1 for a model that does not.
+    A stake that is sold for nothing is a failure and not among the exits that these are the multiples of.
     """
+    assert 0.0 < retained_per_graduation <= 1.0
     sold = (
         history.rounds.filter(
             (pl.col("disposal_date") <= history.as_of)
@@ -36,9 +40,33 @@ def realised_multiples(history: History) -> dict[Stage, RealisedMultiples]:
             & (pl.col("amount_usd") > 0)
         )
         .join(history.companies.select("company_id", "sector"), on="company_id")
-        .with_columns((pl.col("disposal_proceeds_usd") / pl.col("amount_usd")).log().alias("log_multiple"))
-        .sort("company_id", "date", "disposal_date", "log_multiple")
+        .with_row_index("stake")
     )
+    realised = (pl.col("disposal_proceeds_usd") / pl.col("amount_usd")).log()
+    dilution = pl.col("graduations").fill_null(0) * math.log(retained_per_graduation)
+    undiluted = sold.join(_graduations(sold, history), on="stake", how="left").with_columns(
+        (realised - dilution).alias("log_multiple")
+    )
+    return _by_stage(undiluted.sort("company_id", "date", "disposal_date", "log_multiple"))
+
+
+def _graduations(sold: pl.DataFrame, history: History) -> pl.DataFrame:
+    """At how many later stages the company had raised when the stake was sold."""
+    order = {stage.value: position for position, stage in enumerate(Stage)}
+    reached = history.rounds.select("company_id", pl.col("stage").alias("reached"), pl.col("date").alias("raised_on"))
+    return (
+        sold.select("stake", "company_id", "stage", "disposal_date")
+        .join(reached, on="company_id")
+        .filter(
+            (pl.col("raised_on") <= pl.col("disposal_date"))
+            & (pl.col("reached").replace_strict(order) > pl.col("stage").replace_strict(order))
+        )
+        .group_by("stake")
+        .agg(pl.col("reached").n_unique().alias("graduations"))
+    )
+
+
+def _by_stage(sold: pl.DataFrame) -> dict[Stage, RealisedMultiples]:
     found = {}
     for stage in Stage:
         at = sold.filter(pl.col("stage") == stage.value)

@@ -14,6 +14,7 @@ import pytest
 from core.calibration.aalen_johansen import aalen_johansen
 from core.calibration.calibration import calibrate_by_simple_cohort, calibrate_by_survival
 from core.calibration.history import History
+from core.calibration.outcomes import realised_multiples
 from core.calibration.report import calibration_report, remarks
 from core.calibration.snapshot import CalibrationSnapshot
 from core.calibration.survival import SurvivalTerms, survival_estimates
@@ -216,3 +217,17 @@ def test_nothing_after_the_as_of_date_is_used() -> None:
     )
     seed = survival_estimates(later, SurvivalTerms(), BENCHMARK).stages[Stage.SEED]
     assert seed.spells.causes.tolist() == [0, 0]
+
+
+def test_dilution_is_taken_out_of_realised_multiples_for_each_later_stage_until_the_sale() -> None:
+    history = read(
+        "c1 One saas alive\n c2 Two saas alive\n c3 Three saas alive",
+        "c1 seed 2010-01-01 100 2014-01-01 300\n c1 a 2011-01-01\n c1 a 2011-06-01\n c1 b 2012-01-01\n"
+        "c1 c 2015-01-01\n"
+        "c2 seed 2010-01-01 100 2014-01-01 500\n c2 seed 2011-01-01\n c3 b 2010-01-01 100 2014-01-01 200",
+    )
+    plain, undone = realised_multiples(history), realised_multiples(history, 0.8)
+    assert np.exp(plain[Stage.SEED].log_multiples) == pytest.approx([3.0, 5.0])
+    # The first was sold after its company had raised an A and a B, and before the C.
+    assert np.exp(undone[Stage.SEED].log_multiples) == pytest.approx([3.0 / 0.8**2, 5.0])
+    assert np.exp(undone[Stage.B].log_multiples) == pytest.approx([2.0])
