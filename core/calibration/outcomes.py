@@ -27,9 +27,9 @@ NO_MULTIPLES = RealisedMultiples(np.array([]), ())
 def realised_multiples(history: History, retained_per_graduation: float = 1.0) -> dict[Stage, RealisedMultiples]:
     """By stage, for stages with stakes that were sold up to the as-of date with proceeds and a known amount above 0.
 
-    retained_per_graduation: what is left of a stake, in (0, 1], after each later stage that the company raised at before
-    the sale; the multiples are divided by it as often, so that a model which dilutes by as much gives the realised ones
-    again. 1 for a model that does not.
+    retained_per_graduation: what is left of a stake, in (0, 1], after each later stage that the company raised at
+    before the sale; the multiples are divided by it as often, so that a model which dilutes by as much gives the
+    realised ones again. 1 for a model that does not.
     A stake that is sold for nothing is a failure and not among the exits that these are the multiples of.
     """
     assert 0.0 < retained_per_graduation <= 1.0
