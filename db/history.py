@@ -31,6 +31,16 @@ CREATE TEMP TABLE incoming_rounds (
 )
 """)
 
+# In the order of the tables above, which COPY fills by position.
+_COMPANY_COLUMNS = (
+    *("company_id", "name", "sector", "category", "status", "status_date", "founded_on"),
+    *("last_round_on", "unplaced_on", "known_until"),
+)
+_ROUND_COLUMNS = (
+    *("company_id", "round_type", "stage", "stage_inferred", "date"),
+    *("amount_usd", "disposal_date", "disposal_proceeds_usd"),
+)
+
 _UPSERT_COMPANIES = text("""
 INSERT INTO portfolio_companies AS held
   (fund_id, external_id, name, sector, category, status, status_date, founded_on,
@@ -107,28 +117,8 @@ def load_history(conn: Connection, fund_id: UUID, history: History) -> LoadCount
     A company is known by its id within the fund: it is inserted or updated, and its rounds are replaced. Loading the
     same history again changes nothing but the rounds' internal ids.
     """
-    companies = history.companies.select(
-        "company_id",
-        "name",
-        "sector",
-        "category",
-        "status",
-        "status_date",
-        "founded_on",
-        "last_round_on",
-        "unplaced_on",
-        "known_until",
-    )
-    rounds = history.rounds.select(
-        "company_id",
-        "round_type",
-        "stage",
-        "stage_inferred",
-        "date",
-        "amount_usd",
-        "disposal_date",
-        "disposal_proceeds_usd",
-    )
+    companies = history.companies.select(_COMPANY_COLUMNS)
+    rounds = history.rounds.select(_ROUND_COLUMNS)
     fund = {"fund": fund_id}
     conn.execute(_CREATE_INCOMING_COMPANIES)
     conn.execute(_CREATE_INCOMING_ROUNDS)

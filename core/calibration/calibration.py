@@ -60,4 +60,9 @@ def adopt_benchmark(benchmark: CalibrationSnapshot, version: str) -> Calibration
     if benchmark.method != "industry_benchmark":
         rule = f"must be an industry benchmark; this was made by {benchmark.method}"
         raise BadInput.of("benchmark", benchmark.version, rule)
-    return benchmark.model_copy(update={"version": version, "benchmark_version": benchmark.version})
+    update = {
+        "version": version,
+        "benchmark_version": benchmark.version,
+        "fitted_for": benchmark.exit_outcomes_fitted_for,
+    }
+    return benchmark.model_copy(update=update)

@@ -94,7 +94,7 @@ def survival_estimates(history: History, terms: SurvivalTerms, benchmark: Calibr
     """
     by_stage = stage_spells(history, terms.dormant_after_months)
     _require_in_benchmark(by_stage, benchmark)
-    realised = realised_multiples(history)
+    realised = realised_multiples(history, _retained_per_graduation(benchmark))
     stages = {
         stage: estimate
         for stage, spells in by_stage.items()
@@ -109,6 +109,14 @@ def survival_estimates(history: History, terms: SurvivalTerms, benchmark: Calibr
         returns=_return_multipliers(sectors, realised, terms.prior_weight),
         silences_broken=None if silence is None else silences_broken(history, silence),
     )
+
+
+def _retained_per_graduation(benchmark: CalibrationSnapshot) -> float:
+    """The first model takes outcomes as realised; every later one dilutes them itself, by the cap table's terms."""
+    if benchmark.exit_outcomes_fitted_for == "three_component_v1":
+        return 1.0
+    terms = benchmark.cap_table
+    return (1.0 - terms.dilution_per_round_pct) * (1.0 - terms.option_pool_refresh_pct)
 
 
 def _require_in_benchmark(by_stage: Mapping[Stage, StageSpells], benchmark: CalibrationSnapshot) -> None:

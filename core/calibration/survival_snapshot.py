@@ -50,6 +50,8 @@ def survival_snapshot(
         sample_size=sum(sectors.values()),
         data_window=f"{history.rounds['date'].min()!s} to {history.as_of}",
         benchmark_version=benchmark.version,
+        fitted_for=benchmark.exit_outcomes_fitted_for,
+        reference_regimes=benchmark.reference_regimes,
         provenance=_provenance(history, estimates, source, benchmark.version),
     )
 

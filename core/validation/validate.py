@@ -136,29 +136,20 @@ def validate(
     in_sample = recheck(weights, matrix, config, limits)
     begin("building the greedy portfolio")
     greedy = greedy_portfolio(matrix, config)
+    judge = _Judge(config, limits, matrix, inputs)
     begin("drawing fresh scenarios")
     trial = FreshTrial(config, inputs, config.validation_scenarios)
-    equal_check = recheck(equal_weights(matrix.n_buckets), matrix, config, limits)
-    judge = _Judge(config, limits, matrix, inputs)
     draws = trial.of_weights(weights)
     out_of_sample = judge.out_of_sample(draws, in_sample)
+    others = rivals(weights, trial, greedy, equal_is_feasible=judge.keeps_limits(equal_weights(matrix.n_buckets)))
     begin("drawing fresh scenarios for whole deals")
-    deals_in_sample = recheck(deals.weights, matrix, config, limits, deals.cash_weight)
-    deals_draws = trial.of_deals(deals.weights, deals.cash_weight, deals.counts)
-    return ValidationMetrics(
-        in_sample=in_sample,
-        errors=judge.in_sample_errors(weights, 0.0, draws),
-        generated=judge.on_all_generated(weights, draws),
-        greedy=greedy,
-        rivals=rivals(weights, trial, greedy, equal_is_feasible=equal_check.feasible),
-        out_of_sample=out_of_sample,
-        whole_deals=WholeDealsCheck(
-            deals=deals,
-            in_sample=deals_in_sample,
-            errors=judge.in_sample_errors(deals.weights, deals.cash_weight, deals_draws),
-            out_of_sample=judge.out_of_sample(deals_draws, deals_in_sample),
-        ),
-    )
+    whole_deals = judge.whole_deals(deals, trial)
+    generated = None
+    if inputs.scenario_count != matrix.n_scenarios:
+        begin("generating all scenarios again")
+        generated = judge.on_all_generated(weights, draws)
+    errors = judge.in_sample_errors(weights, 0.0, draws)
+    return ValidationMetrics(in_sample, errors, generated, greedy, others, out_of_sample, whole_deals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +172,18 @@ class _Judge:
             inputs=self.inputs,
         )
 
-    def on_all_generated(self, weights: FloatArray, draws: PortfolioDraws) -> GeneratedCheck | None:
+    def keeps_limits(self, weights: FloatArray) -> bool:
+        """On the matrix."""
+        return recheck(weights, self.matrix, self.config, self.limits).feasible
+
+    def whole_deals(self, deals: WholeDeals, trial: FreshTrial) -> WholeDealsCheck:
+        in_sample = recheck(deals.weights, self.matrix, self.config, self.limits, deals.cash_weight)
+        draws = trial.of_deals(deals.weights, deals.cash_weight, deals.counts)
+        errors = self.in_sample_errors(deals.weights, deals.cash_weight, draws)
+        return WholeDealsCheck(deals, in_sample, errors, self.out_of_sample(draws, in_sample))
+
+    def on_all_generated(self, weights: FloatArray, draws: PortfolioDraws) -> GeneratedCheck:
         """They are not stored, and generated anew; the limits are those of the request, at their number."""
-        if self.inputs.scenario_count == self.matrix.n_scenarios:
-            return None
         everything = model_of(self.config.sim_model_version).generate(self.inputs)
         granted = self.limits.max_losses / self.matrix.n_scenarios
         losses = math.floor(max(self.config.max_loss_probability, granted) * everything.n_scenarios + 1e-9)

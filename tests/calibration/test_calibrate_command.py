@@ -158,7 +158,8 @@ def test_a_benchmark_becomes_the_funds_own_snapshot_with_its_sources(begin: Begi
     (benchmark,) = [one for one in shipped_benchmarks() if one.version == DEFAULT_BENCHMARK]
     assert (outcome.calibration, outcome.loaded) == (None, None)
     assert outcome.snapshot.benchmark_version == benchmark.version
-    unchanged = benchmark.model_copy(update={"version": "ours", "benchmark_version": benchmark.version})
+    named = {"version": "ours", "benchmark_version": benchmark.version, "fitted_for": benchmark.fitted_for}
+    unchanged = benchmark.model_copy(update=named)
     with begin() as conn:
         assert load_snapshot(conn, "ours") == unchanged
     assert "Calibration ours" in printed(outcome)

@@ -209,6 +209,18 @@ def test_the_chart_has_a_panel_a_stage_and_the_same_bytes_each_time() -> None:
     assert all(part in shown for part in ("Seed  (4 companies)", "B  (4 companies)", "exited", "failed", "months"))
 
 
+def test_what_a_snapshot_is_for_decides_whether_dilution_is_taken_out_of_its_multiples() -> None:
+    history = read("c1 One saas alive", "c1 seed 2010-01-01 100 2014-01-01 300\n c1 a 2011-01-01")
+    terms = SurvivalTerms(prior_weight=1e-9)
+    diluted = BENCHMARK.cap_table
+    retained = (1 - diluted.dilution_per_round_pct) * (1 - diluted.option_pool_refresh_pct)
+    for version, median in (("us_venture_2004_2013", 3.0), ("us_venture_2004_2013_v2", 3.0 / retained)):
+        (benchmark,) = [one for one in shipped_benchmarks() if one.version == version]
+        snapshot = calibrate_by_survival(history, SOURCE, "v1", benchmark, terms).snapshot
+        assert snapshot.exit_outcomes[Stage.SEED].median_moic == pytest.approx(median)
+        assert snapshot.exit_outcomes_fitted_for == benchmark.exit_outcomes_fitted_for
+
+
 def test_nothing_after_the_as_of_date_is_used() -> None:
     later = read(
         "c1 One saas sold - 2020-06-01\n c2 Two saas alive",
