@@ -204,7 +204,16 @@ def _risk_multipliers(
             own = spells.of_sector(sector)
             observed[sector] += float((spells.causes[own] == failure + 1).sum())
             expected[sector] += math.fsum(of_spell[own])
-    return {sector: shrunk_ratio(observed[sector], expected[sector], prior_weight) for sector in sectors}
+    ratios = {sector: shrunk_ratio(observed[sector], expected[sector], prior_weight) for sector in sectors}
+    rule = "must be above 0: no company of sector {} failed, which shows no ratio that could be above 0"
+    problems = [
+        FieldProblem("priorWeight", prior_weight, rule.format(sector))
+        for sector, ratio in ratios.items()
+        if ratio.value <= 0
+    ]
+    if problems:
+        raise BadInput(problems)
+    return ratios
 
 
 def _return_multipliers(

@@ -105,10 +105,10 @@ def test_multiples_of_sold_stakes_move_outcomes_and_sector_multipliers() -> None
     sold += ["n0 seed 2010-01-01 - 2014-01-01 500", "n1 seed 2010-01-01 100 2014-01-01 0"]
     held = [f"s{n} Soft saas alive" for n in range(4)] + [f"h{n} Bio biotech alive" for n in range(4)]
     history = read("\n".join([*held, "n0 None saas alive", "n1 None saas alive"]), "\n".join(sold))
-    found = survival_estimates(history, OWN, BENCHMARK)
+    found = survival_estimates(history, SurvivalTerms(prior_weight=1e-9), BENCHMARK)
     seed = found.stages[Stage.SEED]
     # A stake of unknown cost has no multiple, and one sold for nothing is a failure.
-    assert (seed.exits_with_multiple, seed.outcome_own_share) == (8, 1.0)
+    assert (seed.exits_with_multiple, seed.outcome_own_share) == (8, pytest.approx(1.0))
     assert seed.outcome.median_moic == pytest.approx(4.0)
     assert found.returns["Software"].value == pytest.approx(math.sqrt(2.0))
     assert found.returns["Health"].value == pytest.approx(math.sqrt(0.5))
@@ -243,3 +243,14 @@ def test_dilution_is_taken_out_of_realised_multiples_for_each_later_stage_until_
     # The first was sold after its company had raised an A and a B, and before the C.
     assert np.exp(undone[Stage.SEED].log_multiples) == pytest.approx([3.0 / 0.8**2, 5.0])
     assert np.exp(undone[Stage.B].log_multiples) == pytest.approx([2.0])
+
+
+def test_without_a_prior_a_sector_nobody_failed_in_is_refused_by_name() -> None:
+    history = read(
+        "c1 One saas alive\n c2 Two biotech dead - 2014-01-01\n c3 Three saas alive\n c4 Four biotech alive",
+        "c1 seed 2013-01-01\n c2 seed 2013-01-01\n c3 seed 2012-01-01\n c4 seed 2012-01-01",
+    )
+    terms = SurvivalTerms(dormant_after_months=None, prior_weight=0.0)
+    with pytest.raises(BadInput, match=r"priorWeight = 0\.0: must be above 0: no company of sector Software failed"):
+        survival_estimates(history, terms, BENCHMARK)
+    assert survival_estimates(history, replace(terms, prior_weight=0.1), BENCHMARK).risk["Software"].value > 0
