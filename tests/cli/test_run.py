@@ -117,18 +117,7 @@ def test_a_session_is_stressed_without_a_new_solve(vcfolio: CommandLine, first_r
     assert "stressed:" not in shown
 
 
-@pytest.mark.parametrize(
-    ("options", "named"),
-    [
-        (["--stress", "slump=1"], "must name a regime of the session"),
-        (["--stress", "recession"], "must be REGIME=SHARE"),
-        (["--stress", "boom=0.2", "--stress", "boom=0.3"], "names boom a second time"),
-        (["--scenarios", "7"], "must be 100 to 1,000,000"),
-    ],
-)
-def test_a_stress_that_cannot_be_is_refused(
-    vcfolio: CommandLine, first_run: FirstRun, options: list[str], named: str
-) -> None:
+def test_a_stress_that_cannot_be_is_refused(vcfolio: CommandLine, first_run: FirstRun) -> None:
     session = json.loads(first_run.output)["sessionId"]
-    output, notes = vcfolio.call("stress", session, *options, code=2)
-    assert (output, named in notes) == ("", True)
+    output, notes = vcfolio.call("stress", session, "--stress", "slump=1", code=2)
+    assert (output, "must name a regime of the session" in notes) == ("", True)
