@@ -20,6 +20,9 @@ from core.simulation.inputs import BucketParams, CopulaTerms, Recycling, Regime,
 from core.stages import Stage
 
 KEY_SCHEMA_VERSION = "v1.2"
+REDUCTION_VERSION = "discrepancy_v1"
+"""How scenarios are chosen; what changes a choice is a new version."""
+
 KEY_PREFIX = f"matrix_{KEY_SCHEMA_VERSION}_"
 
 NO_RECYCLING = Recycling(enabled=False, utilization=0.0, cash_multiple=1.0, max_recycle_deals=0)
@@ -33,6 +36,7 @@ class MatrixParameters:
     """All that moves a matrix, resolved and valid but not yet rounded; may hold stages that no bucket can reach.
 
     regimes: probabilities sum to 1 within 1e-6; correlation: sorted sectors and exactly symmetric rows, or None.
+    generated_scenarios: from how many the scenario_count are chosen; None: they are all that is generated.
     copula: None for a model that does not read it, whose key must not depend on it.
     """
 
@@ -41,6 +45,7 @@ class MatrixParameters:
     sim_model_version: str
     calibration_version: str
     scenario_count: int
+    generated_scenarios: int | None
     buckets: Sequence[BucketParams]
     transitions: Mapping[Stage, StageTransitions]
     exit_outcomes: Mapping[Stage, ExitOutcome]
@@ -86,6 +91,8 @@ def key_document(parameters: MatrixParameters) -> dict[str, Any]:
         "sim_model_version": parameters.sim_model_version,
         "calibration_version": parameters.calibration_version,
     }
+    if parameters.generated_scenarios is not None:  # else the key is what it was before there was a choice
+        key |= {"generated_scenarios": parameters.generated_scenarios, "reduction_version": REDUCTION_VERSION}
     return {"key": key, "bucket_params": bucket_params, "policy_params": policy_params}
 
 
@@ -95,7 +102,7 @@ def matrix_key(document: Mapping[str, Any]) -> str:
 
 
 def simulation_inputs(document: Mapping[str, Any]) -> SimulationInputs:
-    """What the scenario models read, taken from a stored key document alone.
+    """What the scenario models read, taken from a stored key document alone: all scenarios that are generated.
 
     Raises `CorruptMatrix` when the parameters are not those that the key was made from.
     """
@@ -113,7 +120,7 @@ def simulation_inputs(document: Mapping[str, Any]) -> SimulationInputs:
             raise CorruptMatrix(f"matrix key document: {name} hash to {found}, but the key says {recorded}")
     return SimulationInputs(
         matrix_key=matrix_key(document),
-        scenario_count=int(key["scenario_count"]),
+        scenario_count=int(key.get("generated_scenarios", key["scenario_count"])),
         buckets=tuple(_bucket(bucket) for bucket in buckets),
         transitions=_transitions(policy),
         exit_outcomes=_exit_outcomes(policy),

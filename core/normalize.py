@@ -145,6 +145,7 @@ def _matrix_parameters(
         sim_model_version=request.model_version,
         calibration_version=snapshot.version,
         scenario_count=worlds.scenario_count,
+        generated_scenarios=worlds.generated_scenarios,
         buckets=[
             _bucket_params(bucket, snapshot.exit_outcomes[bucket.stage], deal_terms[bucket.stage], multipliers)
             for bucket in requested

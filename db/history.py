@@ -19,7 +19,8 @@ from core.errors import BadInput, Unavailable
 
 _CREATE_INCOMING_COMPANIES = text("""
 CREATE TEMP TABLE incoming_companies (
-  external_id text, name text, sector text, category text, status text, status_date date, founded_on date
+  external_id text, name text, sector text, category text, status text, status_date date, founded_on date,
+  last_round_on date, unplaced_on date, known_until date
 )
 """)
 
@@ -30,16 +31,31 @@ CREATE TEMP TABLE incoming_rounds (
 )
 """)
 
+# In the order of the tables above, which COPY fills by position.
+_COMPANY_COLUMNS = (
+    *("company_id", "name", "sector", "category", "status", "status_date", "founded_on"),
+    *("last_round_on", "unplaced_on", "known_until"),
+)
+_ROUND_COLUMNS = (
+    *("company_id", "round_type", "stage", "stage_inferred", "date"),
+    *("amount_usd", "disposal_date", "disposal_proceeds_usd"),
+)
+
 _UPSERT_COMPANIES = text("""
 INSERT INTO portfolio_companies AS held
-  (fund_id, external_id, name, sector, category, status, status_date, founded_on)
-SELECT :fund, external_id, name, sector, category, status, status_date, founded_on
+  (fund_id, external_id, name, sector, category, status, status_date, founded_on,
+   last_round_on, unplaced_on, known_until)
+SELECT :fund, external_id, name, sector, category, status, status_date, founded_on,
+  last_round_on, unplaced_on, known_until
 FROM incoming_companies ORDER BY external_id
 ON CONFLICT (fund_id, external_id) DO UPDATE
-SET (name, sector, category, status, status_date, founded_on) =
-  (excluded.name, excluded.sector, excluded.category, excluded.status, excluded.status_date, excluded.founded_on)
-WHERE (held.name, held.sector, held.category, held.status, held.status_date, held.founded_on) IS DISTINCT FROM
-  (excluded.name, excluded.sector, excluded.category, excluded.status, excluded.status_date, excluded.founded_on)
+SET (name, sector, category, status, status_date, founded_on, last_round_on, unplaced_on, known_until) =
+  (excluded.name, excluded.sector, excluded.category, excluded.status, excluded.status_date, excluded.founded_on,
+   excluded.last_round_on, excluded.unplaced_on, excluded.known_until)
+WHERE (held.name, held.sector, held.category, held.status, held.status_date, held.founded_on, held.last_round_on,
+   held.unplaced_on, held.known_until) IS DISTINCT FROM
+  (excluded.name, excluded.sector, excluded.category, excluded.status, excluded.status_date, excluded.founded_on,
+   excluded.last_round_on, excluded.unplaced_on, excluded.known_until)
 RETURNING (xmax = 0) AS inserted
 """)
 
@@ -101,19 +117,8 @@ def load_history(conn: Connection, fund_id: UUID, history: History) -> LoadCount
     A company is known by its id within the fund: it is inserted or updated, and its rounds are replaced. Loading the
     same history again changes nothing but the rounds' internal ids.
     """
-    companies = history.companies.select(
-        "company_id", "name", "sector", "category", "status", "status_date", "founded_on"
-    )
-    rounds = history.rounds.select(
-        "company_id",
-        "round_type",
-        "stage",
-        "stage_inferred",
-        "date",
-        "amount_usd",
-        "disposal_date",
-        "disposal_proceeds_usd",
-    )
+    companies = history.companies.select(_COMPANY_COLUMNS)
+    rounds = history.rounds.select(_ROUND_COLUMNS)
     fund = {"fund": fund_id}
     conn.execute(_CREATE_INCOMING_COMPANIES)
     conn.execute(_CREATE_INCOMING_ROUNDS)

@@ -18,6 +18,7 @@ from sqlalchemy import Engine
 
 from core.errors import MatrixFailed, Unavailable, VcfolioError
 from core.matrix_key import simulation_inputs
+from core.reduction.matrix import reduce_as_asked
 from core.simulation.models import model_of
 from db.engine import transaction
 from db.fault_points import fault_point
@@ -158,7 +159,7 @@ def _generate(
 def _simulate(key_document: Mapping[str, Any]) -> MatrixPayload:
     inputs = simulation_inputs(key_document)
     matrix = model_of(key_document["key"]["sim_model_version"]).generate(inputs)
-    return payload_of(matrix, key_document)
+    return payload_of(reduce_as_asked(matrix, key_document), key_document)
 
 
 def _store(engine: Engine, started: Started, payload: MatrixPayload) -> bool:

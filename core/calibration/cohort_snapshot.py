@@ -7,8 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from core.calibration.history import History
-from core.calibration.mapping import HistoryMapping
+from core.calibration.history import History, HistorySource
 from core.calibration.simple_cohort import StageCounts
 from core.calibration.snapshot import CalibrationSnapshot, SectorMultipliers
 from core.errors import BadInput, FieldProblem
@@ -24,7 +23,7 @@ MULTIPLIERS_LEFT = "simple_cohort does not estimate sector multipliers: every se
 def cohort_snapshot(
     history: History,
     counts: dict[Stage, StageCounts],
-    mapping: HistoryMapping,
+    source: HistorySource,
     version: str,
     benchmark: CalibrationSnapshot,
 ) -> CalibrationSnapshot:
@@ -37,8 +36,7 @@ def cohort_snapshot(
     if not stages:
         raise BadInput.of("history", f"as of {history.as_of}", "no stage has a financing whose outcome is known")
     _require_in_benchmark(stages, benchmark)
-    sampled = history.companies.join(history.rounds, on="company_id", how="semi")
-    sectors = dict(sampled.group_by("sector").len().sort("sector").iter_rows())
+    sectors = sampled_sectors(history)
     return CalibrationSnapshot(
         version=version,
         method="simple_cohort",
@@ -49,11 +47,11 @@ def cohort_snapshot(
         sector_multipliers=dict.fromkeys(sectors, SectorMultipliers(risk=1, returns=1)),
         sectors=sectors,
         sample_sizes={stage: counts[stage].companies for stage in stages},
-        sample_size=sampled.height,
+        sample_size=sum(sectors.values()),
         data_window=f"{history.rounds['date'].min()!s} to {history.as_of}",
         benchmark_version=benchmark.version,
         fitted_for=benchmark.exit_outcomes_fitted_for,
-        provenance=_provenance(history, counts, mapping, benchmark.version),
+        provenance=_provenance(history, counts, source, benchmark.version),
     )
 
 
@@ -68,14 +66,27 @@ def _require_in_benchmark(stages: list[Stage], benchmark: CalibrationSnapshot) -
         raise BadInput(problems)
 
 
-def _provenance(
-    history: History, counts: dict[Stage, StageCounts], mapping: HistoryMapping, benchmark: str
-) -> dict[str, Any]:
+def sampled_sectors(history: History) -> dict[str, int]:
+    """Companies with a round at a stage, by sector in sorted order."""
+    sampled = history.companies.join(history.rounds, on="company_id", how="semi")
+    return dict(sampled.group_by("sector").len().sort("sector").iter_rows())
+
+
+def history_provenance(history: History, source: HistorySource) -> dict[str, Any]:
+    """Where the rows come from, and how many were used or set aside for which reason."""
     return {
-        "mapping": {"name": mapping.name, "source": mapping.source},
+        "mapping": asdict(source),
         "as_of": history.as_of.isoformat(),
         "rows": {"companies": asdict(history.company_rows), "rounds": asdict(history.round_rows)},
         "rounds_placed_by_order": history.rounds.filter(pl.col("stage_inferred")).height,
+    }
+
+
+def _provenance(
+    history: History, counts: dict[Stage, StageCounts], source: HistorySource, benchmark: str
+) -> dict[str, Any]:
+    return {
+        **history_provenance(history, source),
         "transition_stats": {stage.value: asdict(found) for stage, found in counts.items()},
         "bias": BIAS,
         "exit_outcomes": f"benchmark {benchmark}",

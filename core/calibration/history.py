@@ -15,6 +15,7 @@ from core.calibration.placement import STAGES, place_rounds
 from core.errors import BadInput
 
 NO_SECTOR = "category is in no sector of the mapping"
+NO_SECTOR_IN_ROW = "company without a sector"
 COMPANY_SET_ASIDE = "the company is set aside"
 NO_DATE = "no date"
 
@@ -29,12 +30,21 @@ class RowTally:
 
 
 @dataclass(frozen=True, slots=True)
+class HistorySource:
+    """What a history is called and where it comes from; both go into the provenance of what is calibrated with it."""
+
+    name: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """What a calibration may use, in an order that does not depend on the files' order.
 
     companies: company_id, name, category, sector, status (operating, exited, failed), status_date, founded_on; and
-      last_round_on and last_unplaced_on, the dates of its last round of any type, and of the last one whose stage
-      could not be told, both at or before `as_of` (null when there is none).
+      last_round_on, the date of its last round of any type; unplaced_on, that of the first round after its last one at
+      a stage whose own stage could not be told (null when there is none); known_until, the day up to which it was
+      followed. All at or before `as_of`.
     rounds: company_id, round_type, stage, stage_inferred, date, amount_usd, disposal_date, disposal_proceeds_usd;
       all at a stage, dated at or before `as_of`, and of one of `companies`.
     """
@@ -152,11 +162,22 @@ def _judge_rounds(cells: pl.DataFrame, used: pl.DataFrame, mapping: HistoryMappi
 
 def _with_last_rounds(companies: pl.DataFrame, judged: pl.DataFrame, as_of: date) -> pl.DataFrame:
     seen = judged.filter(pl.col("date") <= as_of)
+    at_stage = pl.col("reason").is_null()
     unplaced = pl.col("stage_inferred").is_not_null() & pl.col("stage_code").is_null()
-    last = seen.group_by("company_id").agg(
-        pl.col("date").max().alias("last_round_on"), pl.col("date").filter(unplaced).max().alias("last_unplaced_on")
+    last = (
+        seen.with_columns(pl.col("date").filter(at_stage).max().over("company_id").alias("last_placed_on"))
+        .group_by("company_id")
+        .agg(
+            pl.col("date").max().alias("last_round_on"),
+            pl.col("date").filter(unplaced & (pl.col("date") > pl.col("last_placed_on"))).min().alias("unplaced_on"),
+        )
     )
-    return companies.drop("reason").join(last, on="company_id", how="left").sort("company_id")
+    return (
+        companies.drop("reason")
+        .join(last, on="company_id", how="left")
+        .with_columns(pl.lit(as_of).alias("known_until"))
+        .sort("company_id")
+    )
 
 
 def _finish_rounds(used: pl.DataFrame) -> pl.DataFrame:

@@ -19,12 +19,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from core.calibration.financings import DAYS_PER_MONTH, financings
 from core.calibration.history import History
 from core.calibration.placement import STAGES
 from core.calibration.snapshot import StageTransitions
 from core.stages import Stage
-
-DAYS_PER_MONTH = 365.25 / 12
 
 _OUTCOMES = ("exit", "graduate", "stay", "failure", "silent", "left_out")
 
@@ -127,52 +126,8 @@ def time_events(history: History) -> list[EventTiming]:
 
 
 def _observe(history: History) -> pl.DataFrame:
-    """One row a financing: stage_code, date, next_stage, outcome, and the date of what ended it where it is known."""
-    codes = {stage.value: code for code, stage in enumerate(STAGES)}
-    financings = (
-        history.rounds.select(
-            "company_id", "date", pl.col("stage").replace_strict(codes, return_dtype=pl.Int64).alias("stage_code")
-        )
-        .unique()
-        .sort("company_id", "date", "stage_code")
-    )
-    return (
-        financings.with_columns(
-            pl.col("stage_code").shift(-1).over("company_id").alias("next_stage"),
-            pl.int_range(pl.len()).over("company_id").alias("place"),
-        )
-        .join(_disposals(history, financings), on=["company_id", "place"], how="left")
-        .join(_endings(history), on="company_id", how="left")
-        .with_columns(_outcome().alias("outcome"))
-    )
-
-
-def _disposals(history: History, financings: pl.DataFrame) -> pl.DataFrame:
-    """Disposals up to the as-of date, each at the financing the company was in on that day."""
-    placed = financings.with_columns(pl.int_range(pl.len()).over("company_id").alias("place"))
-    return (
-        history.rounds.filter(pl.col("disposal_date") <= history.as_of)
-        .select("company_id", "disposal_date", pl.col("disposal_proceeds_usd").fill_null(0.0).alias("proceeds"))
-        .sort("company_id", "disposal_date", "proceeds")
-        .join(placed, on="company_id")
-        .filter(pl.col("date") <= pl.col("disposal_date"))
-        .group_by("company_id", "disposal_date", "proceeds")
-        .agg(pl.col("place").max())
-        .group_by("company_id", "place")
-        .agg(pl.col("disposal_date").min().alias("disposed_on"), (pl.col("proceeds") > 0).any().alias("sold"))
-    )
-
-
-def _endings(history: History) -> pl.DataFrame:
-    """Each company's end as known on the as-of date."""
-    later = pl.col("status_date") > history.as_of
-    return history.companies.select(
-        "company_id",
-        "last_round_on",
-        "last_unplaced_on",
-        pl.when(later.fill_null(value=False)).then(pl.lit("operating")).otherwise("status").alias("status"),
-        pl.when(later.not_()).then("status_date").alias("ended_on"),
-    )
+    """One row a financing, with its outcome."""
+    return financings(history).with_columns(_outcome().alias("outcome"))
 
 
 def _outcome() -> pl.Expr:
@@ -184,7 +139,7 @@ def _outcome() -> pl.Expr:
         .then(pl.lit("graduate"))
         .when(following.is_not_null())
         .then(pl.lit("stay"))
-        .when(pl.col("last_unplaced_on") > pl.col("date"))
+        .when(pl.col("unplaced_on").is_not_null())
         .then(pl.lit("left_out"))
         .when(pl.col("status") == "exited")
         .then(pl.lit("exit"))

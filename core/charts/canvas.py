@@ -64,6 +64,14 @@ def drawing(width_in: float = 8.0, height_in: float = 4.5) -> Iterator[tuple[Fig
         yield figure, figure.subplots()
 
 
+@contextmanager
+def panels(count: int, width_in: float, height_in: float) -> Iterator[tuple[Figure, list[Axes]]]:
+    """A row of axes that share their vertical scale, in the common style; to be used as `drawing` is."""
+    with _drawing, mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(width_in, height_in), layout="constrained")
+        yield figure, list(figure.subplots(1, count, sharey=True, squeeze=False)[0])
+
+
 def picture(figure: Figure, kind: Literal["svg", "png"], title: str) -> bytes:
     """The figure as a file, without date or version. title: what a reader who cannot see it is told."""
     metadata: dict[str, str | None] = {"Title": title}

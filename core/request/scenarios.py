@@ -9,6 +9,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from core.calibration.snapshot import REFERENCE_REGIMES
+from core.reduction.selection import MOST_GENERATED
 from core.request.correlation import contradictions
 from core.request.fields import (
     WHOLE,
@@ -175,6 +176,11 @@ class ScenarioGenConfig(RequestModel):
     scenario_count: Annotated[WholeNumber, Field(ge=1, le=100_000), WHOLE] = Field(
         default=400, description="number of scenarios, 1 to 100,000; default 400"
     )
+    generated_scenarios: Annotated[WholeNumber, Field(ge=2, le=MOST_GENERATED), WHOLE] | None = Field(
+        default=None,
+        description="generate this many scenarios and optimise on scenarioCount that stand for them, up to 10,000, "
+        "more than scenarioCount; default none: every scenario is used",
+    )
     regime_config: RegimeConfig = Field(default=RegimeConfig(), description="regimes and correlations of sectors")
     recycling_config: RecyclingConfig = Field(default=RecyclingConfig(), description="re-investment; default disabled")
     max_rounds: Annotated[WholeNumber, Field(ge=1, le=100), WHOLE] = Field(
@@ -201,3 +207,11 @@ class ScenarioGenConfig(RequestModel):
         description="largest multiple of an exit before dilution, above every 90th percentile, at most 1,000,000; "
         "default 250 (v2 only)",
     )
+
+    @model_validator(mode="after")
+    def _more_are_generated_than_kept(self) -> Self:
+        generated = self.generated_scenarios
+        if generated is not None and generated <= self.scenario_count:
+            rule = f"must exceed scenarioCount ({self.scenario_count}), which are chosen from them"
+            raise Inconsistent([(("generated_scenarios",), generated, rule)])
+        return self

@@ -2,43 +2,65 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-
-from core.arrays import FloatArray
 from core.optimization.limits import Limits
 from core.optimization.strict import conditional_value_at_risk, exact_mean, shortfalls
+from core.simulation.inputs import SimulationInputs
 from core.solver.strict_check import loss_count
+from core.validation.fresh_trial import PortfolioDraws
 from core.validation.intervals import Interval, bootstrap, resampled_cvar, resampled_mean, wilson
 from core.validation.recheck import excess, shortage
+from core.validation.sampling_error import scenarios_to_settle, standard_errors
+from core.validation.stress import by_regime
 
 Holds = Literal["yes", "no", "within_error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure from so many scenarios, with its standard error and 95% interval."""
+
+    value: float
+    standard_error: float
+    interval: Interval
+    scenarios: int
 
 
 @dataclass(frozen=True, slots=True)
 class LimitCheck:
     """An estimate against its limit. violation: by how much the estimate breaks it, 0 if it does not.
 
-    holds: `yes` or `no` where the 95% interval lies on one side of the limit, else `within_error`.
+    holds: `yes` or `no` where the 95% interval lies on one side of the limit, else `within_error`; then
+    scenarios_to_settle says how many would tell, if the estimate stays where it is.
     """
 
-    value: float
-    interval: Interval
+    estimate: Estimate
     limit: float
     violation: float
     holds: Holds
+    scenarios_to_settle: int | None
+
+    @property
+    def value(self) -> float:
+        return self.estimate.value
+
+    @property
+    def interval(self) -> Interval:
+        return self.estimate.interval
 
     def as_json(self) -> dict[str, Any]:
         return {
             "value": self.value,
+            "standardError": self.estimate.standard_error,
             "low": self.interval.low,
             "high": self.interval.high,
             "limit": self.limit,
             "violation": self.violation,
             "holdsOutOfSample": self.holds,
+            "scenariosToSettle": self.scenarios_to_settle,
         }
 
 
@@ -46,7 +68,8 @@ class LimitCheck:
 class OutOfSample:
     """mean: expected multiple, with its 95% interval and standard error.
 
-    optimism_gap: by how much the mean on the matrix that the portfolio was chosen on exceeds it.
+    optimism_gap: by how much the mean on the matrix that the portfolio was chosen on exceeds it. regimes: the figures
+    within each macro regime.
     """
 
     scenarios: int
@@ -57,6 +80,7 @@ class OutOfSample:
     loss_probability: LimitCheck
     cvar: LimitCheck
     expected_winners: LimitCheck
+    regimes: Sequence[Mapping[str, Any]]
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -71,62 +95,78 @@ class OutOfSample:
             "lossProbability": self.loss_probability.as_json(),
             "cvar": self.cvar.as_json(),
             "expectedWinners": self.expected_winners.as_json(),
+            "byRegime": list(self.regimes),
         }
 
 
 def judge_out_of_sample(
+    draws: PortfolioDraws,
     *,
-    multiples: FloatArray,
-    winners: FloatArray,
     in_sample_mean: float,
     limits: Limits,
     max_loss_probability: float,
-    matrix_key: str,
+    inputs: SimulationInputs,
 ) -> OutOfSample:
-    """multiples: (n_scenarios,), of the portfolio. winners: (n_scenarios,), the winners it expects in each.
-
-    max_loss_probability: share of scenarios that may lose money.
-    """
-    n = multiples.size
+    """max_loss_probability: share of scenarios that may lose money. draws: of at least two scenarios."""
+    multiples, winners = draws.multiples, draws.winners
+    n, confidence = multiples.size, limits.cvar_confidence
     losses = shortfalls(multiples)
     intervals = bootstrap(
         {
             "mean": resampled_mean(multiples),
-            "cvar": resampled_cvar(losses, limits.cvar_confidence),
+            "cvar": resampled_cvar(losses, confidence),
             "winners": resampled_mean(winners),
         },
         n,
-        matrix_key,
+        inputs.matrix_key,
     )
     mean, lost = exact_mean(multiples), loss_count(multiples)
-    cvar = conditional_value_at_risk(losses, limits.cvar_confidence)
+    cvar = conditional_value_at_risk(losses, confidence)
+    errors = standard_errors(multiples, winners, confidence)
+    assert errors.expected_moic is not None
+    assert errors.loss_probability is not None
+    assert errors.cvar is not None
+    assert errors.expected_winners is not None
     return OutOfSample(
         scenarios=n,
         mean=mean,
         mean_interval=intervals["mean"],
-        standard_error=float(np.std(multiples, ddof=1)) / math.sqrt(n),
+        standard_error=errors.expected_moic,
         optimism_gap=in_sample_mean - mean,
-        loss_probability=at_most(lost / n, wilson(lost, n), max_loss_probability),
-        cvar=at_most(cvar, intervals["cvar"], limits.cvar_limit),
-        expected_winners=at_least(exact_mean(winners), intervals["winners"], limits.min_expected_winners),
+        loss_probability=at_most(Estimate(lost / n, errors.loss_probability, wilson(lost, n), n), max_loss_probability),
+        cvar=at_most(Estimate(cvar, errors.cvar, intervals["cvar"], n), limits.cvar_limit),
+        expected_winners=at_least(
+            Estimate(exact_mean(winners), errors.expected_winners, intervals["winners"], n),
+            limits.min_expected_winners,
+        ),
+        regimes=by_regime(draws, inputs.regimes, confidence),
     )
 
 
-def at_most(value: float, interval: Interval, limit: float) -> LimitCheck:
+def at_most(estimate: Estimate, limit: float) -> LimitCheck:
     """A limit from above."""
     holds: Holds = "within_error"
-    if not excess(interval.high, limit):
+    if not excess(estimate.interval.high, limit):
         holds = "yes"
-    elif excess(interval.low, limit):
+    elif excess(estimate.interval.low, limit):
         holds = "no"
-    return LimitCheck(value, interval, limit, excess(value, limit), holds)
+    return _check(estimate, limit, excess(estimate.value, limit), holds)
 
 
-def at_least(value: float, interval: Interval, limit: float) -> LimitCheck:
+def at_least(estimate: Estimate, limit: float) -> LimitCheck:
     """A limit from below."""
     holds: Holds = "within_error"
-    if not shortage(interval.low, limit):
+    if not shortage(estimate.interval.low, limit):
         holds = "yes"
-    elif shortage(interval.high, limit):
+    elif shortage(estimate.interval.high, limit):
         holds = "no"
-    return LimitCheck(value, interval, limit, shortage(value, limit), holds)
+    return _check(estimate, limit, shortage(estimate.value, limit), holds)
+
+
+def _check(estimate: Estimate, limit: float, violation: float, holds: Holds) -> LimitCheck:
+    needed = None
+    if holds == "within_error":
+        needed = scenarios_to_settle(estimate.value - limit, estimate.standard_error, estimate.scenarios)
+        # The interval has said that today's scenarios do not suffice, whatever the standard error makes of them.
+        needed = None if needed is None else max(needed, estimate.scenarios + 1)
+    return LimitCheck(estimate, limit, violation, holds, needed)

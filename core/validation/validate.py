@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from core.arrays import FloatArray, IntArray
+from core.arrays import FloatArray
 from core.config import NormalizedConfig
 from core.errors import Cancelled
 from core.matrix import ScenarioMatrix
 from core.optimization.dollars import WholeDeals
 from core.optimization.limits import Limits
 from core.optimization.strict import portfolio_multiples
+from core.reduction.loss import ReductionLoss, reduction_loss
 from core.simulation.inputs import SimulationInputs
 from core.simulation.models import model_of
+from core.validation.fresh_trial import FreshTrial, PortfolioDraws
 from core.validation.greedy import GreedyPortfolio, greedy_portfolio
 from core.validation.out_of_sample import OutOfSample, judge_out_of_sample
 from core.validation.recheck import Recheck, recheck
+from core.validation.rivals import Rival, equal_weights, rivals
+from core.validation.sampling_error import StandardErrors, standard_errors
 
 
 @dataclass(frozen=True, slots=True)
 class WholeDealsCheck:
     """The portfolio as it can be bought.
 
-    in_sample: on the matrix, cash at multiple 1; its budget is short of the fund by that cash.
+    in_sample: on the matrix, cash at multiple 1; its budget is short of the fund by that cash; errors: of its figures.
     out_of_sample: with as many independent companies in a bucket as there are deals.
     """
 
     deals: WholeDeals
     in_sample: Recheck
+    errors: StandardErrors
     out_of_sample: OutOfSample
 
     def as_json(self) -> dict[str, Any]:
@@ -44,6 +50,7 @@ class WholeDealsCheck:
                 "lossProbability": figures.loss_probability,
                 "cvar": figures.cvar,
                 "expectedWinners": figures.expected_winners,
+                "standardErrors": self.errors.as_json(),
             },
             "boundViolations": dict(self.in_sample.bound_violations),
             "outOfSample": self.out_of_sample.as_json(),
@@ -51,11 +58,36 @@ class WholeDealsCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class GeneratedCheck:
+    """The weights on all scenarios that were generated. loss: what choosing some of them lost."""
+
+    check: Recheck
+    errors: StandardErrors
+    loss: ReductionLoss
+
+    def as_json(self) -> dict[str, Any]:
+        figures = self.check.figures
+        return {
+            "expectedMoic": figures.expected_moic,
+            "lossProbability": figures.loss_probability,
+            "cvar": figures.cvar,
+            "expectedWinners": figures.expected_winners,
+            "standardErrors": self.errors.as_json(),
+            "feasible": self.check.feasible,
+            "reduction": self.loss.as_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class ValidationMetrics:
-    """in_sample: every limit, as relaxed, on the matrix; the others as their types say."""
+    """in_sample: every limit, as relaxed, on the matrix; errors: of its figures; generated: on all scenarios that the
+    matrix's were chosen from, None where it has them all; the others as their types say."""
 
     in_sample: Recheck
+    errors: StandardErrors
+    generated: GeneratedCheck | None
     greedy: GreedyPortfolio
+    rivals: Sequence[Rival]
     out_of_sample: OutOfSample
     whole_deals: WholeDealsCheck
 
@@ -67,8 +99,11 @@ class ValidationMetrics:
             "budgetViolation": self.in_sample.budget_violation,
             "boundViolations": dict(self.in_sample.bound_violations),
             "feasible": self.in_sample.feasible,
+            "standardErrors": self.errors.as_json(),
+            "generated": None if self.generated is None else self.generated.as_json(),
             "greedyObjective": self.greedy.objective,
             "greedyFeasible": self.greedy.feasible,
+            "rivals": [rival.as_json() for rival in self.rivals],
             "outOfSample": self.out_of_sample.as_json(),
             "wholeDeals": self.whole_deals.as_json(),
         }
@@ -101,47 +136,66 @@ def validate(
     in_sample = recheck(weights, matrix, config, limits)
     begin("building the greedy portfolio")
     greedy = greedy_portfolio(matrix, config)
+    judge = _Judge(config, limits, matrix, inputs)
     begin("drawing fresh scenarios")
-    trial = _FreshTrial(config, limits, matrix.n_scenarios, inputs)
-    out_of_sample = trial.judge(weights, 0.0, trial.matrix_companies, in_sample.figures.expected_moic)
+    trial = FreshTrial(config, inputs, config.validation_scenarios)
+    draws = trial.of_weights(weights)
+    out_of_sample = judge.out_of_sample(draws, in_sample)
+    others = rivals(weights, trial, greedy, equal_is_feasible=judge.keeps_limits(equal_weights(matrix.n_buckets)))
     begin("drawing fresh scenarios for whole deals")
-    deals_in_sample = recheck(deals.weights, matrix, config, limits, deals.cash_weight)
-    deals_out_of_sample = trial.judge(
-        deals.weights, deals.cash_weight, deals.counts, deals_in_sample.figures.expected_moic
-    )
-    return ValidationMetrics(
-        in_sample, greedy, out_of_sample, WholeDealsCheck(deals, deals_in_sample, deals_out_of_sample)
-    )
+    whole_deals = judge.whole_deals(deals, trial)
+    generated = None
+    if inputs.scenario_count != matrix.n_scenarios:
+        begin("generating all scenarios again")
+        generated = judge.on_all_generated(weights, draws)
+    errors = judge.in_sample_errors(weights, 0.0, draws)
+    return ValidationMetrics(in_sample, errors, generated, greedy, others, out_of_sample, whole_deals)
 
 
-class _FreshTrial:
-    """The fresh scenarios that a portfolio is judged in, drawn once for all portfolios with the matrix's companies."""
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """What all judgements of one session share."""
 
-    def __init__(
-        self, config: NormalizedConfig, limits: Limits, matrix_scenarios: int, inputs: SimulationInputs
-    ) -> None:
-        self._config, self._limits, self._inputs = config, limits, inputs
+    config: NormalizedConfig
+    limits: Limits
+    matrix: ScenarioMatrix
+    inputs: SimulationInputs
+
+    def out_of_sample(self, draws: PortfolioDraws, in_sample: Recheck) -> OutOfSample:
         # Where the loss limit was relaxed, the count that was granted says more than the share that was asked for.
-        self._max_loss_probability = max(config.max_loss_probability, limits.max_losses / matrix_scenarios)
-        self._model = model_of(config.sim_model_version)
-        single = np.ones(len(config.buckets), dtype=np.int64)
-        self._single_moic = self._draw(single)
-        self._is_winner = (self._single_moic >= inputs.winner_multiple).astype(np.float64)
-        self.matrix_companies = self._model.matrix_companies(inputs)
-
-    def judge(self, weights: FloatArray, cash_weight: float, companies: IntArray, in_sample_mean: float) -> OutOfSample:
-        """weights, companies: (n_buckets,); with companies[b] independent companies behind bucket b's weight."""
-        moic = self._single_moic if np.all(companies == 1) else self._draw(companies)
-        all_in = np.array([bucket.all_in_cost_usd for bucket in self._config.buckets])
-        deals = weights * self._config.total_fund_size_usd / all_in
+        granted = self.limits.max_losses / self.matrix.n_scenarios
         return judge_out_of_sample(
-            multiples=portfolio_multiples(weights, moic, cash_weight),
-            winners=portfolio_multiples(deals, self._is_winner),
-            in_sample_mean=in_sample_mean,
-            limits=self._limits,
-            max_loss_probability=self._max_loss_probability,
-            matrix_key=self._inputs.matrix_key,
+            draws,
+            in_sample_mean=in_sample.figures.expected_moic,
+            limits=self.limits,
+            max_loss_probability=max(self.config.max_loss_probability, granted),
+            inputs=self.inputs,
         )
 
-    def _draw(self, companies: IntArray) -> FloatArray:
-        return self._model.fresh(self._inputs, self._config.validation_scenarios, companies).moic
+    def keeps_limits(self, weights: FloatArray) -> bool:
+        """On the matrix."""
+        return recheck(weights, self.matrix, self.config, self.limits).feasible
+
+    def whole_deals(self, deals: WholeDeals, trial: FreshTrial) -> WholeDealsCheck:
+        in_sample = recheck(deals.weights, self.matrix, self.config, self.limits, deals.cash_weight)
+        draws = trial.of_deals(deals.weights, deals.cash_weight, deals.counts)
+        errors = self.in_sample_errors(deals.weights, deals.cash_weight, draws)
+        return WholeDealsCheck(deals, in_sample, errors, self.out_of_sample(draws, in_sample))
+
+    def on_all_generated(self, weights: FloatArray, draws: PortfolioDraws) -> GeneratedCheck:
+        """They are not stored, and generated anew; the limits are those of the request, at their number."""
+        everything = model_of(self.config.sim_model_version).generate(self.inputs)
+        granted = self.limits.max_losses / self.matrix.n_scenarios
+        losses = math.floor(max(self.config.max_loss_probability, granted) * everything.n_scenarios + 1e-9)
+        whole = replace(self, matrix=everything, limits=replace(self.limits, max_losses=losses))
+        check = recheck(weights, everything, self.config, whole.limits)
+        loss = reduction_loss(everything, self.matrix)
+        return GeneratedCheck(check, whole.in_sample_errors(weights, 0.0, draws), loss)
+
+    def in_sample_errors(self, weights: FloatArray, cash_weight: float, draws: PortfolioDraws) -> StandardErrors:
+        """The matrix does not keep who won in which scenario; fresh scenarios tell how much winners vary, with one
+        company a bucket, which is as much as they can."""
+        multiples = portfolio_multiples(weights, self.matrix.moic, cash_weight)
+        errors = standard_errors(multiples, multiples, self.limits.cvar_confidence)
+        spread = float(np.std(draws.winners, ddof=1))
+        return replace(errors, expected_winners=spread / math.sqrt(self.matrix.n_scenarios))

@@ -22,11 +22,22 @@ portfolio_companies = Table(
     Column("status_date", Date, comment="the day of the exit or failure; NULL where the source does not say"),
     Column("founded_on", Date),
     created_at(),
+    Column(
+        "last_round_on",
+        Date,
+        comment="the last round of any type, those that are not kept included; NULL: that of investments",
+    ),
+    Column(
+        "unplaced_on", Date, comment="the first round after the last one in investments whose stage could not be told"
+    ),
+    Column("known_until", Date, comment="the day up to which the company was followed; NULL: to this day"),
     UniqueConstraint("fund_id", "external_id"),
     check("external_id", "external_id <> ''"),
     check("sector", "sector <> ''"),
     check("status", one_of("status", COMPANY_STATUSES)),
     check("status_date", "status <> 'operating' OR status_date IS NULL"),
+    check("unplaced_on", "unplaced_on <= last_round_on"),
+    check("known_until", "last_round_on <= known_until"),
 )
 
 investments = Table(

@@ -1,106 +1,141 @@
-"""`vcfolio calibrate`: from a fund's history files to a stored snapshot, and what there is to say about it."""
+"""`vcfolio calibrate` and `vcfolio fund load`: what was asked for, done, and what there is to say about it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import get_args
 
 from rich.console import Console
-from rich.table import Table
-from sqlalchemy import Connection
+from rich.table import Table as RichTable
 
-from core.calibration.cohort_snapshot import BIAS, MULTIPLIERS_LEFT, cohort_snapshot
-from core.calibration.history import History, RowTally, read_history
-from core.calibration.simple_cohort import EventTiming, StageCounts, count_transitions, time_events
-from core.calibration.snapshot import CalibrationSnapshot
-from core.errors import BadInput
-from core.stages import Stage
+from core.calibration.calibration import Calibration
+from core.calibration.report import calibration_report, remarks
+from core.calibration.snapshot import CalibrationMethod
+from core.calibration.survival import SurvivalTerms
+from core.calibration.tables import Table, calibration_tables, rows_table
+from core.errors import BadInput, FieldProblem
 from db.benchmarks import DEFAULT_BENCHMARK
-from db.calibrations import load_snapshot, store_snapshot
-from db.funds import Fund, find_fund
-from db.history import LoadCounts, load_history, read_mapping, scan_table
+from db.calibrate import CalibrationOrder, CalibrationOutcome, HistoryFiles, calibrate, load_files
+from db.engine import transaction
+from db.history import LoadCounts
+from db.settings import load_settings
+from deployments.cli import terminal
+from deployments.services import database
 
 
 @dataclass(frozen=True, slots=True)
-class CalibrateArguments:
-    """What the user asked for. `fund` is a name or an id; `benchmark` the version of a stored snapshot."""
+class SurvivalOptions:
+    """None: not given. dormant_after: months; 0: silence is never a failure."""
 
-    fund: str
-    companies: Path
-    rounds: Path
-    mapping: Path
-    as_of: date
-    version: str
-    benchmark: str = DEFAULT_BENCHMARK
+    dormant_after: float | None = None
+    round_months: float | None = None
+    horizon_months: float | None = None
+    prior_weight: float | None = None
 
+    def terms(self) -> SurvivalTerms:
+        """Raises BadInput for a value that breaks its rule."""
+        defaults = SurvivalTerms()
+        dormant = defaults.dormant_after_months if self.dormant_after is None else self.dormant_after or None
+        return SurvivalTerms(
+            dormant_after_months=dormant,
+            round_months=_given(self.round_months, defaults.round_months),
+            horizon_months=_given(self.horizon_months, defaults.horizon_months),
+            prior_weight=_given(self.prior_weight, defaults.prior_weight),
+        )
 
-@dataclass(frozen=True, slots=True)
-class CalibrationSummary:
-    """What was read, loaded, counted and stored. `is_new` is False when the very same snapshot was there already."""
-
-    fund: Fund
-    history: History
-    loaded: LoadCounts
-    counts: dict[Stage, StageCounts]
-    timings: list[EventTiming]
-    snapshot: CalibrationSnapshot
-    is_new: bool
-
-
-def calibrate(
-    transaction: Callable[[], AbstractContextManager[Connection]], arguments: CalibrateArguments
-) -> CalibrationSummary:
-    """Read, check, load, count and store: all of it, or nothing.
-
-    transaction: opens one that commits when its block ends and rolls back when it raises.
-    Raises BadInput for files or a mapping that break a rule, NotFound for an unknown fund or benchmark, Conflict for a
-    version that exists with other content.
-    """
-    if not 1 <= len(arguments.version) <= 100 or not arguments.version.isprintable():
-        raise BadInput.of("version", arguments.version, "must be 1 to 100 printable characters")
-    mapping = read_mapping(arguments.mapping)
-    companies = scan_table("companies", arguments.companies)
-    history = read_history(companies, scan_table("rounds", arguments.rounds), mapping, arguments.as_of)
-    counts = count_transitions(history)
-    with transaction() as conn:
-        fund = find_fund(conn, arguments.fund)
-        benchmark = load_snapshot(conn, arguments.benchmark)
-        snapshot = cohort_snapshot(history, counts, mapping, arguments.version, benchmark)
-        loaded = load_history(conn, fund.id, history)
-        is_new = store_snapshot(conn, snapshot, fund.id)
-    return CalibrationSummary(fund, history, loaded, counts, time_events(history), snapshot, is_new)
+    def problems(self) -> list[FieldProblem]:
+        """Options that a method without survival analysis would silently ignore."""
+        given = {
+            "--dormant-after": self.dormant_after,
+            "--round-months": self.round_months,
+            "--horizon-months": self.horizon_months,
+            "--prior-weight": self.prior_weight,
+        }
+        rule = "must be left out: only survival, and --compare with it, reads this"
+        return [FieldProblem(name, value, rule) for name, value in given.items() if value is not None]
 
 
-def render_calibration(summary: CalibrationSummary, console: Console) -> None:
-    """Print the summary as tables."""
-    history, snapshot = summary.history, summary.snapshot
-    console.print(_rows_table("Companies", history.company_rows))
-    console.print(_rows_table("Rounds", history.round_rows))
-    console.print(_load_line(summary))
-    console.print(_stages_table(summary))
-    console.print(_timings_table(summary.timings))
-    console.print(_sectors_table(snapshot))
-    for note in _notes(summary):
-        console.print(f"- {note}", markup=False, highlight=False)
-    state = "stored" if summary.is_new else "was stored already, with the same content"
-    console.print(f"Calibration {snapshot.version} of {summary.fund.name} {state}.", markup=False, highlight=False)
+def calibrate_fund(
+    *,
+    fund: str,
+    version: str,
+    method: str,
+    as_of: date | None,
+    companies: Path | None,
+    rounds: Path | None,
+    mapping: Path | None,
+    benchmark: str | None,
+    survival: SurvivalOptions,
+    compare: bool,
+    report: Path | None,
+) -> None:
+    """Raises BadInput, NotFound or Conflict; then nothing is written."""
+    order = CalibrationOrder(
+        fund=fund,
+        version=version,
+        as_of=as_of,
+        files=_files(companies, rounds, mapping),
+        method=_method(method),
+        terms=survival.terms(),
+        benchmark=benchmark or DEFAULT_BENCHMARK,
+        compare=compare,
+    )
+    if order.method != "survival" and not compare and (problems := survival.problems()):
+        raise BadInput(problems)
+    _check_report(report, order)
+    with terminal.notes.status("reading, checking, estimating and storing ..."), database(load_settings()) as engine:
+        outcome = calibrate(lambda: transaction(engine), order)
+    render_outcome(outcome, terminal.output, compare=compare)
+    if report is not None:
+        assert outcome.calibration is not None
+        report.write_text(calibration_report(outcome.calibration, compare=compare), encoding="utf-8")
+        terminal.say(f"report: {report}")
 
 
-def _rows_table(title: str, rows: RowTally) -> Table:
-    table = Table("", "rows", title=title, title_justify="left")
-    table.columns[1].justify = "right"
-    table.add_row("read", f"{rows.read:,}")
-    table.add_row("used", f"{rows.used:,}")
-    for reason, count in rows.set_aside.items():
-        table.add_row(f"set aside: {reason}", f"{count:,}")
-    return table
+def load_fund_history(*, fund: str, as_of: date, companies: Path, rounds: Path, mapping: Path) -> None:
+    """Raises BadInput or NotFound; then nothing is written."""
+    files = HistoryFiles(companies, rounds, mapping)
+    with terminal.notes.status("reading, checking and loading ..."), database(load_settings()) as engine:
+        loaded_into, history, loaded = load_files(lambda: transaction(engine), fund, files, as_of)
+    for title, rows in (("Companies", history.company_rows), ("Rounds", history.round_rows)):
+        terminal.output.print(_rich(rows_table(title, rows)))
+    terminal.output.print(f"{loaded_into.name}: {_load_line(loaded)}", markup=False, highlight=False)
 
 
-def _load_line(summary: CalibrationSummary) -> str:
-    loaded = summary.loaded
+def render_outcome(outcome: CalibrationOutcome, console: Console, *, compare: bool) -> None:
+    """Print what was read, estimated and stored."""
+    if outcome.loaded is not None:
+        console.print(_load_line(outcome.loaded), markup=False, highlight=False)
+    if outcome.calibration is not None:
+        _render_calibration(outcome.calibration, console, compare=compare)
+    snapshot = outcome.snapshot
+    state = "stored" if outcome.is_new else "was stored already, with the same content"
+    console.print(
+        f"Calibration {snapshot.version} of {outcome.fund.name} {state}. Method: {snapshot.method}.",
+        markup=False,
+        highlight=False,
+    )
+
+
+def _render_calibration(calibration: Calibration, console: Console, *, compare: bool) -> None:
+    for table in calibration_tables(calibration, compare=compare):
+        console.print(_rich(table))
+    for remark in remarks(calibration):
+        console.print(f"- {remark}", markup=False, highlight=False)
+
+
+def _rich(table: Table) -> RichTable:
+    rich = RichTable(*table.head, title=table.title, title_justify="left")
+    for column in rich.columns[table.labels :]:
+        column.justify = "right"
+    for row in table.rows:
+        rich.add_row(*row)
+    return rich
+
+
+def _load_line(loaded: LoadCounts) -> str:
     return (
         f"Loaded: {loaded.companies_inserted:,} companies new, {loaded.companies_updated:,} changed, "
         f"{loaded.companies_unchanged:,} as they were, {loaded.companies_kept:,} not in the file and kept; "
@@ -108,63 +143,36 @@ def _load_line(summary: CalibrationSummary) -> str:
     )
 
 
-def _stages_table(summary: CalibrationSummary) -> Table:
-    names = ("companies", "financings", "exit", "graduate", "failed", "silent", "stay", "left out")
-    table = Table("stage", *names, title="What followed each financing", title_justify="left")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for stage in Stage:
-        counts = summary.counts.get(stage)
-        if counts is None:
-            table.add_row(stage, *"-" * len(names))
-            continue
-        outcomes = (counts.exited, counts.graduated, counts.failed, counts.silent, counts.stayed)
-        cells = [f"{count:,}{_percent(count, counts.observed)}" for count in outcomes]
-        table.add_row(stage, f"{counts.companies:,}", f"{counts.financings:,}", *cells, f"{counts.left_out:,}")
-    return table
-
-
-def _percent(count: int, observed: int) -> str:
-    return f" ({count / observed:.1%})" if observed else ""
-
-
-def _timings_table(timings: list[EventTiming]) -> Table:
-    names = ("dated", "undated", "at the last round", "midpoint", "at the as-of date")
-    title = "Mean months from the last financing to the end, by where an undated end is put"
-    table = Table("stage", "end", *names, title=title, title_justify="left")
-    for column in table.columns[2:]:
-        column.justify = "right"
-    for timing in timings:
-        months = (timing.months_start, timing.months_mid, timing.months_end)
-        dates = (f"{timing.dated:,}", f"{timing.undated:,}")
-        table.add_row(timing.stage, timing.event, *dates, *(f"{mean:.1f}" for mean in months))
-    return table
-
-
-def _sectors_table(snapshot: CalibrationSnapshot) -> Table:
-    table = Table("sector", "companies", title="Sectors", title_justify="left")
-    table.columns[1].justify = "right"
-    for sector, companies in snapshot.sectors.items():
-        table.add_row(sector, f"{companies:,}")
-    return table
-
-
-def _notes(summary: CalibrationSummary) -> list[str]:
-    history, snapshot = summary.history, summary.snapshot
-    missing = [stage for stage in Stage if stage not in snapshot.transition_stats]
-    skipped = sum(counts.skipped for counts in summary.counts.values())
-    placed = snapshot.provenance["rounds_placed_by_order"]
-    unseen = history.companies.height - snapshot.sample_size
-    notes = [
-        f"{BIAS}. They are the silent of the table, and count as failures in the rates.",
-        f"{placed:,} rounds of unknown series were placed by their order.",
-        "A financing followed only by rounds that could not be placed is left out.",
-        f"{unseen:,} companies have no round at a known stage: they are loaded, and tell the rates nothing.",
-        f"{skipped:,} graduations skip a stage.",
-        "Where an undated end is put changes the months above, and no rate.",
-        f"Exit outcomes, deal terms and cap table are those of benchmark {snapshot.benchmark_version}.",
-        f"{MULTIPLIERS_LEFT}.",
+def _files(companies: Path | None, rounds: Path | None, mapping: Path | None) -> HistoryFiles | None:
+    given = {"--companies": companies, "--rounds": rounds, "--mapping": mapping}
+    if companies is not None and rounds is not None and mapping is not None:
+        return HistoryFiles(companies, rounds, mapping)
+    missing = [
+        FieldProblem(name, None, "must be given: files come all three, or not at all for the fund's own rows")
+        for name, path in given.items()
+        if path is None
     ]
-    if missing:
-        notes.append(f"No financing of known outcome at stage {', '.join(missing)}: left out of the snapshot.")
-    return notes
+    if len(missing) < len(given):
+        raise BadInput(missing)
+    return None
+
+
+def _method(name: str) -> CalibrationMethod:
+    for method in get_args(CalibrationMethod):
+        if name == method:
+            found: CalibrationMethod = method
+            return found
+    raise BadInput.of("--method", name, f"must be one of {', '.join(get_args(CalibrationMethod))}")
+
+
+def _check_report(report: Path | None, order: CalibrationOrder) -> None:
+    if report is None:
+        return
+    if order.method == "industry_benchmark":
+        raise BadInput.of("--report", str(report), "must be left out: without a history there is nothing to report")
+    if not report.parent.is_dir():
+        raise BadInput.of("--report", str(report), "must lie in a directory that exists")
+
+
+def _given(value: float | None, default: float) -> float:
+    return default if value is None else value

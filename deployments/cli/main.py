@@ -42,6 +42,9 @@ RequestFile = Annotated[Path, typer.Argument(help="Request as JSON; see `vcfolio
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
 
 
+AsOf = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day the history was taken.")]
+
+
 def _session_id(value: str) -> UUID:
     try:
         return UUID(value)
@@ -195,27 +198,59 @@ def result(session_id: SessionId, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def stress(
+    session_id: SessionId,
+    stress: Annotated[
+        list[str] | None, typer.Option("--stress", metavar="REGIME=SHARE", help="e.g. recession=1.0; may be repeated.")
+    ] = None,
+    scenarios: Annotated[int | None, typer.Option(help="Fresh scenarios; default those of the session.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a completed session's portfolio in each economy, or in a mix of them, without a new solve."""
+    from deployments.cli import stress_command  # noqa: PLC0415
+
+    stress_command.stress(session_id, stress or [], scenarios, as_json=as_json)
+
+
+@app.command()
 def calibrate(
     *,
     fund: Annotated[str, typer.Option(help="Fund name or id.")],
-    companies: Annotated[Path, typer.Option(help="Companies, CSV or Parquet.")],
-    rounds: Annotated[Path, typer.Option(help="Financing rounds, CSV or Parquet.")],
-    as_of: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The day the history was taken.")],
-    mapping: Annotated[Path, typer.Option(help="What the files' columns and values mean, TOML.")],
     version: Annotated[str, typer.Option(help="Name of the snapshot to make.")],
+    as_of: AsOf = None,
+    companies: Annotated[Path | None, typer.Option(help="Companies, CSV or Parquet; without: the fund's rows.")] = None,
+    rounds: Annotated[Path | None, typer.Option(help="Financing rounds, CSV or Parquet.")] = None,
+    mapping: Annotated[Path | None, typer.Option(help="What the files' columns and values mean, TOML.")] = None,
+    method: Annotated[str, typer.Option(help="survival, simple_cohort or industry_benchmark.")] = "survival",
     benchmark: Annotated[str | None, typer.Option(help="Snapshot for what history cannot tell.")] = None,
+    dormant_after: Annotated[
+        float | None, typer.Option(help="Months of silence that count as failure; 0: never. Default 48.")
+    ] = None,
+    round_months: Annotated[float | None, typer.Option(help="Length of a round, months. Default 18.")] = None,
+    horizon_months: Annotated[
+        float | None, typer.Option(help="Months after entry up to which incidence is used. Default 72.")
+    ] = None,
+    prior_weight: Annotated[
+        float | None, typer.Option(help="Rounds (exits, failures) the benchmark counts for. Default 20.")
+    ] = None,
+    compare: Annotated[bool, typer.Option("--compare", help="Show survival and simple_cohort side by side.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Write the report with its chart here, Markdown.")] = None,
 ) -> None:
-    """Load a fund's investment history and make a calibration snapshot of it."""
-    from deployments.cli import calibration_commands  # noqa: PLC0415
+    """Make a calibration snapshot of a fund's investment history, from files (which are loaded) or its rows."""
+    from deployments.cli import calibrate_command  # noqa: PLC0415
 
-    calibration_commands.calibrate_fund(
+    calibrate_command.calibrate_fund(
         fund=fund,
+        version=version,
+        method=method,
+        as_of=None if as_of is None else as_of.date(),
         companies=companies,
         rounds=rounds,
-        as_of=as_of.date(),
         mapping=mapping,
-        version=version,
         benchmark=benchmark,
+        survival=calibrate_command.SurvivalOptions(dormant_after, round_months, horizon_months, prior_weight),
+        compare=compare,
+        report=report,
     )
 
 
@@ -328,6 +363,22 @@ def fund_member(
     from deployments.cli import fund_commands  # noqa: PLC0415
 
     fund_commands.member(fund, user, role)
+
+
+@fund_app.command("load")
+def fund_load(
+    fund: Annotated[str, typer.Argument(help="Fund name or id.")],
+    companies: Annotated[Path, typer.Option(help="Companies, CSV or Parquet.")],
+    rounds: Annotated[Path, typer.Option(help="Financing rounds, CSV or Parquet.")],
+    as_of: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The day the history was taken.")],
+    mapping: Annotated[Path, typer.Option(help="What the files' columns and values mean, TOML.")],
+) -> None:
+    """Load a funding history into the fund's rows, without calibrating."""
+    from deployments.cli import calibrate_command  # noqa: PLC0415
+
+    calibrate_command.load_fund_history(
+        fund=fund, as_of=as_of.date(), companies=companies, rounds=rounds, mapping=mapping
+    )
 
 
 @db_app.command("upgrade")

@@ -23,6 +23,8 @@ def render_result(session: SessionRow, console: Console) -> None:
     result = session_result(session)
     console.print(allocation_table(result["allocation"]))
     console.print(_figures_table(result))
+    if "byRegime" in result["validation"]["outOfSample"]:  # not in results of version 0.1.0
+        console.print(_regimes_table(result["validation"]))
     console.print(constraints_table(result["constraints"]))
     lines = (
         *price_lines(result["constraints"], result["solver"]),
@@ -58,14 +60,18 @@ def allocation_table(allocation: list[Mapping[str, Any]]) -> Table:
 def _figures_table(result: Mapping[str, Any]) -> Table:
     """Each figure on the scenarios it was chosen on, and on fresh ones for the weights and for the whole deals."""
     validation = result["validation"]
+    errors = validation.get("standardErrors", {})
     fresh, deals = validation["outOfSample"], validation["wholeDeals"]["outOfSample"]
     title = (
-        f"Expected outcome; fresh: {fresh['scenarios']:,} scenarios that the answer was not chosen on, 95% intervals"
+        "Expected outcome (± standard error); "
+        f"fresh: {fresh['scenarios']:,} scenarios that the answer was not chosen on, 95% intervals"
     )
     table = Table(title=title, title_justify="left")
     table.add_column("")
-    for heading in ("limit", "in sample", "fresh", "fresh, whole deals"):
+    for heading in ("limit", "in sample", "fresh"):
         table.add_column(heading, justify="right", overflow="fold")
+    table.add_column("holds?")
+    table.add_column("fresh, whole deals", justify="right", overflow="fold")
     table.add_column("holds?")
     multiple, share, count = "{:.3f}x".format, "{:.1%}".format, "{:.2f}".format
     rows = [
@@ -79,11 +85,46 @@ def _figures_table(result: Mapping[str, Any]) -> Table:
         table.add_row(
             label,
             "" if limit is None else ("≥ " if name == "expectedWinners" else "≤ ") + shown(limit),
-            shown(result[name]),
+            _with_error(result[name], errors.get(name), shown),
             _with_interval(fresh[name], shown),
+            _holds(fresh[name]),
             _with_interval(deals[name], shown),
-            fresh[name].get("holdsOutOfSample", "").replace("_", " "),
+            _holds(deals[name]),
         )
+    return table
+
+
+def _holds(figure: Mapping[str, Any]) -> str:
+    said: str = figure.get("holdsOutOfSample", "").replace("_", " ")
+    needed = figure.get("scenariosToSettle")
+    return said if needed is None else f"{said}; {needed:,} scenarios would tell"
+
+
+def _with_error(value: float, error: float | None, shown: Any) -> str:
+    return shown(value) if error is None else f"{shown(value)} ± {shown(error).rstrip('x')}"
+
+
+def _regimes_table(validation: Mapping[str, Any]) -> Table:
+    """The whole deals within each state of the economy."""
+    table = Table(title="Whole deals by state of the economy, fresh scenarios (± standard error)", title_justify="left")
+    table.add_column("economy")
+    for heading in ("probability", "scenarios", "expected MOIC", "loss probability", "CVaR", "expected winners"):
+        table.add_column(heading, justify="right")
+    for entry in validation["wholeDeals"]["outOfSample"]["byRegime"]:
+        figures = entry["figures"]
+        if figures is None:
+            table.add_row(entry["regime"], f"{entry['probability']:.4g}", "0", *["-"] * 4)
+            continue
+        cells = [
+            _with_error(figures[name], figures["standardErrors"][name], shown)
+            for name, shown in (
+                ("expectedMoic", "{:.3f}x".format),
+                ("lossProbability", "{:.1%}".format),
+                ("cvar", "{:.1%}".format),
+                ("expectedWinners", "{:.2f}".format),
+            )
+        ]
+        table.add_row(entry["regime"], f"{entry['probability']:.4g}", f"{figures['scenarios']:,}", *cells)
     return table
 
 
@@ -164,8 +205,8 @@ def proof_lines(result: Mapping[str, Any]) -> list[str]:
     solver = result["solver"]
     lines = [
         (
-            f"Best expected MOIC {result['pass1EStar']:.6f}, proven to be within {solver['gap']:.4%} of the optimum "
-            f"({solver['backend']}, {solver['nodes']:,} nodes)."
+            f"Best expected MOIC on these scenarios {result['pass1EStar']:.6f}, "
+            f"proven to be within {solver['gap']:.4%} of the optimum ({solver['backend']}, {solver['nodes']:,} nodes)."
         )
     ]
     if solver["status"] != "optimal":
@@ -186,7 +227,33 @@ def _validation_lines(validation: Mapping[str, Any]) -> list[str]:
         amounts = ", ".join(f"{name} by {amount:.4f}" for name, amount in broken.items())
         lines.append(f"Bought as whole deals the portfolio breaks {amounts}.")
     gap = validation["outOfSample"]["optimismGap"]
-    lines.append(f"Optimism gap: the in-sample expectation is {gap:+.3f}x from that of fresh scenarios.")
+    error = validation["outOfSample"]["expectedMoic"]["standardError"]
+    lines.append(
+        f"Optimism gap: the in-sample expectation is {gap:+.3f}x from that of fresh scenarios, "
+        f"which is known to ± {error:.3f}x."
+    )
+    scenarios = validation["outOfSample"]["scenarios"]
+    return lines + _rival_lines(validation.get("rivals", []), scenarios)
+
+
+_RIVALS = {"equal_weights": "equal weights", "greedy": "the greedy portfolio"}
+
+
+def _rival_lines(rivals: list[Mapping[str, Any]], scenarios: int) -> list[str]:
+    lines = []
+    for rival in rivals:
+        name, keeps = _RIVALS[rival["name"]], "keep" if rival["name"] == "equal_weights" else "keeps"
+        limits = f"which {keeps} every limit" if rival["feasible"] else f"which {keeps.replace('keep', 'break')} limits"
+        line = (
+            f"Against {name}, {limits}: {rival['difference']:+.3f}x ± {rival['standardError']:.3f}x in the same fresh "
+            "scenarios."
+        )
+        if rival["withinNoise"]:
+            line = f"WARNING: within the noise of {name}. {line}"
+        needed = rival["scenariosToSettle"]
+        if needed is not None and needed > scenarios:
+            line += f" About {needed:,} scenarios would show such a difference."
+        lines.append(line)
     return lines
 
 

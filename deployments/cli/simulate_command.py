@@ -8,6 +8,7 @@ from pathlib import Path
 
 from core.errors import BadInput
 from core.matrix_key import simulation_inputs
+from core.reduction.matrix import reduce_as_asked
 from core.simulation.models import model_of
 from db.engine import transaction
 from db.requests import resolve_request
@@ -29,6 +30,7 @@ def simulate(request_path: Path, out: Path, seed_key: str | None) -> None:
     if seed_key is not None:
         inputs = replace(inputs, matrix_key=seed_key)
     matrix = model_of(normalized.config.sim_model_version).generate(inputs)
+    matrix = reduce_as_asked(matrix, normalized.key_document)
     draft = out.with_name(f".{out.name}.{os.getpid()}")
     try:
         write_matrix(draft, matrix, normalized.config, inputs.matrix_key, normalized.key_document)

@@ -8,10 +8,11 @@ from typing import Any
 
 import polars as pl
 
-from core.calibration.history import History, read_history
+from core.calibration.history import History, HistorySource, read_history
 from core.calibration.mapping import HistoryMapping, parse_mapping
 
 AS_OF = date(2020, 1, 1)
+SOURCE = HistorySource("hand-made", "the tests")
 
 MAPPING: dict[str, Any] = {
     "name": "hand-made",

@@ -183,7 +183,8 @@ def test_columns_that_the_mapping_does_not_name_are_not_needed() -> None:
         "status_date": None,
         "founded_on": None,
         "last_round_on": None,
-        "last_unplaced_on": None,
+        "unplaced_on": None,
+        "known_until": AS_OF,
     }
     assert found.rounds.select("disposal_date", "disposal_proceeds_usd").row(0) == (None, None)
 

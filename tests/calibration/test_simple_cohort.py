@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.calibration.cohort_snapshot import cohort_snapshot
+from core.calibration.financings import DAYS_PER_MONTH
 from core.calibration.history import History
-from core.calibration.simple_cohort import DAYS_PER_MONTH, count_transitions, time_events
+from core.calibration.simple_cohort import count_transitions, time_events
 from core.errors import BadInput
 from core.stages import Stage
 from db.benchmarks import shipped_benchmark
-from tests.calibration.histories import AS_OF, mapping, read
+from tests.calibration.histories import AS_OF, SOURCE, read
 
 HELD = """
     grown   Grown   saas    sold
@@ -105,7 +106,7 @@ def plain_outcomes(history: History) -> Counter[tuple[str, str]]:
         )
         for place, here in enumerate(path):
             after = path[place + 1] if place + 1 < len(path) else None
-            unknown = company["last_unplaced_on"]
+            unknown = company["unplaced_on"]
             if after is not None:
                 outcome = "graduate" if after[1] > here[1] else "stay"
             elif unknown is not None and unknown > here[0]:
@@ -165,7 +166,7 @@ def test_the_snapshot_holds_measured_rates_and_takes_the_rest_from_the_benchmark
     benchmark = shipped_benchmark()
     history = read(HELD, RAISED)
     counts = count_transitions(history)
-    snapshot = cohort_snapshot(history, counts, mapping(), "v1", benchmark)
+    snapshot = cohort_snapshot(history, counts, SOURCE, "v1", benchmark)
     assert snapshot.transition_stats == {stage: counts[stage].rates() for stage in Stage}
     assert snapshot.exit_outcomes == benchmark.exit_outcomes
     assert snapshot.deal_terms == benchmark.deal_terms
@@ -181,7 +182,7 @@ def test_the_snapshot_holds_measured_rates_and_takes_the_rest_from_the_benchmark
 def test_a_stage_without_a_known_outcome_is_in_no_part_of_the_snapshot() -> None:
     benchmark = shipped_benchmark()
     history = read("c1 One saas alive", "c1 seed 2010-01-01\n c1 b 2012-01-01\n c1 venture 2013-01-01")
-    snapshot = cohort_snapshot(history, count_transitions(history), mapping(), "v1", benchmark)
+    snapshot = cohort_snapshot(history, count_transitions(history), SOURCE, "v1", benchmark)
     for part in (snapshot.transition_stats, snapshot.exit_outcomes, snapshot.deal_terms, snapshot.sample_sizes):
         assert set(part) == {Stage.SEED}
     assert set(snapshot.provenance["transition_stats"]) == {"Seed", "B"}
@@ -191,7 +192,7 @@ def test_a_history_of_nothing_but_unknown_outcomes_is_refused() -> None:
     benchmark = shipped_benchmark()
     history = read("c1 One saas alive", "c1 b 2012-01-01\n c1 venture 2013-01-01")
     with pytest.raises(BadInput, match="no stage has a financing whose outcome is known"):
-        cohort_snapshot(history, count_transitions(history), mapping(), "v1", benchmark)
+        cohort_snapshot(history, count_transitions(history), SOURCE, "v1", benchmark)
 
 
 def test_a_benchmark_that_lacks_an_observed_stage_is_refused_by_name() -> None:
@@ -199,7 +200,7 @@ def test_a_benchmark_that_lacks_an_observed_stage_is_refused_by_name() -> None:
     partial = benchmark.model_copy(update={"exit_outcomes": {Stage.SEED: benchmark.exit_outcomes[Stage.SEED]}})
     history = read(HELD, RAISED)
     with pytest.raises(BadInput) as refused:
-        cohort_snapshot(history, count_transitions(history), mapping(), "v1", partial)
+        cohort_snapshot(history, count_transitions(history), SOURCE, "v1", partial)
     assert [problem.rule for problem in refused.value.problems] == [
         f"has no exit outcomes for stage {stage}, which the history holds" for stage in ("A", "B", "C")
     ]

@@ -130,3 +130,10 @@ def test_a_history_that_is_wrong_is_refused_whole(vcfolio: CommandLine, tmp_path
 def test_a_history_of_nobodys_fund_is_refused(vcfolio: CommandLine, tmp_path: Path) -> None:
     write_history(tmp_path)
     assert "No Such Fund" in refusal(vcfolio, *calibrate(tmp_path, fund="No Such Fund", version="never"))
+
+
+def test_a_calibration_that_cannot_be_is_refused_by_name(vcfolio: CommandLine) -> None:
+    asked = ("calibrate", "--fund", "Example Fund", "--version", "never", "--as-of", "2020-01-01")
+    assert "the fund has no companies yet" in refusal(vcfolio, *asked)
+    notes = refusal(vcfolio, *asked, "--horizon-months", "40")
+    assert "horizonMonths = 40.0: must be above dormantAfterMonths (48)" in " ".join(notes.split())

@@ -36,6 +36,28 @@ def test_a_fund_runs_on_the_calibration_of_its_own_history(
     assert {entry["sector"] for entry in result["allocation"]} == {"Software", "Other"}
 
 
+def test_rows_that_were_loaded_calibrate_as_their_files_do_and_both_methods_stand_side_by_side(
+    vcfolio: CommandLine, tmp_path: Path
+) -> None:
+    vcfolio.call("fund", "add", "Loaded First")
+    write_history(tmp_path)
+    command, *options = calibrate(tmp_path, fund="Loaded First", version="from_files")
+    files = [part for part in options if part not in ("--fund", "Loaded First", "--version", "from_files")]
+    said, _ = vcfolio.call("fund", "load", "Loaded First", *files)
+    assert "Loaded: 12 companies new" in said
+    report = tmp_path / "report.md"
+    by_rows = (command, "--fund", "Loaded First", "--as-of", "2020-01-01", "--version", "from_rows")
+    shown, _ = vcfolio.call(*by_rows, "--compare", "--report", str(report))
+    assert "Both methods side by side" in shown
+    assert "data:image/svg+xml;base64," in report.read_text()
+    again, _ = vcfolio.call(command, *options, "--compare")
+    rates = [line for line in shown.splitlines() if "survival" in line and "%" in line]
+    assert len(rates) == 4
+    assert [line for line in again.splitlines() if "survival" in line and "%" in line] == rates
+    adopted, _ = vcfolio.call(command, "--fund", "Loaded First", "--version", "b", "--method", "industry_benchmark")
+    assert "Method: industry_benchmark" in adopted
+
+
 def test_members_are_added_and_listed(vcfolio: CommandLine) -> None:
     vcfolio.call("fund", "add", "Members Only")
     shown, _ = vcfolio.call("fund", "member", "Members Only", "ann", "--role", "viewer")

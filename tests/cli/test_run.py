@@ -64,7 +64,7 @@ def test_a_second_run_hits_the_matrix_cache_and_shows_the_same_allocation_to_the
     assert (second["sessionId"], second["matrixCache"]) == (session_id, "hit")
     for same in ("allocation", "constraints", "expectedMoic", "validation", "matrixKey"):
         assert json.dumps(first[same]) == json.dumps(second[same])
-    for told in ("Seed_AI", "RELAXED from 40", "binding", "hit", "expected MOIC"):
+    for told in ("Seed_AI", "RELAXED from 40", "binding", "hit", "expected MOIC", "±", "recession", "equal weights"):
         assert told in shown
     assert vcfolio.json("result", first["sessionId"], "--json") == first
     assert vcfolio.json("status", session_id, "--json")["status"] == "COMPLETED"
@@ -101,3 +101,25 @@ def test_a_failed_session_ends_with_exit_code_1_and_its_reason(
     status = vcfolio.json("status", session_id, "--json")
     assert (status["status"], status["errorCode"]) == ("FAILED", "infeasible")
     assert "FAILED" in vcfolio.call("result", session_id, code=2)[1]
+
+
+def test_a_session_is_stressed_without_a_new_solve(vcfolio: CommandLine, first_run: FirstRun) -> None:
+    result = json.loads(first_run.output)
+    session = result["sessionId"]
+    stressed = vcfolio.json("stress", session, "--stress", "recession=1.0", "--json")
+    fresh, whole = result["validation"]["outOfSample"], result["validation"]["wholeDeals"]["outOfSample"]
+    for name, judged in (("weights", fresh), ("wholeDeals", whole)):
+        assert stressed[name]["byRegime"] == judged["byRegime"]
+        (recession,) = [entry for entry in judged["byRegime"] if entry["regime"] == "recession"]
+        assert stressed[name]["stressed"] == recession["figures"]
+        assert stressed[name]["asSimulated"]["lossProbability"] == pytest.approx(judged["lossProbability"]["value"])
+    shown, _ = vcfolio.call("stress", session, "--scenarios", "1000")
+    for told in ("as simulated", "recession alone (probability 0.25)", "1,000 fresh scenarios", "±"):
+        assert told in shown
+    assert "stressed:" not in shown
+
+
+def test_a_stress_that_cannot_be_is_refused(vcfolio: CommandLine, first_run: FirstRun) -> None:
+    session = json.loads(first_run.output)["sessionId"]
+    output, notes = vcfolio.call("stress", session, "--stress", "slump=1", code=2)
+    assert (output, "must name a regime of the session" in notes) == ("", True)

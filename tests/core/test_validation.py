@@ -24,7 +24,7 @@ from core.simulation.three_component_v1_fresh import fresh
 from core.stages import Stage
 from core.validation.greedy import greedy_portfolio
 from core.validation.intervals import Interval, bootstrap, resampled_cvar, resampled_mean, wilson
-from core.validation.out_of_sample import at_least, at_most
+from core.validation.out_of_sample import Estimate, at_least, at_most
 from core.validation.recheck import recheck
 from core.validation.validate import ValidationMetrics, validate
 from tests.core.simulated_fund import config_of, deal_bucket, make_bucket, make_config, make_inputs, matrix_of
@@ -201,7 +201,8 @@ def test_about_95_of_100_bootstrap_intervals_cover_the_truth() -> None:
 )
 def test_a_limit_holds_where_the_whole_interval_does(low: float, high: float, above: str, below: str) -> None:
     middle = (low + high) / 2
-    from_above, from_below = at_most(middle, Interval(low, high), 0.3), at_least(middle, Interval(low, high), 0.3)
+    estimate = Estimate(middle, (high - low) / 3.92, Interval(low, high), 1000)
+    from_above, from_below = at_most(estimate, 0.3), at_least(estimate, 0.3)
     assert (from_above.holds, from_below.holds) == (above, below)
     assert from_above.violation == pytest.approx(max(0, middle - 0.3))
     assert from_below.violation == pytest.approx(max(0, 0.3 - middle))
@@ -318,10 +319,24 @@ def test_the_document_has_the_names_that_users_read() -> None:
         "feasible",
         "greedyObjective",
         "greedyFeasible",
+        "standardErrors",
+        "generated",
+        "rivals",
         "outOfSample",
         "wholeDeals",
     }
-    assert document["outOfSample"]["cvar"].keys() == {"value", "low", "high", "limit", "violation", "holdsOutOfSample"}
+    assert document["outOfSample"]["cvar"].keys() == {
+        "value",
+        "standardError",
+        "low",
+        "high",
+        "limit",
+        "violation",
+        "holdsOutOfSample",
+        "scenariosToSettle",
+    }
+    assert document["standardErrors"].keys() == {"expectedMoic", "lossProbability", "cvar", "expectedWinners"}
+    assert document["wholeDeals"]["inSample"]["standardErrors"].keys() == document["standardErrors"].keys()
     assert document["wholeDeals"]["dealCount"] == 66
     assert document["wholeDeals"]["uninvestedUsd"] == 1e6
 

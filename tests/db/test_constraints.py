@@ -210,6 +210,8 @@ FOREIGN_KEYS_AND_CHECKS = [
         chk_sector=[{"sector": "''"}],
         chk_status=[{"status": "'acquired'"}],
         chk_status_date=[{"status_date": "'2012-01-01'"}],
+        chk_unplaced_on=[{"last_round_on": "'2012-01-01'", "unplaced_on": "'2012-01-02'"}],
+        chk_known_until=[{"last_round_on": "'2012-01-02'", "known_until": "'2012-01-01'"}],
         fk_portfolio_companies_fund_id=[{"fund_id": NOBODY}],
     ),
     *_cases(

@@ -1,0 +1,1 @@
+"""Few scenarios that stand for many: which ones, and how much is lost."""

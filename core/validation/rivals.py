@@ -1,0 +1,83 @@
+"""Is the answer really better than a plainer one? Compared scenario by scenario, where neither was chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from core.arrays import FloatArray
+from core.optimization.strict import exact_mean
+from core.validation.fresh_trial import FreshTrial
+from core.validation.greedy import GreedyPortfolio
+from core.validation.sampling_error import mean_error, scenarios_to_settle
+
+SAME_WEIGHTS = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """Another portfolio in the same fresh scenarios.
+
+    difference: by how much the answer's expected multiple exceeds the rival's; standard_error: of that difference,
+    scenario by scenario, so that what both share cancels. within_noise: the difference is at most one standard error.
+    scenarios_to_settle: as many would show it, were it what it seems; None where there is none at all.
+    feasible: whether the rival keeps every limit on the matrix.
+    """
+
+    name: str
+    expected_moic: float
+    difference: float
+    standard_error: float
+    within_noise: bool
+    scenarios_to_settle: int | None
+    feasible: bool
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "expectedMoic": self.expected_moic,
+            "difference": self.difference,
+            "standardError": self.standard_error,
+            "withinNoise": self.within_noise,
+            "scenariosToSettle": self.scenarios_to_settle,
+            "feasible": self.feasible,
+        }
+
+
+def equal_weights(n_buckets: int) -> FloatArray:
+    return np.full(n_buckets, 1.0 / n_buckets)
+
+
+def rivals(weights: FloatArray, trial: FreshTrial, greedy: GreedyPortfolio, *, equal_is_feasible: bool) -> list[Rival]:
+    """Equal weights, and the greedy portfolio; one that is the answer itself is left out. weights: (n_buckets,).
+
+    equal_is_feasible: whether equal weights keep every limit on the matrix.
+    """
+    equal = equal_weights(len(weights))
+    candidates = (
+        ("equal_weights", equal, 0.0, equal_is_feasible),
+        ("greedy", greedy.weights, greedy.cash_weight, greedy.feasible),
+    )
+    answer = trial.of_weights(weights).multiples
+    return [
+        _compare(name, answer, trial.of_weights(other, cash).multiples, feasible=feasible)
+        for name, other, cash, feasible in candidates
+        if np.max(np.abs(other - weights)) > SAME_WEIGHTS
+    ]
+
+
+def _compare(name: str, answer: FloatArray, rival: FloatArray, *, feasible: bool) -> Rival:
+    advantage = answer - rival
+    difference, error = exact_mean(advantage), mean_error(advantage)
+    assert error is not None
+    return Rival(
+        name=name,
+        expected_moic=exact_mean(rival),
+        difference=difference,
+        standard_error=error,
+        within_noise=abs(difference) <= error,
+        scenarios_to_settle=scenarios_to_settle(difference, error, advantage.size),
+        feasible=feasible,
+    )

@@ -1,0 +1,42 @@
+"""Calibrate a fund, and leave a report that Prefect shows."""
+
+from __future__ import annotations
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from core.calibration.report import calibration_report
+from db.calibrate import CalibrationOrder, CalibrationOutcome, calibrate
+from db.engine import transaction
+from tasks import runtime
+from tasks.retries import RETRIES, RETRY_DELAYS_S, is_transient
+
+ARTIFACT_KEY = "calibration-data-quality"
+
+
+@task(
+    name="calibrate",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=RETRIES,
+    retry_delay_seconds=RETRY_DELAYS_S,
+    retry_condition_fn=is_transient,
+)
+def calibrate_fund(order: CalibrationOrder) -> CalibrationOutcome:
+    """Safe to repeat: the very same snapshot is stored once. Raises BadInput, NotFound, Conflict."""
+    return calibrate(lambda: transaction(runtime.engine()), order)
+
+
+@task(name="report", cache_policy=NO_CACHE, persist_result=False)
+def publish_report(outcome: CalibrationOutcome, *, compare: bool) -> None:
+    """Rows in, used, set aside by reason; estimates with intervals; the chart of cumulative incidence."""
+    if outcome.calibration is None:
+        source = outcome.snapshot.benchmark_version
+        report = (
+            f"# Calibration {outcome.snapshot.version}\n\nThe figures of benchmark {source}; no history was read.\n"
+        )
+    else:
+        report = calibration_report(outcome.calibration, compare=compare)
+    description = f"Calibration {outcome.snapshot.version} of {outcome.fund.name}"
+    create_markdown_artifact(report, key=ARTIFACT_KEY, description=description)
