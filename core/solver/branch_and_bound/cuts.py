@@ -197,7 +197,7 @@ def relax(
             return OPTIMAL
         before = value
         rounds += 1
-        if rounds % DROP_EVERY == 0:
+        if rounds % DROP_EVERY == 0 and stalled == 0:
             drop_slack_rows(lp)
         if lp.counts[WORK] > end:
             return PAUSED

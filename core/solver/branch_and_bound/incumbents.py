@@ -39,9 +39,13 @@ class Incumbents:
         self.x, self.objective = clipped, value
         return True
 
-    def round(self, portfolio: FloatArray, *, margin: float = MARGIN) -> bool:
-        """Let the worst of these multiples (S,) be the losses and optimise the rest; whether that is an improvement."""
-        return self._try(self.worst(portfolio), margin)
+    def round(self, x: FloatArray) -> FloatArray | None:
+        """Let the worst scenarios of x be the losses and optimise the rest; None where that holds nothing better."""
+        return self._lp.x.copy() if self._solve(self.worst(multiples(self.program, x)), MARGIN) else None
+
+    def settle(self, portfolio: FloatArray, margin: float) -> None:
+        """The same from multiples (S,), with a margin above 1 or without."""
+        self._solve(self.worst(portfolio), margin)
 
     def worst(self, portfolio: FloatArray) -> BoolArray:
         allowed = np.zeros(len(portfolio), dtype=bool)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from core.arrays import FloatArray
 from core.solver.branch_and_bound.compiling import kernel
-from core.solver.program import ChanceProgram
+from core.solver.program import ChanceProgram, Polytope
 
 
 class Scenarios(NamedTuple):
@@ -43,6 +44,16 @@ def scenarios_of(program: ChanceProgram, *, with_overrun: bool) -> Scenarios:
         cvar_limit=float(program.cvar_limit),
         cvar_slack=np.ascontiguousarray(slack, dtype=np.float64),
         overrun=payoffs.shape[1] - 1 if with_overrun else -1,
+    )
+
+
+def with_overrun(polytope: Polytope, most: float) -> Polytope:
+    """The polytope with one more column, in [0, most] and in none of the rows."""
+    return replace(
+        polytope,
+        rows=np.hstack([polytope.rows, np.zeros((len(polytope.rows), 1))]),
+        lower=np.append(polytope.lower, 0.0),
+        upper=np.append(polytope.upper, most),
     )
 
 

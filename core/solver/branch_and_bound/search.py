@@ -6,16 +6,17 @@ import numpy as np
 
 from core.arrays import FloatArray
 from core.errors import SolverFailed
-from core.solver.branch_and_bound.also_x import AlsoX, with_overrun
+from core.solver.also_x import AlsoX
 from core.solver.branch_and_bound.bounds import gains, tighten
 from core.solver.branch_and_bound.branching import Branching
 from core.solver.branch_and_bound.dual_simplex import CUT_OFF, INFEASIBLE, OPTIMAL
 from core.solver.branch_and_bound.incumbents import Incumbents
 from core.solver.branch_and_bound.relaxation import EngineMeter, Relaxation
-from core.solver.branch_and_bound.scenarios import scenarios_of
+from core.solver.branch_and_bound.scenarios import scenarios_of, with_overrun
 from core.solver.branch_and_bound.sweep import Sweep
 from core.solver.branch_and_bound.tableau import drop_slack_rows
 from core.solver.branch_and_bound.tree import CutPool, Decisions, Node, OpenNodes, load_rows
+from core.solver.cut_lp import MARGIN
 from core.solver.program import ChanceProgram, SolveControl, SolveOutcome, SolveProgress, SolveStatus
 from core.solver.work import LimitReached
 
@@ -95,8 +96,14 @@ class Search:
         self._report()
         if self._closed():
             return
+        self.incumbents.exchange(until)
+        self._report()
+        if self.incumbents.x is None:
+            self._also_x(until)
+
+    def _also_x(self, until: int) -> None:
         upper = 0.0 if self.seeks_any else self.bound
-        AlsoX(self.program, self.incumbents, self.meter).run(upper, until)
+        AlsoX(self.incumbents).run(upper, until)
         self.incumbents.exchange(until)
         self._report()
 
@@ -278,9 +285,9 @@ class Search:
         portfolio = self._likely_losses(decisions)
         self._offer_relaxed()
         if self.relaxation.bound <= self._cutoff():
-            self.incumbents.round(portfolio)
+            self.incumbents.settle(portfolio, MARGIN)
         if self.relaxation.bound <= self._cutoff():
-            self.incumbents.round(portfolio, margin=0.0)
+            self.incumbents.settle(portfolio, 0.0)
         if self._closed():
             return True
         settled = self.relaxation.bound > self._cutoff() or (self.seeks_any and self.incumbents.x is not None)
