@@ -18,10 +18,14 @@ from core.solver.work import WorkMeter
 class Rounding(Protocol):
     """Keeps the best answer (x: (n,) or None, and its objective); `round` makes one of a point, None if it cannot."""
 
-    program: ChanceProgram
-    meter: WorkMeter
-    x: FloatArray | None
-    objective: float
+    @property
+    def program(self) -> ChanceProgram: ...
+    @property
+    def meter(self) -> WorkMeter: ...
+    @property
+    def x(self) -> FloatArray | None: ...
+    @property
+    def objective(self) -> float: ...
 
     def round(self, x: FloatArray) -> FloatArray | None: ...
 
@@ -82,6 +86,7 @@ class AlsoX:
         n = len(self.program.objective)
         self.model.set_row_bounds(self._target_row, target, np.inf)
         weights = np.ones(len(self._sample))
+        x: FloatArray | None = None
         for _ in range(self.REWEIGHTINGS):
             self.model.set_objective(np.concatenate([np.zeros(n), -weights]))
             x = self._solve_with_cvar()
@@ -94,7 +99,7 @@ class AlsoX:
             weights = 1.0 / (shortfall + 0.02)
             weights /= weights.mean()
         # A few losses too many: the worst of them may be all that is needed.
-        return self.search.round(x) is not None and self.search.objective >= target
+        return x is not None and self.search.round(x) is not None and self.search.objective >= target
 
     def _solve_with_cvar(self) -> FloatArray | None:
         n, s = len(self.program.objective), len(self._sample)

@@ -11,7 +11,7 @@ from core.matrix import ScenarioMatrix
 from core.optimization.conflict import conflicting_constraints
 from core.optimization.limits import Limits
 from core.optimization.problem import PortfolioProblem
-from core.solver.highs import HighsBackend
+from core.solver.backends import make_backend
 from core.solver.program import SolveControl
 from core.stages import Stage
 from tests.core.limits_oracle import least_violation
@@ -23,7 +23,7 @@ CONTROL = SolveControl(work_limit=200_000)
 
 def conflict_of(config: NormalizedConfig, matrix: ScenarioMatrix, control: SolveControl = CONTROL) -> tuple[str, ...]:
     problem = PortfolioProblem.of(config, matrix)
-    return conflicting_constraints(problem, Limits.of(config, matrix.n_scenarios), HighsBackend(), control)
+    return conflicting_constraints(problem, Limits.of(config, matrix.n_scenarios), make_backend(), control)
 
 
 def possible(config: NormalizedConfig, matrix: ScenarioMatrix, ids: list[str], margin: float) -> bool:

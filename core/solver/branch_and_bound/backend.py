@@ -16,4 +16,4 @@ class BranchAndBoundBackend:
     name = "branch-and-bound"
 
     def maximise(self, program: ChanceProgram, control: SolveControl, start: FloatArray | None = None) -> SolveOutcome:
-        return Search(program, control, self.name).run(start)
+        return Search(program, control).run(self.name, start)

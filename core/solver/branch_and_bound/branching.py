@@ -9,17 +9,17 @@ import numpy as np
 
 from core.arrays import FloatArray, IntArray
 from core.solver.branch_and_bound.compiling import kernel
-from core.solver.branch_and_bound.cuts import CHANCE, THRESHOLD, add_scaled, add_scenario, chance_row
+from core.solver.branch_and_bound.cuts import THRESHOLD, add_scaled, add_scenario, chance_row
 from core.solver.branch_and_bound.dual_simplex import (
     CUT_OFF,
     INFEASIBLE,
     certified_objective,
     dual_simplex,
 )
-from core.solver.branch_and_bound.scenarios import Scenarios
 from core.solver.branch_and_bound.relaxation import Relaxation
-from core.solver.branch_and_bound.tableau import WORK, Lp, copy_into
-from core.solver.branch_and_bound.tree import Decisions, Node
+from core.solver.branch_and_bound.scenarios import Scenarios
+from core.solver.branch_and_bound.tableau import CHANCE, WORK, Lp, copy_into
+from core.solver.branch_and_bound.tree import Node
 
 PIVOTS = 120
 
@@ -83,9 +83,9 @@ def rank(
     lost_cost: FloatArray,
     score: FloatArray,
 ) -> int:
-    """Product of the expected changes of both children, per scenario, into score (0: no candidate); how many there are.
+    """Product of the expected changes of both children, per scenario, into score (0: none); how many.
 
-    kept_cost, lost_cost: (S,) objective per unit of what the branch takes: the shortfall, and the unused part of a loss.
+    kept_cost, lost_cost: (S,) per unit of what the branch takes: the shortfall, and the unused part of a loss.
     """
     count = 0
     for s in range(len(score)):
@@ -96,8 +96,6 @@ def rank(
             score[s] = max(kept_cost[s] * shortfall, 1e-7) * max(lost_cost[s] * unused, 1e-7)
             count += 1
     return count
-
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +110,6 @@ class Choice:
     kept_cost: float = -np.inf
     lost_cost: float = -np.inf
 
-    @property
-    def pruned_any(self) -> bool:
-        return self.decided is not None
-
 
 class Branching:
     """Pseudo-costs that strong branching starts and every node refines.
@@ -123,7 +117,6 @@ class Branching:
     Source: Achterberg, Koch and Martin (2005), branching rules revisited (reliability branching).
     """
 
-    threshold = THRESHOLD
     candidates = 8
     reliable_after = 4
 
@@ -143,7 +136,7 @@ class Branching:
             self._count[side, node.scenario] += 1.0
             node.taken = np.inf
 
-    def choose(self, decisions: Decisions, gain: FloatArray, budget: float, cutoff: float) -> Choice:
+    def choose(self, gain: FloatArray, budget: float, cutoff: float) -> Choice:
         multiples = self._relaxation.multiples
         costs = [self._expected(side) for side in (0, 1)]
         count = rank(multiples, gain, costs[0], costs[1], self._score)

@@ -7,10 +7,12 @@ a directory named after all sources of this package together: any change begins 
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 
@@ -36,27 +38,37 @@ def _writable(directory: Path) -> bool:
         return False
 
 
-def _choose_cache_directory() -> Path | None:
+def choose_cache_directory() -> Path | None:
     """Beside the package; where that cannot be written, in the user's own cache; None where neither can be."""
     name = f"kernels-{source_digest()}"
     candidates = [PACKAGE / "__pycache__" / name]
-    try:
+    with suppress(RuntimeError):  # a user without a home
         candidates.append(Path.home() / ".cache" / "vcfolio" / name)
-    except RuntimeError:
-        pass  # a user without a home
     return next((directory for directory in candidates if _writable(directory)), None)
 
 
-CACHE_DIRECTORY = _choose_cache_directory()
+CACHE_DIRECTORY = choose_cache_directory()
 
 
 def kernel(function: Kernel) -> Kernel:
     """Compile at first use, for the types it is used with. Sums keep their order: no fast mathematics."""
-    before = numba.config.CACHE_DIR
+    settings: Any = numba.config
+    before = settings.CACHE_DIR
     if CACHE_DIRECTORY is not None:
-        numba.config.CACHE_DIR = str(CACHE_DIRECTORY)
+        settings.CACHE_DIR = str(CACHE_DIRECTORY)
     try:
-        compiled: Kernel = numba.njit(cache=CACHE_DIRECTORY is not None, nogil=True, error_model="numpy")(function)
+        compiled: Any = numba.njit(cache=CACHE_DIRECTORY is not None, nogil=True, error_model="numpy")(function)
     finally:
-        numba.config.CACHE_DIR = before
-    return compiled
+        settings.CACHE_DIR = before
+    return cast(Kernel, compiled)
+
+
+def compile_all() -> None:
+    """Make every kernel ready: solve a small program that needs them all, and forget what older sources left."""
+    from core.solver.branch_and_bound.first_program import solve_first_program  # noqa: PLC0415 - it imports this module
+
+    solve_first_program()
+    if CACHE_DIRECTORY is not None:
+        for directory in CACHE_DIRECTORY.parent.glob("kernels-*"):
+            if directory != CACHE_DIRECTORY:
+                shutil.rmtree(directory, ignore_errors=True)

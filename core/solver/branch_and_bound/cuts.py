@@ -20,7 +20,6 @@ from core.arrays import BoolArray, FloatArray
 from core.solver.branch_and_bound.compiling import kernel
 from core.solver.branch_and_bound.dual_simplex import FULL, OPTIMAL, PAUSED, objective, solve_lp
 from core.solver.branch_and_bound.scenarios import Scenarios, read_multiples, tail_weights
-from core.solver.program import LOSS_THRESHOLD
 from core.solver.branch_and_bound.tableau import (
     CHANCE,
     CVAR,
@@ -32,6 +31,7 @@ from core.solver.branch_and_bound.tableau import (
     drop_slack_rows,
     read_solution,
 )
+from core.solver.program import LOSS_THRESHOLD
 
 ROWS_PER_ROUND = 8
 CVAR_TOLERANCE = 1e-8

@@ -29,6 +29,9 @@ ENTRIES_PER_UNIT = 250_000
 """Multiplications in one unit of work: about a tenth of a millisecond, as one simplex iteration of HiGHS on a small
 program takes with everything around it."""
 
+NODE_UNITS = 2
+"""Bookkeeping of one node: on small programs most of its time."""
+
 ALLOWANCE = 40_000_000
 """Work between two questions whether to stop: some hundredths of a second."""
 
@@ -43,6 +46,10 @@ class EngineMeter(WorkMeter):
     def __init__(self, control: SolveControl) -> None:
         super().__init__(control)
         self._entries = 0
+
+    def charge_node(self) -> None:
+        """What a node costs beside its arithmetic."""
+        self._entries += NODE_UNITS * ENTRIES_PER_UNIT
 
     def charge(self, lp: Lp) -> None:
         """What lp has counted. Raises what `check` raises."""

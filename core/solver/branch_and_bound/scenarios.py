@@ -15,7 +15,7 @@ from core.solver.program import ChanceProgram, Polytope
 class Scenarios(NamedTuple):
     """S scenarios over n columns, one more than the program's when there is an overrun column.
 
-    payoffs: (S, n) and payoffs_t: (n, S), the same twice; offset: (S,); scale: (S,) what a scenario's row is divided by.
+    payoffs: (S, n) and payoffs_t: (n, S), the same twice; offset: (S,); scale: (S,) what rows are divided by.
     tail_size: (1 - c) S; cvar_limit: infinite for none; cvar_slack: (n,).
     overrun: the column by which chance cuts may be overstepped, -1 for none.
     """

@@ -83,5 +83,3 @@ class Sweep:
         if offset - self.lp.bound + SAFETY < THRESHOLD:
             decisions.lost[s] = True
         return decisions.lost_count <= self.max_losses
-
-

@@ -101,7 +101,7 @@ def copy_into(source: Lp, target: Lp) -> None:
 def resting_value(lp: Lp, j: int) -> float:
     """Where the j-th nonbasic variable stands."""
     v = lp.nonbasic[j]
-    return lp.upper[v] if lp.at_upper[j] else lp.lower[v]
+    return float(lp.upper[v] if lp.at_upper[j] else lp.lower[v])
 
 
 @kernel
@@ -179,9 +179,9 @@ def drop_slack_rows(lp: Lp) -> None:
     n = len(lp.cost)
     for i in range(lp.counts[ROWS] - 1, -1, -1):
         v = lp.basic[i]
-        if v >= n and lp.kind[v - n] != BASE:
-            if min(lp.basic_value[i] - lp.lower[v], lp.upper[v] - lp.basic_value[i]) > 1e-7:
-                drop_row(lp, i)
+        slack = min(lp.basic_value[i] - lp.lower[v], lp.upper[v] - lp.basic_value[i])
+        if v >= n and lp.kind[v - n] != BASE and slack > 1e-7:
+            drop_row(lp, i)
 
 
 @kernel
@@ -257,6 +257,17 @@ def set_cost(lp: Lp, cost: FloatArray) -> None:
 
 
 @kernel
+def stablest_column(lp: Lp, i: int, wanted: BoolArray) -> int:
+    """Where in line i the largest entry of a nonbasic column is that should be basic; -1 when all are tiny."""
+    q, largest = -1, 1e-9
+    for j in range(len(lp.cost)):
+        v = lp.nonbasic[j]
+        if v < len(wanted) and wanted[v] and abs(lp.tableau[i, j]) > largest:
+            q, largest = j, abs(lp.tableau[i, j])
+    return q
+
+
+@kernel
 def rebuild(lp: Lp) -> None:
     """The dictionary anew from the rows, with the basis at hand as far as it is a stable one."""
     n, m = len(lp.cost), lp.counts[ROWS]
@@ -277,14 +288,9 @@ def rebuild(lp: Lp) -> None:
         lp.nonbasic[j] = j
         lp.reduced[j] = lp.cost[j]
     for i in range(m):
-        if tight[i]:
-            q, largest = -1, 1e-9
-            for j in range(n):
-                v = lp.nonbasic[j]
-                if v < n and wanted[v] and abs(lp.tableau[i, j]) > largest:
-                    q, largest = j, abs(lp.tableau[i, j])
-            if q >= 0:
-                pivot(lp, i, q)
+        q = stablest_column(lp, i, wanted) if tight[i] else -1
+        if q >= 0:
+            pivot(lp, i, q)
     for j in range(n):
         lp.at_upper[j] = upper[lp.nonbasic[j]]
     lp.counts[SINCE_FRESH] = 0
