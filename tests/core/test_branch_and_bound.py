@@ -178,24 +178,28 @@ def test_bounds_by_reduced_costs_hold_for_every_point_within_the_cut_off(seed: i
 
 
 def test_a_stored_node_comes_back_with_its_rows_and_its_optimum() -> None:
-    program = replace(random_program(np.random.Generator(np.random.Philox(6)), 8, 60, cap=0.3), cvar_limit=0.6)
-    relaxation = relaxation_of(program)
-    must = np.zeros(60, dtype=bool)
-    must[np.argsort(-program.payoffs.max(axis=1))[:12]] = True
+    program = tree_program()
+    n, n_scenarios = len(program.objective), len(program.payoffs)
+    best = BranchAndBoundBackend().maximise(program, SolveControl())
+    portfolio = multiples(program, best.x)
+    # The scenarios that the answer only just holds above 1 are the ones whose rows will be tight.
+    must = (portfolio >= 1.0) & (portfolio < 1.1)
     gain = np.where(must, 0.0, 1.0)
-    assert relaxation.solve(must, gain=gain, budget=25.0) == OPTIMAL
+    budget = float(program.max_losses)
+    relaxation = relaxation_of(program)
+    assert relaxation.solve(must, gain=gain, budget=budget) == OPTIMAL
     drop_slack_rows(relaxation.lp)
-    pool, nodes = CutPool(8, capacity=4), OpenNodes()
+    pool, nodes = CutPool(n, capacity=4), OpenNodes()
     basis = pool.save(relaxation.lp, relaxation.n_base, nodes)
     assert SCENARIO in basis.kind
     bound, rows = relaxation.bound, int(relaxation.lp.counts[ROWS])
-    nodes.push(Node(bound, Decisions.none(60), basis, -1, False, bound))
-    assert relaxation.solve(must, gain=gain, budget=15.0) in (OPTIMAL, INFEASIBLE)
+    nodes.push(Node(bound, Decisions.none(n_scenarios), basis, -1, False, bound))
+    assert relaxation.solve(must, gain=gain, budget=budget - 3.0) in (OPTIMAL, INFEASIBLE)
     pool.save(relaxation.lp, relaxation.n_base, nodes)
     args = (basis.kind, basis.tag, pool.rows, pool.low, basis.nonbasic, basis.at_upper)
     load_rows(relaxation.lp, relaxation.n_base, relaxation.scenarios, *args)
     assert relaxation.lp.counts[ROWS] == rows
-    assert relaxation.solve(must, gain=gain, budget=25.0) == OPTIMAL
+    assert relaxation.solve(must, gain=gain, budget=budget) == OPTIMAL
     assert relaxation.bound == pytest.approx(bound, rel=1e-9)
 
 

@@ -49,13 +49,14 @@ class EngineMeter(WorkMeter):
 
     def charge_node(self) -> None:
         """What a node costs beside its arithmetic."""
-        self._entries += NODE_UNITS * ENTRIES_PER_UNIT
+        self.spent += NODE_UNITS
 
     def charge(self, lp: Lp) -> None:
         """What lp has counted. Raises what `check` raises."""
         self._entries += int(lp.counts[WORK])
         lp.counts[WORK] = 0
-        self.spent = 1 + self._entries // ENTRIES_PER_UNIT
+        units, self._entries = divmod(self._entries, ENTRIES_PER_UNIT)
+        self.spent += units
         self.check()
 
 
