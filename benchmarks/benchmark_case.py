@@ -55,7 +55,7 @@ def make_case(seed: str, loss_share: float, n_buckets: int, n_scenarios: int, cv
     normalized = normalize(parse_request(unlimited), _benchmark())
     matrix = model_of(normalized.config.sim_model_version).generate(simulation_inputs(normalized.key_document))
     free = _program(normalized.config, matrix)
-    portfolio = multiples(free, _best(free))
+    portfolio = multiples(free, best_without_risk_limits(free))
     free_losses = loss_count(portfolio)
     free_cvar = loss_tail(portfolio, free.cvar_confidence).value
     allowed = int(loss_share * free_losses)
@@ -64,7 +64,7 @@ def make_case(seed: str, loss_share: float, n_buckets: int, n_scenarios: int, cv
         n_buckets,
         n_scenarios,
         max_loss_probability=allowed / n_scenarios,
-        cvar_limit=cvar_share * free_cvar + (1.0 - cvar_share) * _least_cvar(free),
+        cvar_limit=cvar_share * free_cvar + (1.0 - cvar_share) * least_cvar(free),
     )
     config = normalize(parse_request(document), _benchmark()).config
     return Case(document, normalized.key_document, matrix, _program(config, matrix), free_losses, allowed)
@@ -74,7 +74,7 @@ def _program(config: NormalizedConfig, matrix: ScenarioMatrix) -> ChanceProgram:
     return PortfolioProblem.of(config, matrix).program(Limits.of(config, matrix.n_scenarios))
 
 
-def _best(program: ChanceProgram) -> FloatArray:
+def best_without_risk_limits(program: ChanceProgram) -> FloatArray:
     """The best portfolio without risk limits: the polytope alone."""
     polytope = program.polytope
     model = HighsModel(
@@ -110,7 +110,7 @@ def _document(
     }
 
 
-def _least_cvar(program: ChanceProgram) -> float:
+def least_cvar(program: ChanceProgram) -> float:
     """By the epigraph of Rockafellar and Uryasev (2000): min tau + sum u / ((1 - c) S), u_s >= 1 - M_s - tau."""
     s, n = program.payoffs.shape
     rows = RowBlocks()

@@ -16,7 +16,7 @@ from prefect.logging import get_run_logger
 from core.config import NormalizedConfig
 from core.errors import CorruptMatrix, MatrixFailed
 from core.frontier.point import solve_point
-from core.solver.backends import solver_backend
+from core.solver.backends import make_backend
 from core.solver.program import Interruption, SolveControl
 from db.engine import transaction
 from db.matrices import MatrixReference
@@ -85,7 +85,7 @@ def frontier_point(
         value,
         at_value,
         load_matrix(runtime.engine(), reference),
-        solver_backend(),
+        make_backend(),
         SolveControl(work_limit=at_value.work_limit, interrupted=interrupted),
         start=None if start is None else np.array(start),
     )

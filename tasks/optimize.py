@@ -15,7 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from core.config import NormalizedConfig
 from core.optimization.documents import allocation_document, solver_document
 from core.optimization.optimise import Optimum, optimise
-from core.solver.backends import solver_backend
+from core.solver.backends import make_backend
 from core.solver.program import Interruption, SolveControl, SolveProgress
 from db.engine import transaction
 from db.fault_points import fault_point
@@ -55,7 +55,7 @@ def optimize_portfolio(fence: Fence, reference: MatrixReference) -> Optimized:
     matrix = load_matrix(engine, reference)
 
     def solve() -> Optimum:
-        return optimise(config, matrix, solver_backend(), control, clock=time.perf_counter, stage=watch.begin)
+        return optimise(config, matrix, make_backend(), control, clock=time.perf_counter, stage=watch.begin)
 
     optimum = _beside_main_thread(solve, watch.stop)
     return Optimized(

@@ -94,7 +94,7 @@ def optimise(
         effort = effort.plus(relaxed).plus(first)
     if first.x is None or first.objective is None:
         raise NoAnswerWithinLimit(
-            f"no portfolio was found within the work limit of {control.work_limit} simplex iterations; "
+            f"no portfolio was found within the work limit of {control.work_limit}; "
             "raise workLimit or loosen the limits"
         )
     program = problem.program(limits)
@@ -203,6 +203,7 @@ def _audit(
 ) -> dict[str, Any]:
     return {
         "backend": first.backend,
+        "fallback": first.fallback or second.outcome.fallback,
         "status": first.status,
         "objective": first.objective,
         "bound": first.bound,

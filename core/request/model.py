@@ -231,5 +231,5 @@ class OptimizationRequest(RequestModel):
     )
     work_limit: Annotated[WholeNumber, Field(ge=1, le=2**31 - 1), WHOLE] = Field(
         default=60_000,
-        description="simplex iterations for each pass of the optimisation, 1 to 2^31 - 1; default 60,000",
+        description="units of work for each pass of the optimisation, 1 to 2^31 - 1; default 60,000",
     )

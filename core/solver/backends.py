@@ -1,22 +1,60 @@
-"""The solver backends, by name. Everybody who needs one comes here."""
+"""Which solver answers: the dedicated branch and bound, HiGHS, or the first with the second to fall back on."""
 
 from __future__ import annotations
 
-from typing import Literal, cast, get_args
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
-from core.errors import BadInput
+from core.arrays import FloatArray
+from core.errors import BadInput, SolverFailed
 from core.solver.highs import HighsBackend
-from core.solver.program import SolverBackend
+from core.solver.program import ChanceProgram, SolveControl, SolveOutcome, SolverBackend
 
 BackendName = Literal["auto", "branch-and-bound", "highs"]
+BACKEND_NAMES: tuple[str, ...] = get_args(BackendName)
 
 
-def solver_backend(name: str = "auto") -> SolverBackend:
-    """`auto` is the best there is here. Raises BadInput for a name that is none, and for what is not available."""
-    if name not in get_args(BackendName):
-        raise BadInput.of("backend", name, f"must be one of {', '.join(get_args(BackendName))}")
-    match cast("BackendName", name):
-        case "auto" | "highs":
-            return HighsBackend()
-        case "branch-and-bound":
-            raise BadInput.of("backend", name, "is not available in this installation; use auto or highs")
+def make_backend(name: str = "auto") -> SolverBackend:
+    """`auto`: branch and bound, or HiGHS where Numba is missing or rounding defeats a solve; outcomes say which.
+
+    Raises BadInput for another name, SolverFailed for `branch-and-bound` without Numba.
+    """
+    if name == "highs":
+        return HighsBackend()
+    if name not in BACKEND_NAMES:
+        raise BadInput.of("backend", name, f"must be one of {', '.join(BACKEND_NAMES)}")
+    try:
+        # Here, since it loads a compiler that most commands have no use for.
+        from core.solver.branch_and_bound.backend import BranchAndBoundBackend  # noqa: PLC0415
+    except ImportError as error:
+        reason = f"Numba cannot be imported: {error}"
+        if name == "branch-and-bound":
+            raise SolverFailed(reason) from error
+        return WithoutBranchAndBound(reason)
+    return BranchAndBoundBackend() if name == "branch-and-bound" else WithFallback(BranchAndBoundBackend())
+
+
+@dataclass(frozen=True, slots=True)
+class WithoutBranchAndBound:
+    """HiGHS, whose outcomes say why it is HiGHS."""
+
+    reason: str
+    name: str = HighsBackend.name
+
+    def maximise(self, program: ChanceProgram, control: SolveControl, start: FloatArray | None = None) -> SolveOutcome:
+        return replace(HighsBackend().maximise(program, control, start), fallback=self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class WithFallback:
+    """HiGHS takes over a solve that `first` gives up on."""
+
+    first: SolverBackend
+    name: str = "auto"
+
+    def maximise(self, program: ChanceProgram, control: SolveControl, start: FloatArray | None = None) -> SolveOutcome:
+        try:
+            return self.first.maximise(program, control, start)
+        except SolverFailed as failure:
+            reason = f"{self.first.name} gave up: {failure}"
+        return replace(HighsBackend().maximise(program, control, start), fallback=reason)

@@ -7,9 +7,10 @@ from typing import Any, Literal
 import numpy as np
 
 from core.arrays import FloatArray
+from core.solver.also_x import AlsoX
 from core.solver.cut_lp import CutLp
 from core.solver.highs_model import ModelOutcome
-from core.solver.incumbents import AlsoX, IncumbentSearch
+from core.solver.incumbents import IncumbentSearch
 from core.solver.program import LOSS_THRESHOLD, ChanceProgram, SolveControl, SolveOutcome, SolveProgress, SolveStatus
 from core.solver.reduced_mip import ReducedMip
 from core.solver.sums import dot

@@ -1,4 +1,4 @@
-"""First answers: rounding, exchanges and ALSO-X, so that a work limit never leaves a user with nothing.
+"""First answers: rounding and exchanges, so that a work limit never leaves a user with nothing.
 
 A choice of at most `max_losses` scenarios that may lose turns the program into an LP; every heuristic here proposes
 such choices and keeps the best strictly feasible point.
@@ -11,11 +11,9 @@ from functools import cached_property
 import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
-from core.solver.cut_lp import RESOLUTION, CutLp, cvar_cut
-from core.solver.highs_model import HighsModel
+from core.solver.cut_lp import RESOLUTION, CutLp
 from core.solver.program import ChanceProgram
-from core.solver.rows import RowBlocks
-from core.solver.strict_check import is_feasible, loss_count, multiples
+from core.solver.strict_check import is_feasible, multiples
 from core.solver.sums import dot
 from core.solver.work import WorkMeter
 
@@ -115,87 +113,3 @@ class IncumbentSearch:
         duals = self._lp.model.row_duals
         price = [(abs(float(duals[row])), s) for s, row in self._lp.row_of_scenario.items() if row < len(duals)]
         return [s for cost, s in sorted(price, key=lambda pair: (-pair[0], pair[1])) if cost > 1e-9]
-
-
-class AlsoX:
-    """Reweighted ALSO-X: minimise weighted shortfalls subject to a target objective, and bisect on the target.
-
-    Of many scenarios an even sample is enough to propose a point; losses and CVaR are judged on all of them.
-    Source: Ahmed and Xie (2018), relaxations of chance constraints; reweighting 1 / (shortfall + 0.02).
-    """
-
-    MOST_SCENARIOS = 2000
-    REWEIGHTINGS = 6
-    TARGETS = 8
-    CVAR_ROUNDS = 40
-    CVAR_TOLERANCE = 1e-6
-
-    def __init__(self, search: IncumbentSearch) -> None:
-        self.search = search
-        self.program = program = search.program
-        self.meter = search.meter
-        n_scenarios = len(program.payoff_offset)
-        self._sample = sample = np.arange(0, n_scenarios, -(-n_scenarios // self.MOST_SCENARIOS))
-        n, s = len(program.objective), len(sample)
-        polytope = program.polytope
-        blocks = RowBlocks()
-        blocks.add(polytope.row_lower, polytope.row_upper, {0: polytope.rows})
-        blocks.add(1.0 - program.payoff_offset[sample], np.inf, {0: program.payoffs[sample], n: np.ones(s)})
-        blocks.add(-np.inf, np.inf, {0: program.objective[None, :]})
-        self._target_row = len(polytope.row_lower) + s
-        self.model = HighsModel(
-            np.concatenate([np.zeros(n), -np.ones(s)]),
-            np.concatenate([polytope.lower, np.zeros(s)]),
-            np.concatenate([polytope.upper, np.full(s, np.inf)]),
-            blocks.assemble(),
-        )
-
-    def run(self, upper: float, until: int) -> None:
-        """Bisect between what is known to be reachable and `upper`, a bound on the objective."""
-        reached = -np.inf
-        for step in range(self.TARGETS):
-            if step == 0:
-                target = self.search.objective if self.search.x is not None else -np.inf
-            elif not np.isfinite(reached):
-                return
-            else:
-                target = reached + (upper - reached) * (0.25 if step == 1 else 0.5)
-            if self.meter.spent >= until or upper - target < 1e-4 * abs(upper):
-                return
-            if self._reach(target):
-                reached = max(target, self.search.objective)
-            elif step == 0:
-                return
-            else:
-                upper = target
-
-    def _reach(self, target: float) -> bool:
-        n = len(self.program.objective)
-        self.model.set_row_bounds(self._target_row, target, np.inf)
-        weights = np.ones(len(self._sample))
-        for _ in range(self.REWEIGHTINGS):
-            self.model.set_objective(np.concatenate([np.zeros(n), -weights]))
-            x = self._solve_with_cvar()
-            if x is None:
-                return False
-            portfolio = multiples(self.program, x)
-            if loss_count(portfolio) <= self.program.max_losses:
-                return self.search.round(x) is not None or self.search.objective >= target
-            shortfall = np.maximum(0.0, 1.0 - portfolio[self._sample])
-            weights = 1.0 / (shortfall + 0.02)
-            weights /= weights.mean()
-        return False
-
-    def _solve_with_cvar(self) -> FloatArray | None:
-        n, s = len(self.program.objective), len(self._sample)
-        for _ in range(self.CVAR_ROUNDS):
-            columns = self.meter.solve(self.model)
-            if columns is None:
-                return None
-            x = columns[:n]
-            cut = cvar_cut(self.program, x, multiples(self.program, x), self.CVAR_TOLERANCE)
-            if cut is None:
-                return x
-            row, floor = cut
-            self.model.add_row(np.concatenate([row, np.zeros(s)]), floor)
-        return None

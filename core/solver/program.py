@@ -72,7 +72,7 @@ Interruption = Literal["cancelled", "time"]
 
 @dataclass(frozen=True, slots=True)
 class SolveControl:
-    """How hard to try. `work_limit` counts simplex iterations, so that the same limit gives the same answer.
+    """How hard to try. `work_limit` counts work, not seconds, so that the same limit gives the same answer.
 
     `interrupted` is asked often. On "cancelled" the solve raises `Cancelled`; on "time" it returns what it has,
     marked `reproducible = False`.
@@ -97,7 +97,8 @@ class SolveOutcome:
     """An anytime answer.
 
     status: `optimal` (gap closed), `feasible` (an answer, gap open), `infeasible` (proven), `unknown` (no answer yet).
-    x: (n,) or None; objective: of x; bound: no feasible x can do better; work: simplex iterations spent.
+    x: (n,) or None; objective: of x; bound: no feasible x can do better; work: units of work spent.
+    fallback: why another backend than the one asked for gave the answer, None where it did.
     """
 
     status: SolveStatus
@@ -108,6 +109,7 @@ class SolveOutcome:
     work: int
     reproducible: bool
     backend: str
+    fallback: str | None = None
 
     @property
     def gap(self) -> float:
@@ -120,7 +122,8 @@ class SolveOutcome:
 class SolverBackend(Protocol):
     """Anything that maximises a `ChanceProgram`; `start` (n,) is a feasible or nearly feasible point, if known."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def maximise(
         self, program: ChanceProgram, control: SolveControl, start: FloatArray | None = None

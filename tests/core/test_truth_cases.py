@@ -11,7 +11,7 @@ import pytest
 from core.config import WeightBounds
 from core.errors import Infeasible
 from core.optimization.optimise import Optimum, optimise
-from core.solver.highs import HighsBackend
+from core.solver.backends import make_backend
 from core.solver.program import SolveControl
 from core.stages import Stage, bucket_id
 from tests.core.simulated_fund import deal_bucket, make_config, matrix_of
@@ -26,7 +26,7 @@ def solve(rows: dict[tuple[Stage, str], list[float]], winners: float | list[floa
     settings = {"primary_lock_epsilon": 0.0, "scenario_count": matrix.n_scenarios, "work_limit": 60_000} | limits
     config = make_config(tuple(deal_bucket(stage, sector) for stage, sector in rows), **settings)
     control = SolveControl(work_limit=config.work_limit)
-    return optimise(config, matrix, HighsBackend(), control, clock=time.perf_counter)
+    return optimise(config, matrix, make_backend(), control, clock=time.perf_counter)
 
 
 BETTER, WORSE = (Stage.SEED, "Better"), (Stage.SEED, "Worse")

@@ -1,0 +1,203 @@
+"""What the linear program is told about losses and CVaR, and only where its solution breaks it.
+
+Scenario row, for a scenario that must not lose:     offset_s + payoffs_s @ x >= level.
+
+CVaR cut, for the tail omega that x has now:         sum_s omega_s (1 - multiple_s) <= cvar_limit + cvar_slack @ x.
+    Valid for every x, since any other tail of the same size weighs no more; exact where it touches.
+
+Chance cut, for the free scenarios T below the threshold t at x:
+    sum_{s in T} gain_s (t - multiple_s) <= budget,  with gain_s = 1 / (t - floor_s), budget = K - (scenarios given up).
+    A scenario that loses adds at most 1, any other at most 0. It is the projection on x of the textbook's program with
+    z_s >= gain_s (t - multiple_s), 0 <= z_s <= 1, sum z <= budget, at its tightest for the floors at hand. Valid where
+    the floors are.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.arrays import BoolArray, FloatArray
+from core.solver.branch_and_bound.compiling import kernel
+from core.solver.branch_and_bound.dual_simplex import FULL, OPTIMAL, PAUSED, objective, solve_lp
+from core.solver.branch_and_bound.scenarios import Scenarios, read_multiples, tail_weights
+from core.solver.branch_and_bound.tableau import (
+    CHANCE,
+    CVAR,
+    ROWS,
+    SCENARIO,
+    WORK,
+    Lp,
+    add_row,
+    drop_slack_rows,
+    read_solution,
+)
+from core.solver.program import LOSS_THRESHOLD
+
+ROWS_PER_ROUND = 8
+CVAR_TOLERANCE = 1e-8
+CHANCE_TOLERANCE = 1e-7
+PIVOTS_AT_ONCE = 2000
+DROP_EVERY = 15
+STALLED_GAIN = 1e-7
+THRESHOLD = LOSS_THRESHOLD
+
+
+@kernel
+def add_scaled(lp: Lp, row: FloatArray, low: float, kind: int, tag: int) -> None:
+    """row @ x >= low, divided by the row's largest entry."""
+    largest = 0.0
+    for j in range(len(row)):
+        largest = max(largest, abs(row[j]))
+    if largest > 0.0:
+        add_row(lp, row / largest, low / largest, np.inf, kind, tag)
+    else:
+        add_row(lp, row, low, np.inf, kind, tag)
+
+
+@kernel
+def add_scenario(lp: Lp, scenarios: Scenarios, s: int, level: float) -> None:
+    scale = scenarios.scale[s]
+    add_row(lp, scenarios.payoffs[s] / scale, (level - scenarios.offset[s]) / scale, np.inf, SCENARIO, s)
+
+
+@kernel
+def separate_scenarios(
+    lp: Lp, scenarios: Scenarios, multiples: FloatArray, must: BoolArray, level: float, tolerance: float
+) -> int:
+    """Rows for the worst scenarios that must reach `level` and do not; how many. One that is there already is as good
+    as the solver's resolution allows."""
+    n = len(lp.cost)
+    open_to = must.copy()
+    for i in range(lp.counts[ROWS]):
+        if lp.kind[i] == SCENARIO:
+            open_to[lp.tag[i]] = False
+    added = 0
+    while added < ROWS_PER_ROUND:
+        worst, least = -1, level - tolerance
+        for s in range(len(multiples)):
+            if open_to[s] and multiples[s] < least:
+                worst, least = s, multiples[s]
+        if worst < 0:
+            break
+        add_scenario(lp, scenarios, worst, level)
+        open_to[worst] = False
+        added += 1
+    lp.counts[WORK] += (added + 1) * len(multiples) + added * n
+    return added
+
+
+@kernel
+def separate_cvar(lp: Lp, scenarios: Scenarios, x: FloatArray, multiples: FloatArray) -> bool:
+    if scenarios.cvar_limit == np.inf:
+        return False
+    room = scenarios.cvar_limit
+    for j in range(len(x)):
+        room += scenarios.cvar_slack[j] * x[j]
+    shortfall = 0.0
+    for s in range(len(multiples)):
+        shortfall += max(0.0, 1.0 - multiples[s])
+    if shortfall <= (room + CVAR_TOLERANCE) * scenarios.tail_size:
+        return False
+    weights = np.empty(len(multiples))
+    if tail_weights(scenarios, multiples, weights) <= room + CVAR_TOLERANCE:
+        return False
+    row = scenarios.cvar_slack.copy()
+    low = -scenarios.cvar_limit
+    for s in range(len(multiples)):
+        if weights[s] > 0.0:
+            low += weights[s] * (1.0 - scenarios.offset[s])
+            payoff = scenarios.payoffs[s]
+            for j in range(len(x)):
+                row[j] += weights[s] * payoff[j]
+    add_scaled(lp, row, low, CVAR, -1)
+    lp.counts[WORK] += len(multiples) * len(x)
+    return True
+
+
+@kernel
+def chance_row(
+    scenarios: Scenarios, multiples: FloatArray, gain: FloatArray, budget: float, row: FloatArray
+) -> tuple[float, float]:
+    """The chance cut at these multiples into row; (its lower bound, by how much the budget is overstepped)."""
+    row[:] = 0.0
+    total, low = 0.0, -budget
+    for s in range(len(multiples)):
+        if gain[s] > 0.0 and multiples[s] < THRESHOLD:
+            g = gain[s]
+            total += g * (THRESHOLD - multiples[s])
+            low += g * (THRESHOLD - scenarios.offset[s])
+            payoff = scenarios.payoffs[s]
+            for j in range(len(row)):
+                row[j] += g * payoff[j]
+    if scenarios.overrun >= 0:
+        row[scenarios.overrun] = 1.0
+    return low, total - budget
+
+
+@kernel
+def separate_chance(
+    lp: Lp, scenarios: Scenarios, x: FloatArray, multiples: FloatArray, gain: FloatArray, budget: float
+) -> bool:
+    total = -budget
+    for s in range(len(multiples)):
+        if gain[s] > 0.0 and multiples[s] < THRESHOLD:
+            total += gain[s] * (THRESHOLD - multiples[s])
+    granted = x[scenarios.overrun] if scenarios.overrun >= 0 else 0.0
+    if total - granted <= CHANCE_TOLERANCE * max(1.0, budget):
+        return False
+    row = np.empty(len(x))
+    low, _ = chance_row(scenarios, multiples, gain, budget, row)
+    add_scaled(lp, row, low, CHANCE, -1)
+    lp.counts[WORK] += len(multiples) * len(x)
+    return True
+
+
+@kernel
+def relax(
+    lp: Lp,
+    scenarios: Scenarios,
+    must: BoolArray,
+    gain: FloatArray,
+    budget: float,
+    level: float,
+    tolerance: float,
+    cutoff: float,
+    patience: int,
+    allowance: int,
+    x: FloatArray,
+    multiples: FloatArray,
+) -> int:
+    """Solve, cut off what breaks a constraint, and again; the solution in x and its multiples.
+
+    must: (S,) held at `level` within `tolerance`; gain: (S,) of the chance cut, 0 for what is not in it.
+    patience: rounds of cuts that gain nothing before the loop ends all the same. allowance: work after which the loop
+    pauses; call again to go on.
+    """
+    end = lp.counts[WORK] + allowance
+    rounds, stalled, before = 0, 0, -np.inf
+    while True:
+        verdict = solve_lp(lp, cutoff, PIVOTS_AT_ONCE)
+        if verdict != OPTIMAL:
+            return verdict
+        read_solution(lp, x)
+        read_multiples(scenarios, x, multiples)
+        lp.counts[WORK] += 2 * len(multiples) * 8
+        if lp.counts[ROWS] + ROWS_PER_ROUND + 2 > len(lp.kind):
+            drop_slack_rows(lp)
+            if lp.counts[ROWS] + ROWS_PER_ROUND + 2 > len(lp.kind):
+                return FULL
+        rows = separate_scenarios(lp, scenarios, multiples, must, level, tolerance)
+        cvar = separate_cvar(lp, scenarios, x, multiples)
+        chance = separate_chance(lp, scenarios, x, multiples, gain, budget)
+        if rows == 0 and not cvar and not chance:
+            return OPTIMAL
+        value = objective(lp)
+        stalled = stalled + 1 if rows == 0 and value - before < STALLED_GAIN * (1.0 + abs(value)) else 0
+        if stalled > patience:
+            return OPTIMAL
+        before = value
+        rounds += 1
+        if rounds % DROP_EVERY == 0 and stalled == 0:
+            drop_slack_rows(lp)
+        if lp.counts[WORK] > end:
+            return PAUSED

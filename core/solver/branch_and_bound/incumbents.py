@@ -1,0 +1,126 @@
+"""First answers and better ones. A choice of K scenarios that may lose turns the program into a linear one; every
+search here proposes such choices and keeps the best strictly feasible point."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.arrays import BoolArray, FloatArray
+from core.solver.branch_and_bound.dual_simplex import OPTIMAL
+from core.solver.branch_and_bound.relaxation import RESOLUTION, EngineMeter, Relaxation, set_scenario_floors
+from core.solver.branch_and_bound.scenarios import Scenarios
+from core.solver.branch_and_bound.tableau import ROWS, SCENARIO
+from core.solver.cut_lp import MARGIN
+from core.solver.program import ChanceProgram
+from core.solver.strict_check import is_feasible, multiples
+from core.solver.sums import dot
+
+
+class Incumbents:
+    """The best strictly feasible point so far: `x` (n,) or None, and its `objective`."""
+
+    def __init__(self, program: ChanceProgram, scenarios: Scenarios, meter: EngineMeter) -> None:
+        self.program = program
+        self.meter = meter
+        self.x: FloatArray | None = None
+        self.objective = -np.inf
+        self._lp = Relaxation(-program.objective, program.polytope, scenarios, meter)
+        self._tried: set[bytes] = set()
+
+    def offer(self, x: FloatArray) -> bool:
+        """Take x if it is better and strictly feasible, not just on the threshold of a loss, where rounding decides."""
+        value = dot(self.program.objective, x)
+        if value <= self.objective:
+            return False
+        clipped = np.clip(x, self.program.polytope.lower, self.program.polytope.upper)
+        value = dot(self.program.objective, clipped)
+        if value <= self.objective or not is_feasible(self.program, clipped, 1.0 - RESOLUTION):
+            return False
+        self.x, self.objective = clipped, value
+        return True
+
+    def round(self, x: FloatArray) -> FloatArray | None:
+        """Let the worst scenarios of x be the losses and optimise the rest; None where that holds nothing better."""
+        return self._lp.x.copy() if self._solve(self.worst(multiples(self.program, x)), MARGIN) else None
+
+    def settle(self, portfolio: FloatArray, margin: float) -> None:
+        """The same from multiples (S,), with a margin above 1 or without."""
+        self._solve(self.worst(portfolio), margin)
+
+    def worst(self, portfolio: FloatArray) -> BoolArray:
+        allowed = np.zeros(len(portfolio), dtype=bool)
+        allowed[np.argsort(portfolio, kind="stable")[: self.program.max_losses]] = True
+        return allowed
+
+    def improve(self, portfolio: FloatArray, until: int) -> bool:
+        """Round, then spend losses that the answer does not need on the rows that cost most, until nothing moves."""
+        before = self.objective
+        allowed = self.worst(portfolio)
+        while self._solve(allowed, MARGIN) and self.meter.spent < until:
+            losing = self._lp.multiples < 1.0
+            unused = self.program.max_losses - int(losing.sum())
+            costly = self._costly()
+            if unused <= 0 or not costly:
+                break
+            allowed = losing.copy()
+            allowed[costly[:unused]] = True
+        return self.objective > before
+
+    def exchange(self, until: int, *, width: int = 20, depth: int = 12) -> bool:
+        """Swap one loss for another while that improves: the losses nearest to 1 against the costliest rows."""
+        before = self.objective
+        while self.x is not None and self.meter.spent < until and self._better_swap(until, width, depth):
+            pass
+        return self.objective > before
+
+    def _better_swap(self, until: int, width: int, depth: int) -> bool:
+        assert self.x is not None
+        portfolio = multiples(self.program, self.x)
+        allowed = self.worst(portfolio)
+        if not self._run(allowed, MARGIN, np.inf):
+            return False
+        costly = self._costly()[:depth]
+        losses = np.flatnonzero(allowed)
+        losses = losses[np.argsort(-portfolio[losses], kind="stable")][:width]
+        for gained in costly:
+            for given in losses:
+                swapped = allowed.copy()
+                swapped[gained], swapped[given] = True, False
+                if self._try(swapped, MARGIN):
+                    return True
+                if self.meter.spent >= until:
+                    return False
+        return False
+
+    def _try(self, allowed: BoolArray, margin: float) -> bool:
+        before = self.objective
+        self._solve(allowed, margin)
+        return self.objective > before + 1e-9
+
+    def _solve(self, allowed: BoolArray, margin: float) -> bool:
+        """Whether there is anything better with these losses; nothing is tried twice."""
+        key = np.packbits(allowed).tobytes() + bytes([margin > 0.0])
+        if key in self._tried:
+            return False
+        self._tried.add(key)
+        cutoff = -self.objective - 1e-9 * abs(self.objective) if self.x is not None else np.inf
+        if not self._run(allowed, margin, cutoff):
+            return False
+        self.offer(self._lp.x.copy())
+        return True
+
+    def _run(self, allowed: BoolArray, margin: float, cutoff: float) -> bool:
+        must = ~allowed
+        set_scenario_floors(self._lp.lp, self._lp.scenarios, must, 1.0 + margin)
+        tolerance = 0.5 * margin + RESOLUTION
+        verdict = self._lp.solve(must, level=1.0 + margin, tolerance=tolerance, cutoff=cutoff, patience=1000)
+        return verdict == OPTIMAL
+
+    def _costly(self) -> list[int]:
+        """Scenarios held above 1 by a row with a reduced cost, the costliest first."""
+        lp = self._lp.lp
+        n = len(lp.cost)
+        rows = [(abs(float(d)), v - n) for d, v in zip(lp.reduced, lp.nonbasic.tolist(), strict=True) if v >= n]
+        price = [(cost, int(lp.tag[i])) for cost, i in rows if lp.kind[i] == SCENARIO and cost > 1e-9]
+        assert lp.counts[ROWS] <= len(lp.kind)
+        return [s for _, s in sorted(price, key=lambda pair: (-pair[0], pair[1]))]

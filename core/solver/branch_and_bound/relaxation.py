@@ -1,0 +1,161 @@
+"""A linear program with its cuts, as the search uses it: solved to the end, grown when full, its work charged."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.arrays import BoolArray, FloatArray
+from core.solver.branch_and_bound.compiling import kernel
+from core.solver.branch_and_bound.cuts import THRESHOLD, relax
+from core.solver.branch_and_bound.dual_simplex import FULL, PAUSED, UNPROVEN, certified_objective
+from core.solver.branch_and_bound.scenarios import Scenarios
+from core.solver.branch_and_bound.tableau import (
+    BASE,
+    ROWS,
+    SCENARIO,
+    WORK,
+    Lp,
+    activity_range,
+    add_row,
+    copy_into,
+    make_lp,
+    refresh_values,
+    with_capacity,
+)
+from core.solver.program import Polytope, SolveControl
+from core.solver.work import WorkMeter
+
+ENTRIES_PER_UNIT = 250_000
+"""Multiplications in one unit of work: about a tenth of a millisecond, as one simplex iteration of HiGHS on a small
+program takes with everything around it."""
+
+NODE_UNITS = 2
+"""Bookkeeping of one node: on small programs most of its time."""
+
+ALLOWANCE = 40_000_000
+"""Work between two questions whether to stop: some hundredths of a second."""
+
+MOST_PAUSES = 2_000
+RESOLUTION = 5e-10
+SPARE_ROWS = 120
+
+
+class EngineMeter(WorkMeter):
+    """Counts multiplications, in units of `ENTRIES_PER_UNIT`."""
+
+    def __init__(self, control: SolveControl) -> None:
+        super().__init__(control)
+        self._entries = 0
+
+    def charge_node(self) -> None:
+        """What a node costs beside its arithmetic."""
+        self.spent += NODE_UNITS
+
+    def charge(self, lp: Lp) -> None:
+        """What lp has counted. Raises what `check` raises."""
+        self._entries += int(lp.counts[WORK])
+        lp.counts[WORK] = 0
+        units, self._entries = divmod(self._entries, ENTRIES_PER_UNIT)
+        self.spent += units
+        self.check()
+
+
+@kernel
+def set_scenario_floors(lp: Lp, scenarios: Scenarios, must: BoolArray, level: float) -> None:
+    """Hold the scenario rows that there are at `level` where they must, and let the others go."""
+    n = len(lp.cost)
+    for i in range(lp.counts[ROWS]):
+        if lp.kind[i] == SCENARIO:
+            s = lp.tag[i]
+            if must[s]:
+                lp.lower[n + i] = (level - scenarios.offset[s]) / scenarios.scale[s]
+            else:
+                least, _ = activity_range(lp, lp.rows[i])
+                lp.lower[n + i] = min(least, (level - scenarios.offset[s]) / scenarios.scale[s]) - 1.0
+    refresh_values(lp)
+
+
+class Relaxation:
+    """minimise cost @ x over the polytope and the cuts; x: (n,) and multiples: (S,) of the last solution."""
+
+    def __init__(self, cost: FloatArray, polytope: Polytope, scenarios: Scenarios, meter: EngineMeter) -> None:
+        self.scenarios = scenarios
+        self.meter = meter
+        n = len(cost)
+        rows = [i for i in range(len(polytope.rows)) if _bounds_anything(polytope, i)]
+        self.lp = make_lp(cost, polytope.lower, polytope.upper, len(rows) + 2 * n + SPARE_ROWS)
+        self.n_base = 0
+        for i in rows:
+            self.add_base_row(polytope.rows[i], float(polytope.row_lower[i]), float(polytope.row_upper[i]))
+        self.x = np.zeros(n)
+        self.multiples = np.zeros(len(scenarios.offset))
+        self._none = np.zeros(len(scenarios.offset))
+
+    def add_base_row(self, row: FloatArray, low: float, high: float) -> None:
+        """Before any cut is added: low <= row @ x <= high in every program to come."""
+        scale = max(float(np.abs(row).max()), 1e-300)
+        add_row(self.lp, np.ascontiguousarray(row / scale), low / scale, high / scale, BASE, -1)
+        self.n_base += 1
+
+    def make_room(self, rows: int) -> None:
+        """For so many rows and the next round of cuts."""
+        while rows + SPARE_ROWS // 4 > len(self.lp.kind):
+            self.lp = with_capacity(self.lp, 2 * len(self.lp.kind))
+
+    def adopt(self, row: FloatArray, low: float, kind: int, tag: int) -> None:
+        """A row of another relaxation over the same columns, as it stands there."""
+        self.make_room(int(self.lp.counts[ROWS]))
+        add_row(self.lp, row, low, np.inf, kind, tag)
+
+    def restored(self, saved: Lp) -> None:
+        """Back to a state saved by `snapshot`."""
+        if len(saved.kind) > len(self.lp.kind):
+            self.lp = with_capacity(self.lp, len(saved.kind))
+        copy_into(saved, self.lp)
+
+    def snapshot(self) -> Lp:
+        return with_capacity(self.lp, len(self.lp.kind))
+
+    def solve(
+        self,
+        must: BoolArray,
+        *,
+        gain: FloatArray | None = None,
+        budget: float = np.inf,
+        level: float = THRESHOLD,
+        tolerance: float = RESOLUTION,
+        cutoff: float = np.inf,
+        patience: int = 12,
+    ) -> int:
+        """The verdict of `relax`, PAUSED and FULL dealt with. Raises LimitReached, Cancelled."""
+        for _ in range(MOST_PAUSES):
+            verdict: int = relax(
+                self.lp,
+                self.scenarios,
+                must,
+                self._none if gain is None else gain,
+                budget,
+                level,
+                tolerance,
+                cutoff,
+                patience,
+                ALLOWANCE,
+                self.x,
+                self.multiples,
+            )
+            self.meter.charge(self.lp)
+            if verdict == FULL:
+                self.lp = with_capacity(self.lp, 2 * len(self.lp.kind))
+            elif verdict != PAUSED:
+                return verdict
+        return UNPROVEN
+
+    @property
+    def bound(self) -> float:
+        """A certified lower bound of the cost."""
+        value: float = certified_objective(self.lp)
+        return value
+
+
+def _bounds_anything(polytope: Polytope, i: int) -> bool:
+    return bool(np.isfinite(polytope.row_lower[i]) or np.isfinite(polytope.row_upper[i]))

@@ -1,0 +1,319 @@
+"""The parts of the dedicated branch and bound, each against HiGHS or by the promise that it makes to the others."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.errors import BadInput, Cancelled, SolverFailed
+from core.solver.backends import WithFallback, make_backend
+from core.solver.branch_and_bound import compiling
+from core.solver.branch_and_bound.backend import BranchAndBoundBackend
+from core.solver.branch_and_bound.bounds import tighten
+from core.solver.branch_and_bound.dual_simplex import (
+    CUT_OFF,
+    INFEASIBLE,
+    OPTIMAL,
+    certified_infeasible,
+    certified_minimum,
+    certified_objective,
+    dual_simplex,
+    leaving_line,
+    objective,
+    solve_lp,
+)
+from core.solver.branch_and_bound.relaxation import EngineMeter, Relaxation
+from core.solver.branch_and_bound.scenarios import scenarios_of, tail_weights
+from core.solver.branch_and_bound.tableau import (
+    BASE,
+    ROWS,
+    SCENARIO,
+    Lp,
+    add_row,
+    drop_slack_rows,
+    make_lp,
+    read_solution,
+    rebuild,
+    set_cost,
+)
+from core.solver.branch_and_bound.tree import CutPool, Decisions, Node, OpenNodes, load_rows
+from core.solver.highs_model import HighsModel
+from core.solver.program import ChanceProgram, SolveControl, SolveOutcome
+from core.solver.rows import dense_rows
+from core.solver.strict_check import is_feasible, loss_tail, multiples
+from tests.core.oracles import random_program
+
+
+def random_lp(seed: int) -> tuple[Lp, HighsModel]:
+    """minimise cost @ x: rows with one or two bounds, equalities, duplicates; about a third infeasible."""
+    rng = np.random.Generator(np.random.Philox(seed))
+    n, m = int(rng.integers(1, 12)), int(rng.integers(1, 14))
+    cost = rng.normal(size=n) * (rng.random(n) < 0.8)
+    lower = np.where(rng.random(n) < 0.7, 0.0, -rng.random(n))
+    upper = lower + np.where(rng.random(n) < 0.1, 0.0, rng.random(n) * 3.0)
+    rows = rng.normal(size=(m, n)) * (rng.random((m, n)) < 0.7) * rng.choice([1.0, 1.0, 100.0], (m, 1))
+    rows[0] = rows[-1]
+    middle = rows @ (lower + (upper - lower) * rng.random(n)) + rng.normal(size=m) * (rng.random() < 0.5)
+    low = np.where(rng.random(m) < 0.6, middle - rng.random(m), -np.inf)
+    high = np.where((rng.random(m) < 0.5) | np.isinf(low), middle + rng.random(m), np.inf)
+    equal = rng.random(m) < 0.15
+    low, high = np.where(equal, middle, low), np.where(equal, middle, high)
+    lp = make_lp(cost, lower, upper, m + 4)
+    for row, least, most in zip(rows, low, high, strict=True):
+        add_row(lp, row, least, most, BASE, -1)
+    return lp, HighsModel(-cost, lower, upper, dense_rows(rows, low, high), feasibility=1e-9)
+
+
+@pytest.mark.random_programs(300)
+def test_the_dual_simplex_agrees_with_highs_and_its_verdicts_are_certified(fuzz_seed: int) -> None:
+    lp, model = random_lp(fuzz_seed)
+    verdict = solve_lp(lp, np.inf, 10_000)
+    outcome = model.run()
+    assert (verdict, outcome) in [(OPTIMAL, "optimal"), (INFEASIBLE, "infeasible")]
+    if verdict == OPTIMAL:
+        scale = 1.0 + abs(model.objective)
+        assert objective(lp) == pytest.approx(-model.objective, abs=1e-6 * scale)
+        assert -model.objective - 1e-6 * scale <= certified_objective(lp) <= objective(lp) + 1e-9 * scale
+        x = np.empty(len(lp.cost))
+        read_solution(lp, x)
+        assert lp.cost @ x == pytest.approx(objective(lp), abs=1e-8 * scale)
+    else:
+        assert certified_infeasible(lp, leaving_line(lp))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_new_objective_a_new_row_and_a_rebuilt_dictionary_lead_to_the_same_optimum(seed: int) -> None:
+    lp, model = random_lp(1000 + seed)
+    rng = np.random.Generator(np.random.Philox(seed))
+    n = len(lp.cost)
+    cost, row = rng.normal(size=n), rng.random(n)
+    solve_lp(lp, np.inf, 10_000)
+    set_cost(lp, cost)
+    add_row(lp, row, 0.1, np.inf, BASE, -1)
+    model.set_objective(-cost)
+    model.add_row(row, 0.1)
+    for _ in range(2):
+        verdict = solve_lp(lp, np.inf, 10_000)
+        assert verdict == (OPTIMAL if model.run() == "optimal" else INFEASIBLE)
+        if verdict == OPTIMAL:
+            assert objective(lp) == pytest.approx(-model.objective, abs=1e-6 * (1.0 + abs(model.objective)))
+        rebuild(lp)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_no_multipliers_whatever_prove_more_than_the_optimum(seed: int) -> None:
+    lp, model = random_lp(2000 + seed)
+    if model.run() != "optimal":
+        return
+    solve_lp(lp, np.inf, 10_000)
+    rng = np.random.Generator(np.random.Philox(seed))
+    for size in (0.0, 1e-9, 1.0, 1e6):
+        wrong = lp.reduced + size * rng.normal(size=len(lp.cost))
+        assert certified_minimum(lp, lp.cost.copy(), wrong) <= -model.objective + 1e-6 * (1 + abs(model.objective))
+
+
+def test_a_cut_off_stops_the_dual_simplex_only_beyond_it() -> None:
+    cut = 0
+    for seed in range(60):
+        lp, model = random_lp(3000 + seed)
+        if model.run() != "optimal":
+            continue
+        best = -model.objective
+        other, _ = random_lp(3000 + seed)
+        assert dual_simplex(lp, best - 0.01 * (1 + abs(best)), 10_000) in (CUT_OFF, OPTIMAL)
+        cut += certified_objective(lp) > best - 0.01 * (1 + abs(best))
+        assert dual_simplex(other, best + 1e-5 * (1 + abs(best)), 10_000) == OPTIMAL
+    assert cut > 20
+
+
+@pytest.mark.parametrize("confidence", [0.0, 0.5, 0.8, 0.93, 0.999])
+def test_the_tail_is_the_one_of_the_strict_check_ties_included(confidence: float) -> None:
+    rng = np.random.Generator(np.random.Philox(4))
+    for _ in range(20):
+        program = replace(random_program(rng, 4, 23), cvar_confidence=confidence)
+        portfolio = rng.choice([0.0, 0.25, 0.5, 0.9, 1.0, 2.0], 23)
+        weights = np.empty(23)
+        value = tail_weights(scenarios_of(program, with_overrun=False), portfolio, weights)
+        assert value == pytest.approx(loss_tail(portfolio, confidence).value, abs=1e-12)
+        assert weights @ np.maximum(0.0, 1.0 - portfolio) == pytest.approx(value, abs=1e-12)
+        assert weights.sum() <= 1.0 + 1e-12
+        assert weights.max() <= 1.0 / ((1.0 - confidence) * 23) + 1e-12
+
+
+def relaxation_of(program: ChanceProgram) -> Relaxation:
+    scenarios = scenarios_of(program, with_overrun=False)
+    return Relaxation(-program.objective, program.polytope, scenarios, EngineMeter(SolveControl()))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_bounds_by_reduced_costs_hold_for_every_point_within_the_cut_off(seed: int) -> None:
+    rng = np.random.Generator(np.random.Philox(5000 + seed))
+    program = replace(random_program(rng, 6, 30), max_losses=30, cvar_limit=np.inf)
+    relaxation = relaxation_of(program)
+    free = Decisions.none(30)
+    assert relaxation.solve(free.must) == OPTIMAL
+    cutoff = relaxation.bound + 0.05 * abs(relaxation.bound)
+    found = Decisions.none(30)
+    tighten(relaxation.lp, relaxation.scenarios, relaxation.multiples, cutoff, found.floor, found.must, found.lost)
+    rows = np.vstack([program.polytope.rows, program.objective])
+    low, high = np.append(program.polytope.row_lower, -cutoff), np.append(program.polytope.row_upper, np.inf)
+    polytope = program.polytope
+    model = HighsModel(np.zeros(6), polytope.lower, polytope.upper, dense_rows(rows, low, high), feasibility=1e-9)
+    for s in range(30):
+        model.set_objective(-program.payoffs[s])
+        assert model.run() == "optimal"
+        least = -model.objective
+        model.set_objective(program.payoffs[s])
+        model.run()
+        assert found.floor[s] <= least + 1e-6
+        assert not found.must[s] or least >= 1.0 - 1e-6
+        assert not found.lost[s] or model.objective < 1.0
+    assert found.must.any() or found.lost.any() or found.floor.any()
+
+
+def test_a_stored_node_comes_back_with_its_rows_and_its_optimum() -> None:
+    program = tree_program()
+    n, n_scenarios = len(program.objective), len(program.payoffs)
+    best = BranchAndBoundBackend().maximise(program, SolveControl())
+    portfolio = multiples(program, best.x)
+    # The scenarios that the answer only just holds above 1 are the ones whose rows will be tight.
+    must = (portfolio >= 1.0) & (portfolio < 1.1)
+    gain = np.where(must, 0.0, 1.0)
+    budget = float(program.max_losses)
+    relaxation = relaxation_of(program)
+    assert relaxation.solve(must, gain=gain, budget=budget) == OPTIMAL
+    drop_slack_rows(relaxation.lp)
+    pool, nodes = CutPool(n, capacity=4), OpenNodes()
+    basis = pool.save(relaxation.lp, relaxation.n_base, nodes)
+    assert SCENARIO in basis.kind
+    bound, rows = relaxation.bound, int(relaxation.lp.counts[ROWS])
+    nodes.push(Node(bound, Decisions.none(n_scenarios), basis, -1, False, bound))
+    assert relaxation.solve(must, gain=gain, budget=budget - 3.0) in (OPTIMAL, INFEASIBLE)
+    pool.save(relaxation.lp, relaxation.n_base, nodes)
+    args = (basis.kind, basis.tag, pool.rows, pool.low, basis.nonbasic, basis.at_upper)
+    load_rows(relaxation.lp, relaxation.n_base, relaxation.scenarios, *args)
+    assert relaxation.lp.counts[ROWS] == rows
+    assert relaxation.solve(must, gain=gain, budget=budget) == OPTIMAL
+    assert relaxation.bound == pytest.approx(bound, rel=1e-9)
+
+
+def test_open_nodes_come_best_first_and_equal_ones_in_the_order_they_came() -> None:
+    nodes = OpenNodes()
+    basis = CutPool(1).save(make_lp(np.zeros(1), np.zeros(1), np.ones(1), 2), 0, nodes)
+    for position, cost in enumerate([3.0, 1.0, 2.0, 1.0]):
+        nodes.push(Node(cost, Decisions.none(1), basis, position, False, cost))
+    assert nodes.least_cost == 1.0
+    assert [nodes.pop().scenario for _ in range(4)] == [1, 3, 2, 0]
+
+
+def tree_program(n_buckets: int = 10, n_scenarios: int = 80) -> ChanceProgram:
+    """One that takes some hundred nodes."""
+    rng = np.random.Generator(np.random.Philox(11))
+    program = replace(random_program(rng, n_buckets, n_scenarios, cap=0.25), max_losses=n_scenarios, cvar_limit=1.0)
+    best = BranchAndBoundBackend().maximise(program, SolveControl())
+    assert best.x is not None
+    losses = int(np.count_nonzero(multiples(program, best.x) < 1.0))
+    return replace(program, max_losses=int(0.85 * losses))
+
+
+def test_threads_that_solve_at_the_same_time_get_the_same_bits() -> None:
+    program, outcomes = tree_program(), []
+    control = SolveControl(work_limit=2_000)
+    alone = BranchAndBoundBackend().maximise(program, control)
+    assert alone.nodes > 50
+    solve = lambda: outcomes.append(BranchAndBoundBackend().maximise(program, control))  # noqa: E731
+    threads = [threading.Thread(target=solve) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for outcome in outcomes:
+        assert outcome.x.tobytes() == alone.x.tobytes()
+        assert (outcome.bound, outcome.nodes, outcome.work) == (alone.bound, alone.nodes, alone.work)
+
+
+def test_a_cancel_is_heard_within_a_bounded_amount_of_work() -> None:
+    spent: list[int] = []
+    cancelled = False
+
+    def interrupted() -> str | None:
+        return "cancelled" if cancelled else None
+
+    def progress(seen: object) -> None:
+        nonlocal cancelled
+        spent.append(seen.work)
+        cancelled = seen.nodes >= 32
+
+    with pytest.raises(Cancelled):
+        BranchAndBoundBackend().maximise(tree_program(), SolveControl(interrupted=interrupted, progress=progress))
+    assert spent
+
+
+def test_more_work_never_worsens_answer_or_bound() -> None:
+    program = tree_program()
+    full = BranchAndBoundBackend().maximise(program, SolveControl())
+    assert full.status == "optimal"
+    objective_before, bound_before = -np.inf, np.inf
+    for share in (8, 4, 2, 1):
+        outcome = BranchAndBoundBackend().maximise(program, SolveControl(work_limit=full.work // share))
+        assert outcome.x is not None
+        assert is_feasible(program, outcome.x)
+        assert outcome.bound >= full.objective - 1e-9
+        assert outcome.objective >= objective_before
+        assert outcome.bound <= bound_before
+        objective_before, bound_before = outcome.objective, outcome.bound
+
+
+class Defeated:
+    name = "branch-and-bound"
+
+    def maximise(self, program: ChanceProgram, control: SolveControl, start: object = None) -> SolveOutcome:
+        raise SolverFailed("lost to rounding")
+
+
+def test_highs_takes_over_a_defeated_solve_and_the_outcome_says_so() -> None:
+    program = tree_program()
+    outcome = WithFallback(Defeated()).maximise(program, SolveControl())
+    assert outcome.backend == "highs"
+    assert outcome.fallback == "branch-and-bound gave up: lost to rounding"
+    expected = make_backend("branch-and-bound").maximise(program, SolveControl())
+    assert outcome.objective == pytest.approx(expected.objective, rel=2e-4)
+    assert expected.fallback is None
+
+
+def test_without_numba_highs_answers_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "core.solver.branch_and_bound.backend", None)
+    outcome = make_backend().maximise(tree_program(), SolveControl())
+    assert outcome.backend == "highs"
+    assert outcome.fallback.startswith("Numba cannot be imported")
+    with pytest.raises(SolverFailed, match="Numba cannot be imported"):
+        make_backend("branch-and-bound")
+
+
+def test_a_backend_that_does_not_exist_is_bad_input() -> None:
+    with pytest.raises(BadInput, match="backend = 'simplex'"):
+        make_backend("simplex")
+    assert make_backend().name == "auto"
+    assert make_backend("highs").name == "highs"
+
+
+def test_kernels_are_kept_where_they_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert compiling.CACHE_DIRECTORY is not None
+    assert compiling.CACHE_DIRECTORY.name == f"kernels-{compiling.source_digest()}"
+    monkeypatch.setattr(compiling, "PACKAGE", tmp_path / "file" / "package")
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
+    (tmp_path / "file").write_text("no directory can be made below a file")
+    assert compiling.choose_cache_directory().is_relative_to(tmp_path / "home")
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "file")
+    assert compiling.choose_cache_directory() is None
+
+
+def test_loading_the_interface_does_not_load_the_compiler() -> None:
+    code = "import sys, core.solver.backends; sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
