@@ -14,11 +14,13 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from core.canonical import sha256_hex
 from db.embedded.postgres import EmbeddedPostgres
 from db.engine import make_engine
 from tests.cli.command import CommandLine
@@ -31,7 +33,8 @@ QUICK = {
     "VCFOLIO_HEARTBEAT_S": "1",
     "VCFOLIO_OWNERSHIP_CHECK_S": "0.2",
     "VCFOLIO_REAP_EVERY_S": "1",
-    "VCFOLIO_STUCK_AFTER_S": "5",
+    # Longer than the bridge waits for Prefect: a claim that is being worked on must not be taken back.
+    "VCFOLIO_STUCK_AFTER_S": "25",
     "VCFOLIO_MAX_GENERATIONS_PER_MINUTE": "1000",
     "PREFECT_CLIENT_MAX_RETRIES": "1",
 }
@@ -101,10 +104,13 @@ HARD: dict[str, Any] = {
 def ask(stack: Stack, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., str]:
     """Stores a request with `changes` to SMALL and returns its session's id."""
 
+    numbers = count()
+    # No other test's matrix is this one's.
+    world = sha256_hex(request.node.nodeid.encode())[:30]
+
     def send(**changes: Any) -> str:
-        path = tmp_path / "request.json"
-        # No other test's matrix is this one's.
-        path.write_text(json.dumps(SMALL | {"taxonomyVersion": request.node.name[:60]} | changes))
+        path = tmp_path / f"request_{next(numbers)}.json"
+        path.write_text(json.dumps(SMALL | {"taxonomyVersion": world} | changes))
         return stack.command.call("request", str(path), **QUICK)[0].strip()
 
     return send

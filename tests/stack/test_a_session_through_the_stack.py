@@ -104,6 +104,7 @@ def test_beyond_the_configured_number_of_waiting_sessions_a_request_is_refused_w
         stack.solving(session_id)
     ask()
     path = tmp_path / "request.json"
+    path.write_text(json.dumps(SMALL))
     before = stack.rows("SELECT count(*) FROM optimization_sessions")
     limits = {"VCFOLIO_MAX_WAITING_SESSIONS": "1", "VCFOLIO_RETRY_AFTER_S": "17"}
     _, notes = stack.command.call("request", str(path), code=1, **limits)

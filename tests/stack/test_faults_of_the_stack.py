@@ -76,7 +76,7 @@ def test_cancel_in_prefect_ends_the_session(stack: Stack, ask: Callable[..., str
     assert (session.status, session.error_code) == (SessionStatus.FAILED, "cancelled")
     assert eventually(lambda: not runner.is_running())
     assert eventually(lambda: stack.flow_run(run["id"])["state_name"] == "Cancelled")
-    assert stack.flow_runs(session_id) == [run | {"state_name": "Cancelled"}] or len(stack.flow_runs(session_id)) == 1
+    assert len(stack.flow_runs(session_id)) == 1
 
 
 def test_a_worker_killed_with_its_run_is_started_again_and_the_session_is_finished(
@@ -185,7 +185,7 @@ def test_ten_requests_at_once_with_the_same_and_different_keys_all_complete(
 ) -> None:
     """Half of each round shares one matrix, each of the others has its own."""
     for round_number in range(ROUNDS):
-        worlds = [f"round {round_number}, world {max(0, number - 4)}" for number in range(10)]
+        worlds = [f"round {round_number} world {max(0, number - 4)}" for number in range(10)]
         with ThreadPoolExecutor(2) as pool:
             session_ids = list(pool.map(lambda world: ask(taxonomyVersion=world), worlds))
         sessions = [stack.wait_for(session_id) for session_id in session_ids]
