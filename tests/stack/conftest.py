@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from core.canonical import sha256_hex
+from db.benchmarks import DEFAULT_BENCHMARK
 from db.embedded.postgres import EmbeddedPostgres
 from db.engine import make_engine
 from tests.cli.command import CommandLine
@@ -85,7 +86,7 @@ SMALL: dict[str, Any] = {
     "buckets": {"stages": ["Seed", "A"], "sectors": ["AI", "Health"]},
     "scenarioGenConfig": {"scenarioCount": 60},
     "validationScenarios": 200,
-    "calibrationVersion": "us_venture_2004_2013",
+    "calibrationVersion": DEFAULT_BENCHMARK,
 }
 
 HARD: dict[str, Any] = {
