@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-FIGURES: tuple[tuple[str, str, Callable[[float], str]], ...] = (
-    ("expected MOIC", "expectedMoic", "{:.3f}x".format),
-    ("loss probability", "lossProbability", "{:.1%}".format),
-    ("CVaR", "cvar", "{:.1%}".format),
-    ("expected winners", "expectedWinners", "{:.2f}".format),
-)
+from core.figures import FIGURES
 
 
 def constraints_markdown(result: Mapping[str, Any]) -> str:
@@ -47,13 +42,11 @@ def risk_markdown(result: Mapping[str, Any]) -> str:
         "| | limit | in sample | fresh | holds? |",
         "|---|---:|---:|---:|---|",
     ]
-    for label, name, shown in FIGURES:
-        figure = fresh[name]
-        limit = figure.get("limit")
-        bound = "" if limit is None else ("≥ " if name == "expectedWinners" else "≤ ") + shown(limit)
-        interval = f"{shown(figure['value'])} ({shown(figure['low'])} to {shown(figure['high'])})"
+    for each in FIGURES:
+        figure = fresh[each.name]
         holds = figure.get("holdsOutOfSample", "").replace("_", " ")
-        lines.append(f"| {label} | {bound} | {shown(result[name])} | {interval} | {holds} |")
+        cells = (each.label, each.limit(figure), each.shown(result[each.name]), each.with_interval(figure), holds)
+        lines.append(f"| {' | '.join(cells)} |")
     solver = result["solver"]
     lines += ["", f"Proven to be within {solver['gap']:.4%} of the best portfolio on its scenarios."]
     return "\n".join(lines)

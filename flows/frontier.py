@@ -14,7 +14,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from core.charts.canvas import data_uri
+from core.charts.canvas import markdown_image
 from core.charts.frontier import frontier_chart
 from core.frontier.document import frontier_document, frontier_picture, in_words
 from core.frontier.family import Assignment, solve_family
@@ -75,7 +75,7 @@ def _markdown(document: dict[str, Any]) -> str:
     """The picture and a table of the points."""
     picture = frontier_picture(document)
     lines = [
-        f"![{in_words(document['vary']['field'])}]({data_uri(frontier_chart(picture, 'svg'))})",
+        markdown_image(in_words(document["vary"]["field"]), frontier_chart(picture, "svg")),
         "",
         "| value | status | best expected MOIC | at most | loss probability | CVaR |",
         "| ---: | --- | ---: | ---: | ---: | ---: |",

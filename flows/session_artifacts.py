@@ -18,7 +18,7 @@ from prefect.artifacts import (
 )
 from prefect.logging import get_run_logger
 
-from core.charts.canvas import data_uri
+from core.charts.canvas import markdown_image
 from core.charts.portfolio import Holding, allocation_chart, multiples_chart
 from core.config import NormalizedConfig
 from core.matrix import ScenarioMatrix
@@ -118,7 +118,7 @@ def _risk(result: Mapping[str, Any]) -> None:
 def _allocation_chart(result: Mapping[str, Any]) -> None:
     entries = [entry for entry in result["allocation"] if entry["weight"] > 0]
     holdings = [Holding(entry["bucketId"], Stage(entry["stage"]), entry["weight"]) for entry in entries]
-    _markdown("allocation-chart", "The allocation by bucket", _image("Allocation", allocation_chart(holdings)))
+    _markdown("allocation-chart", "The allocation by bucket", markdown_image("Allocation", allocation_chart(holdings)))
 
 
 def _multiples_chart(session: SessionRow, load_matrix: Callable[[], ScenarioMatrix]) -> None:
@@ -128,13 +128,9 @@ def _multiples_chart(session: SessionRow, load_matrix: Callable[[], ScenarioMatr
     _markdown(
         "portfolio-multiples",
         "What the portfolio returned in the scenarios that it was optimised on",
-        _image("Portfolio multiples", multiples_chart(multiples)),
+        markdown_image("Portfolio multiples", multiples_chart(multiples)),
     )
 
 
 def _markdown(key: str, description: str, text: str) -> None:
     create_markdown_artifact(text, key=key, description=description)
-
-
-def _image(alternative: str, svg: bytes) -> str:
-    return f"![{alternative}]({data_uri(svg)})"

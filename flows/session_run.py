@@ -15,11 +15,10 @@ from uuid import UUID
 
 from prefect import runtime as prefect_runtime
 from prefect.client.schemas.objects import State, StateType
-from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
 from sqlalchemy import Connection
 
-from core.errors import Cancelled, CorruptMatrix, MatrixFailed, Superseded, Unavailable, VcfolioError
+from core.errors import Cancelled, MatrixFailed, Superseded, Unavailable, VcfolioError
 from core.session_states import SessionStatus
 from db.engine import transaction
 from db.events import record_event
@@ -46,15 +45,12 @@ from tasks.heartbeat import Heartbeat
 from tasks.matrix import generate_matrix
 from tasks.optimize import optimize_portfolio
 from tasks.retries import persevere
-from tasks.stored_matrix import drop_if_damaged, load_matrix
+from tasks.stored_matrix import MATRIX_ATTEMPTS, load_matrix, whole_matrix
 from tasks.validate import validate_portfolio
 
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-
-MATRIX_ATTEMPTS = 3
-"""How often in a row a matrix may vanish or be corrupt under a session before that is a failure."""
 
 
 def run_session(fence: Fence) -> State[Any]:
@@ -152,18 +148,12 @@ def _start_with(conn: Connection, fence: Fence, reference: MatrixReference) -> b
 
 def _ensure_matrix(fence: Fence, session: SessionRow) -> MatrixReference:
     """The session's matrix, whole and verified. Prefect's cache may remember one that was evicted or damaged since."""
-    reference = MatrixReference(**generate_matrix(session.matrix_key, fence))
-    for _ in range(MATRIX_ATTEMPTS):
-        try:
-            persevere(partial(load_matrix, runtime.engine(), reference))
-        except CorruptMatrix as error:
-            get_run_logger().warning("%s; it is generated anew", error)
-            _in_database(partial(drop_if_damaged, reference=reference))
-            again = generate_matrix.with_options(refresh_cache=True)
-            reference = MatrixReference(**again(session.matrix_key, fence))
-        else:
-            return reference
-    raise MatrixFailed(f"matrix {session.matrix_key} does not stay whole")
+
+    def make(anew: bool) -> MatrixReference:
+        task = generate_matrix.with_options(refresh_cache=True) if anew else generate_matrix
+        return MatrixReference(**task(session.matrix_key, fence))
+
+    return whole_matrix(runtime.engine(), session.matrix_key, make)
 
 
 def _in_database(work: Callable[[Connection], Result]) -> Result:

@@ -5,27 +5,21 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.logging import get_run_logger
 
 from core.config import NormalizedConfig
-from core.errors import CorruptMatrix, MatrixFailed
 from core.frontier.point import solve_point
 from core.solver.backends import make_backend
 from core.solver.program import Interruption, SolveControl
-from db.engine import transaction
 from db.matrices import MatrixReference
 from tasks import runtime
 from tasks.matrix import ensure_generated
-from tasks.retries import RETRIES, RETRY_DELAYS_S, is_transient, persevere
-from tasks.stored_matrix import drop_if_damaged, load_matrix
-
-MATRIX_ATTEMPTS = 3
+from tasks.retries import RETRIES, RETRY_DELAYS_S, is_transient
+from tasks.stored_matrix import load_matrix, whole_matrix
 
 _told_to_stop = threading.Event()
 
@@ -47,17 +41,9 @@ def stop_points() -> None:
 def shared_matrix(matrix_key: str, key_document: Mapping[str, Any]) -> MatrixReference:
     """The stored matrix of the key, whole and verified; generated if there is none, once however many ask."""
     engine, settings = runtime.engine(), runtime.settings()
-    for _ in range(MATRIX_ATTEMPTS):
-        reference = ensure_generated(engine, settings, matrix_key, key_document, fence=None)
-        try:
-            persevere(partial(load_matrix, engine, reference))
-        except CorruptMatrix as error:
-            get_run_logger().warning("%s; it is generated anew", error)
-            with transaction(engine) as conn:
-                drop_if_damaged(conn, reference)
-        else:
-            return reference
-    raise MatrixFailed(f"matrix {matrix_key} does not stay whole")
+    return whole_matrix(
+        engine, matrix_key, lambda _anew: ensure_generated(engine, settings, matrix_key, key_document, fence=None)
+    )
 
 
 @task(

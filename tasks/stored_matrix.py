@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Engine
+from prefect.logging import get_run_logger
+from sqlalchemy import Engine
 
 from core.codec import EncodedMatrix, decode, encode
-from core.errors import CorruptMatrix
+from core.errors import CorruptMatrix, MatrixFailed
 from core.matrix import ScenarioMatrix, ScenarioState
 from db.engine import transaction
 from db.matrices import MatrixPayload, MatrixReference, invalidate, load_payload, read_reference
+from tasks.retries import persevere
+
+MATRIX_ATTEMPTS = 3
+"""How often in a row a matrix may vanish or be corrupt under its users before that is a failure."""
 
 
 def payload_of(matrix: ScenarioMatrix, key_document: Mapping[str, Any]) -> MatrixPayload:
@@ -32,10 +38,29 @@ def payload_of(matrix: ScenarioMatrix, key_document: Mapping[str, Any]) -> Matri
     )
 
 
-def drop_if_damaged(conn: Connection, reference: MatrixReference) -> None:
+def whole_matrix(engine: Engine, key: str, make: Callable[[bool], MatrixReference]) -> MatrixReference:
+    """What `make` refers to, once it is stored whole. Called within a run.
+
+    make: finds the matrix or generates it; told whether what it named before turned out to be gone or damaged.
+    Raises MatrixFailed for one that does not stay whole.
+    """
+    for attempt in range(MATRIX_ATTEMPTS):
+        reference = make(attempt > 0)
+        try:
+            persevere(partial(load_matrix, engine, reference))
+        except CorruptMatrix as error:
+            get_run_logger().warning("%s; it is generated anew", error)
+            persevere(partial(_drop_if_damaged, engine, reference))
+        else:
+            return reference
+    raise MatrixFailed(f"matrix {key} does not stay whole")
+
+
+def _drop_if_damaged(engine: Engine, reference: MatrixReference) -> None:
     """A row that still claims to be this very matrix is the damaged one; any other is somebody's newer generation."""
-    if read_reference(conn, reference.key) == reference:
-        invalidate(conn, reference.key)
+    with transaction(engine) as conn:
+        if read_reference(conn, reference.key) == reference:
+            invalidate(conn, reference.key)
 
 
 def load_matrix(engine: Engine, reference: MatrixReference) -> ScenarioMatrix:

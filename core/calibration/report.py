@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.calibration.calibration import Calibration
 from core.calibration.cohort_snapshot import BIAS, MULTIPLIERS_LEFT
 from core.calibration.tables import Table, calibration_tables
-from core.charts.canvas import data_uri
+from core.charts.canvas import markdown_image
 from core.charts.incidence import incidence_chart
 from core.stages import Stage
 
@@ -22,7 +22,7 @@ def calibration_report(calibration: Calibration, *, compare: bool) -> str:
         chart = incidence_chart(
             {stage: estimate.incidence for stage, estimate in estimates.stages.items()}, estimates.terms.horizon_months
         )
-        parts += ["## What becomes of companies", f"![Cumulative incidence by stage]({data_uri(chart)})"]
+        parts += ["## What becomes of companies", markdown_image("Cumulative incidence by stage", chart)]
     parts += ["## Remarks", "\n".join(f"- {_plain(remark)}" for remark in remarks(calibration))]
     return "\n\n".join(parts) + "\n"
 

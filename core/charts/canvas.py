@@ -87,3 +87,8 @@ def picture(figure: Figure, kind: Literal["svg", "png"], title: str) -> bytes:
 def data_uri(svg: bytes) -> str:
     """For an image in Markdown or HTML."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg).decode("ascii")
+
+
+def markdown_image(alternative: str, svg: bytes) -> str:
+    """The picture within the text. alternative: what is read where it cannot be seen."""
+    return f"![{alternative}]({data_uri(svg)})"

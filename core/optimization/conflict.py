@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from core.optimization.elastic import ElasticStep
+from core.optimization.elastic import ElasticSearch
 from core.optimization.limits import Limits
 from core.optimization.problem import GIVES_WAY_FIRST_TO_LAST, ConstraintType, PortfolioProblem
 from core.solver.program import SolveControl, SolverBackend
@@ -47,40 +47,12 @@ def conflicting_constraints(
     return Conflict(tuple(ids), finder.nodes, control.work_limit - finder.work_left, finder.reproducible)
 
 
-class _DeletionFilter:
-    def __init__(
-        self, problem: PortfolioProblem, limits: Limits, backend: SolverBackend, control: SolveControl
-    ) -> None:
-        self.problem = problem
-        self.limits = limits
-        self.backend = backend
-        self.control = control
-        self.work_left = control.work_limit
-        self.nodes = 0
-        self.reproducible = True
-        self.linear = problem.linear_constraints(limits)
-
+class _DeletionFilter(ElasticSearch):
     def ids_of(self, classes: Sequence[ConstraintType]) -> list[str]:
-        ids = list(dict.fromkeys(c.constraint_id for c in self.linear if c.type in classes))
+        ids = list(dict.fromkeys(row.constraint_id for row in self.rows if row.type in classes))
         return ids + [name for name in ("cvar_max", "p_loss_max") if name in classes]
 
     def impossible(self, ids: Sequence[str], share: int) -> bool:
         """Whether these constraints alone are proven to admit no portfolio, by a share of the work that is left."""
-        n = self.problem.n_scenarios
-        max_losses = self.limits.max_losses if "p_loss_max" in ids else n
-        step = ElasticStep(
-            self.problem,
-            replace(self.limits, max_losses=max_losses),
-            enforced=tuple(c for c in self.linear if c.constraint_id in ids),
-            elastic=(),
-            held={},
-            minimise=None,
-            cvar="enforced" if "cvar_max" in ids else "absent",
-        )
-        outcome = self.backend.maximise(
-            step.program(), replace(self.control, work_limit=max(1, self.work_left // share))
-        )
-        self.work_left = max(0, self.work_left - outcome.work)
-        self.nodes += outcome.nodes
-        self.reproducible = self.reproducible and outcome.reproducible
+        outcome = self.solve(self.step(ids), replace(self.control, work_limit=self.share(share)))
         return outcome.status == "infeasible"

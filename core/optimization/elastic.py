@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from core.arrays import FloatArray
 from core.optimization.limits import Limits
 from core.optimization.problem import ConstraintType, LinearConstraint, PortfolioProblem
-from core.solver.program import ChanceProgram, Polytope
+from core.solver.program import ChanceProgram, Polytope, SolveControl, SolveOutcome, SolverBackend
 
 CvarRole = Literal["absent", "enforced", "elastic"]
 
@@ -33,6 +34,22 @@ class ElasticStep:
     held: dict[ConstraintType, float]
     minimise: ConstraintType | None
     cvar: CvarRole
+
+    @classmethod
+    def enforcing(
+        cls, problem: PortfolioProblem, limits: Limits, rows: Sequence[LinearConstraint], ids: Collection[str]
+    ) -> ElasticStep:
+        """Nothing but the constraints of these ids: those of `rows`, `cvar_max` and `p_loss_max`."""
+        max_losses = limits.max_losses if "p_loss_max" in ids else problem.n_scenarios
+        return cls(
+            problem,
+            replace(limits, max_losses=max_losses),
+            enforced=tuple(row for row in rows if row.constraint_id in ids),
+            elastic=(),
+            held={},
+            minimise=None,
+            cvar="enforced" if "cvar_max" in ids else "absent",
+        )
 
     @property
     def bounds(self) -> dict[str, LinearConstraint]:
@@ -111,3 +128,33 @@ class ElasticStep:
         row[n : n + len(bounds)] = [float(c.type == constraint_class) for c in bounds.values()]
         row[n + len(bounds) :] = float(constraint_class == "cvar_max")
         return row
+
+
+class ElasticSearch:
+    """The base of searches that solve many steps within one work limit: what is left of it, and what it came to."""
+
+    def __init__(
+        self, problem: PortfolioProblem, limits: Limits, backend: SolverBackend, control: SolveControl
+    ) -> None:
+        self.problem = problem
+        self.limits = limits
+        self.backend = backend
+        self.control = control
+        self.rows = tuple(problem.linear_constraints(limits))
+        self.work_left = control.work_limit
+        self.nodes = 0
+        self.reproducible = True
+
+    def share(self, of: int) -> int:
+        """An even share of the work that is left, among so many."""
+        return max(1, self.work_left // of)
+
+    def step(self, ids: Collection[str]) -> ElasticStep:
+        return ElasticStep.enforcing(self.problem, self.limits, self.rows, ids)
+
+    def solve(self, step: ElasticStep, control: SolveControl) -> SolveOutcome:
+        outcome = self.backend.maximise(step.program(), control)
+        self.work_left = max(0, self.work_left - outcome.work)
+        self.nodes += outcome.nodes
+        self.reproducible = self.reproducible and outcome.reproducible
+        return outcome

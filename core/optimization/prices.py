@@ -20,7 +20,7 @@ from core.optimization.problem import PortfolioProblem
 from core.optimization.relaxation import moved_by
 from core.solver.one_sided_dual import FixedLosses, Loosening
 from core.solver.program import ChanceProgram, SolveControl, SolveOutcome, SolverBackend
-from core.solver.strict_check import loss_count, multiples
+from core.solver.strict_check import loss_count, multiples, worst_scenarios
 from core.solver.work import LimitReached, WorkMeter
 
 PriceBasis = Literal["dual_with_fixed_losses", "one_more_losing_scenario"]
@@ -103,8 +103,7 @@ def _add_duals(
 ) -> bool:
     """False when not every slope could be settled."""
     program = problem.program(limits)
-    may_lose = np.zeros(problem.n_scenarios, dtype=bool)
-    may_lose[np.argsort(multiples(program, x), kind="stable")[: limits.max_losses]] = True
+    may_lose = worst_scenarios(multiples(program, x), limits.max_losses)
     fixed = FixedLosses.solved(program, may_lose, meter)
     if fixed is None:
         return False

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from core.arrays import FloatArray
-from core.optimization.elastic import ElasticStep
+from core.optimization.elastic import ElasticSearch, ElasticStep
 from core.optimization.limits import Limits
 from core.optimization.loss_search import Attempt, least_losses
 from core.optimization.problem import ConstraintType, PortfolioProblem
-from core.solver.program import SolveControl, SolveOutcome, SolverBackend
+from core.solver.program import SolveControl, SolverBackend
 from core.solver.strict_check import loss_count
 from core.solver.sums import combination
 
@@ -62,21 +62,9 @@ def ways_out(
     return WaysOut(tuple(ways), search.nodes, control.work_limit - search.work_left, search.reproducible)
 
 
-class _Search:
-    def __init__(
-        self, problem: PortfolioProblem, limits: Limits, backend: SolverBackend, control: SolveControl
-    ) -> None:
-        self.problem = problem
-        self.limits = limits
-        self.backend = backend
-        self.control = control
-        self.work_left = control.work_limit
-        self.nodes = 0
-        self.reproducible = True
-        self.rows = tuple(problem.linear_constraints(limits))
-
+class _Search(ElasticSearch):
     def of(self, constraint_id: str, given: tuple[str, ...], share: int) -> WayOut | None:
-        control = replace(self.control, work_limit=max(1, self.work_left // share))
+        control = replace(self.control, work_limit=self.share(share))
         if constraint_id == "p_loss_max":
             return self._losses(given, control)
         if constraint_id == "cvar_max":
@@ -84,7 +72,7 @@ class _Search:
         return self._linear(constraint_id, given, control)
 
     def _cvar(self, given: tuple[str, ...], control: SolveControl) -> WayOut | None:
-        step, asked = self._step(given), self.limits.cvar_limit
+        step, asked = self.step(given), self.limits.cvar_limit
 
         def at(move: float) -> ElasticStep:
             return replace(step, cvar="enforced", limits=replace(step.limits, cvar_limit=asked + move))
@@ -94,7 +82,7 @@ class _Search:
         return None if least is None else least.way_out("cvar_max", "cvar_max", asked, given)
 
     def _linear(self, constraint_id: str, given: tuple[str, ...], control: SolveControl) -> WayOut | None:
-        step = self._step(given)
+        step = self.step(given)
         rows = tuple(c for c in self.rows if c.constraint_id == constraint_id)
         kind, asked, sign = rows[0].type, rows[0].bound, -1.0 if rows[0].is_minimum else 1.0
 
@@ -123,7 +111,7 @@ class _Search:
         limit holds for every portfolio. told: a narrower interval tells nothing more.
         """
         before = self.work_left
-        outcome = self._solve(minimised, replace(control, work_limit=max(1, control.work_limit // 2)))
+        outcome = self.solve(minimised, replace(control, work_limit=max(1, control.work_limit // 2)))
         if outcome.status == "infeasible":
             return None
         proven = min(widest, max(0.0, -outcome.bound))
@@ -132,7 +120,7 @@ class _Search:
             left = control.work_limit - (before - self.work_left)
             tried = widest if achieved is None else 0.5 * (proven + achieved)
             effort = replace(control.any_answer(), work_limit=max(1, left // 2))
-            outcome = self._solve(at(tried), effort)
+            outcome = self.solve(at(tried), effort)
             if outcome.x is not None:
                 achieved = tried
             elif outcome.status == "infeasible" and achieved is not None:
@@ -145,8 +133,8 @@ class _Search:
         n_scenarios = self.problem.n_scenarios
 
         def attempt(max_losses: int, effort: SolveControl) -> Attempt:
-            step = self._step(given)
-            outcome = self._solve(replace(step, limits=replace(self.limits, max_losses=max_losses)), effort)
+            step = self.step(given)
+            outcome = self.solve(replace(step, limits=replace(self.limits, max_losses=max_losses)), effort)
             losses = None if outcome.x is None else loss_count(self._multiples(outcome.x))
             return Attempt(losses, outcome.status == "infeasible", outcome.work)
 
@@ -162,26 +150,6 @@ class _Search:
         return WayOut(
             "p_loss_max", "p_loss_max", asked, found.proven / n_scenarios, found.achieved / n_scenarios, given
         )
-
-    def _step(self, given: Sequence[str]) -> ElasticStep:
-        n_scenarios = self.problem.n_scenarios
-        max_losses = self.limits.max_losses if "p_loss_max" in given else n_scenarios
-        return ElasticStep(
-            self.problem,
-            replace(self.limits, max_losses=max_losses),
-            enforced=tuple(c for c in self.rows if c.constraint_id in given),
-            elastic=(),
-            held={},
-            minimise=None,
-            cvar="enforced" if "cvar_max" in given else "absent",
-        )
-
-    def _solve(self, step: ElasticStep, control: SolveControl) -> SolveOutcome:
-        outcome = self.backend.maximise(step.program(), control)
-        self.work_left = max(0, self.work_left - outcome.work)
-        self.nodes += outcome.nodes
-        self.reproducible = self.reproducible and outcome.reproducible
-        return outcome
 
     def _multiples(self, x: FloatArray) -> FloatArray:
         return combination(x[: self.problem.n_buckets], self.problem.moic)

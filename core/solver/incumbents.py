@@ -13,7 +13,7 @@ import numpy as np
 from core.arrays import BoolArray, FloatArray, IntArray
 from core.solver.cut_lp import RESOLUTION, CutLp
 from core.solver.program import ChanceProgram
-from core.solver.strict_check import is_feasible, multiples
+from core.solver.strict_check import is_feasible, multiples, worst_scenarios
 from core.solver.sums import dot
 from core.solver.work import WorkMeter
 
@@ -53,9 +53,7 @@ class IncumbentSearch:
             self.offer(exact)
 
     def allowed_losses(self, portfolio: FloatArray) -> BoolArray:
-        allowed = np.zeros(len(portfolio), dtype=bool)
-        allowed[np.argsort(portfolio, kind="stable")[: self.program.max_losses]] = True
-        return allowed
+        return worst_scenarios(portfolio, self.program.max_losses)
 
     def _solve(self, allowed: BoolArray) -> FloatArray | None:
         key = np.packbits(allowed).tobytes()

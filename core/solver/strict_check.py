@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.arrays import FloatArray, IntArray
+from core.arrays import BoolArray, FloatArray, IntArray
 from core.solver.program import LINEAR_TOLERANCE, LOSS_THRESHOLD, ChanceProgram
 from core.solver.sums import dot, products
 
@@ -26,6 +26,13 @@ class Tail:
 def multiples(program: ChanceProgram, x: FloatArray) -> FloatArray:
     """Portfolio multiple per scenario, shape (S,)."""
     return program.payoff_offset + products(program.payoffs, x)
+
+
+def worst_scenarios(portfolio: FloatArray, count: int) -> BoolArray:
+    """Which `count` scenarios have the smallest multiples, shape (S,); of equals the first."""
+    worst = np.zeros(len(portfolio), dtype=bool)
+    worst[np.argsort(portfolio, kind="stable")[:count]] = True
+    return worst
 
 
 def loss_tail(portfolio: FloatArray, confidence: float) -> Tail:

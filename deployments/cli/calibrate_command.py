@@ -22,6 +22,7 @@ from db.engine import transaction
 from db.history import LoadCounts
 from db.settings import load_settings
 from deployments.cli import terminal
+from deployments.cli.output_file import require_directory, write_whole
 from deployments.services import database
 
 
@@ -90,7 +91,8 @@ def calibrate_fund(
     render_outcome(outcome, terminal.output, compare=compare)
     if report is not None:
         assert outcome.calibration is not None
-        report.write_text(calibration_report(outcome.calibration, compare=compare), encoding="utf-8")
+        text = calibration_report(outcome.calibration, compare=compare)
+        write_whole(report, "--report", lambda draft: draft.write_text(text, encoding="utf-8"))
         terminal.say(f"report: {report}")
 
 
@@ -170,8 +172,7 @@ def _check_report(report: Path | None, order: CalibrationOrder) -> None:
         return
     if order.method == "industry_benchmark":
         raise BadInput.of("--report", str(report), "must be left out: without a history there is nothing to report")
-    if not report.parent.is_dir():
-        raise BadInput.of("--report", str(report), "must lie in a directory that exists")
+    require_directory(report, "--report")
 
 
 def _given(value: float | None, default: float) -> float:

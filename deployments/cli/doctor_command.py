@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 from core.errors import Unavailable
 from db.settings import Settings, export, load_settings
 from deployments.cli import terminal
-from deployments.prefect.environment import client_environment
+from deployments.prefect.environment import IMPATIENT, client_environment
 from deployments.services import database
 
 if TYPE_CHECKING:
     from deployments.stack.health import Finding
-
-IMPATIENT = {"PREFECT_CLIENT_MAX_RETRIES": "0", "PREFECT_API_REQUEST_TIMEOUT": "10"}
 
 
 def doctor(*, only_ready: bool, as_json: bool) -> int:
@@ -85,4 +83,4 @@ def _own_server(settings: Settings) -> str | None:
     from deployments.prefect.server_process import ServerProcess  # noqa: PLC0415
 
     recorded = ServerProcess.recorded(settings.home / "prefect")
-    return f"http://127.0.0.1:{recorded.port}/api" if recorded and recorded.alive() else None
+    return recorded.api_url if recorded and recorded.alive() else None

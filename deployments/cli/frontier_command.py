@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from core.errors import BadInput
 from core.frontier.variation import Variation, parse_variation
 from core.request import OptimizationRequest
 from db.engine import transaction
@@ -17,15 +14,14 @@ from db.settings import load_settings
 from deployments.cli import terminal
 from deployments.cli.frontier_view import render_frontier
 from deployments.cli.interruptible import run_interruptibly
+from deployments.cli.output_file import PictureKind, picture_kind, write_whole
 from deployments.cli.request_file import read_request
 from deployments.services import FlowServices, flow_services
-
-PictureKind = Literal["svg", "png"]
 
 
 def frontier(path: Path, vary: Sequence[str], chart: Path | None, *, as_json: bool) -> None:
     """Raises BadInput before anything is solved or written."""
-    kind = None if chart is None else _picture_kind(chart)
+    kind = None if chart is None else picture_kind(chart)
     variation = parse_variation(vary)
     request = read_request(path)
     variation.applied(request)
@@ -64,25 +60,10 @@ def _solve(services: FlowServices, request: OptimizationRequest, variation: Vari
     return found[0]
 
 
-def _picture_kind(chart: Path) -> PictureKind:
-    kinds: dict[str, PictureKind] = {".svg": "svg", ".png": "png"}
-    if chart.suffix.lower() not in kinds:
-        raise BadInput.of("--chart", str(chart), "must end with .svg or .png")
-    if not chart.parent.is_dir():
-        raise BadInput.of("--chart", str(chart), "must lie in a directory that exists")
-    return kinds[chart.suffix.lower()]
-
-
 def _write_chart(chart: Path, kind: PictureKind, document: dict[str, Any]) -> None:
     from core.charts.frontier import frontier_chart  # noqa: PLC0415 - matplotlib, for those who want a picture
     from core.frontier.document import frontier_picture  # noqa: PLC0415
 
-    draft = chart.with_name(f".{chart.name}.{os.getpid()}")
-    draw = partial(frontier_chart, frontier_picture(document), kind)
-    try:
-        draft.write_bytes(draw())
-        draft.replace(chart)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise BadInput.of("--chart", str(chart), f"cannot be written: {error.strerror}") from error
+    picture = frontier_chart(frontier_picture(document), kind)
+    write_whole(chart, "--chart", lambda draft: draft.write_bytes(picture))
     terminal.say(f"chart: {chart}")

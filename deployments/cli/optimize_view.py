@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from core.figures import FIGURES
 from deployments.cli.result_view import (
     allocation_table,
     constraints_table,
@@ -41,8 +42,6 @@ def _figures_table(document: Mapping[str, Any]) -> Table:
     table = Table(title="Expected outcome on the matrix", title_justify="left")
     table.add_column("")
     table.add_column("in sample", justify="right")
-    table.add_row("expected MOIC", f"{document['expectedMoic']:.3f}x")
-    table.add_row("loss probability", f"{document['lossProbability']:.1%}")
-    table.add_row("CVaR", f"{document['cvar']:.1%}")
-    table.add_row("expected winners", f"{document['expectedWinners']:.2f}")
+    for each in FIGURES:
+        table.add_row(each.label, each.shown(document[each.name]))
     return table

@@ -16,12 +16,11 @@ from db.fault_points import arm
 from db.settings import Settings, export, load_settings
 from deployments.cli.stopping import end_with, stop_signal
 from deployments.logs import configure_logs
+from deployments.prefect.environment import IMPATIENT
 from deployments.services import flow_services
 
 logger = logging.getLogger(__name__)
 
-# Prefect's own patience would hold up what has better to do than to wait: the circuit breaker tries again.
-IMPATIENT = {"PREFECT_CLIENT_MAX_RETRIES": "0", "PREFECT_API_REQUEST_TIMEOUT": "10"}
 WORKER_POLL = {"PREFECT_WORKER_QUERY_SECONDS": "0.5"}
 
 

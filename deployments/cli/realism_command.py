@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from rich.table import Table
 
@@ -12,6 +11,7 @@ from core.realism.comparison import Comparison, FundQuantiles, compare
 from core.realism.published import DEALS_SOURCE, ROUNDS_SOURCE
 from db.benchmarks import shipped_benchmarks
 from deployments.cli import terminal
+from deployments.cli.output_file import PictureKind, picture_kind, write_whole
 
 CAVEAT = (
     "The published figures conflict in level: after fees, funds made of deals as the first source has them return less "
@@ -21,7 +21,7 @@ CAVEAT = (
 
 def realism(model: str, chart: Path | None, *, as_json: bool) -> None:
     """Raises BadInput for a model without a shipped benchmark, and for a chart that cannot be written."""
-    kind = None if chart is None else _kind(chart)
+    kind = None if chart is None else picture_kind(chart)
     fitted = {str(snapshot.exit_outcomes_fitted_for): snapshot for snapshot in shipped_benchmarks()}
     if model not in fitted:
         raise BadInput.of("--model", model, f"must be one of {', '.join(sorted(fitted))}")
@@ -35,22 +35,11 @@ def realism(model: str, chart: Path | None, *, as_json: bool) -> None:
         _show(comparison)
 
 
-def _kind(chart: Path) -> Literal["svg", "png"]:
-    match chart.suffix.lower():
-        case ".svg":
-            return "svg"
-        case ".png":
-            return "png"
-    raise BadInput.of("--chart", str(chart), "must end in .svg or .png")
-
-
-def _write(chart: Path, comparison: Comparison, kind: Literal["svg", "png"]) -> None:
+def _write(chart: Path, comparison: Comparison, kind: PictureKind) -> None:
     from core.charts.realism import realism_chart  # noqa: PLC0415 - matplotlib, for whoever wants a picture
 
-    try:
-        chart.write_bytes(realism_chart(comparison, kind))
-    except OSError as error:
-        raise BadInput.of("--chart", str(chart), f"cannot be written: {error.strerror}") from error
+    picture = realism_chart(comparison, kind)
+    write_whole(chart, "--chart", lambda draft: draft.write_bytes(picture))
     terminal.say(f"chart: {chart}")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from core.figures import FIGURES
 from db.results import session_result
 from db.sessions import SessionRow
 
@@ -73,23 +74,15 @@ def _figures_table(result: Mapping[str, Any]) -> Table:
     table.add_column("holds?")
     table.add_column("fresh, whole deals", justify="right", overflow="fold")
     table.add_column("holds?")
-    multiple, share, count = "{:.3f}x".format, "{:.1%}".format, "{:.2f}".format
-    rows = [
-        ("expected MOIC", "expectedMoic", multiple),
-        ("loss probability", "lossProbability", share),
-        ("CVaR", "cvar", share),
-        ("expected winners", "expectedWinners", count),
-    ]
-    for label, name, shown in rows:
-        limit = fresh[name].get("limit")
+    for each in FIGURES:
         table.add_row(
-            label,
-            "" if limit is None else ("≥ " if name == "expectedWinners" else "≤ ") + shown(limit),
-            _with_error(result[name], errors.get(name), shown),
-            _with_interval(fresh[name], shown),
-            _holds(fresh[name]),
-            _with_interval(deals[name], shown),
-            _holds(deals[name]),
+            each.label,
+            each.limit(fresh[each.name]),
+            each.with_error(result[each.name], errors.get(each.name)),
+            each.with_interval(fresh[each.name]),
+            _holds(fresh[each.name]),
+            each.with_interval(deals[each.name]),
+            _holds(deals[each.name]),
         )
     return table
 
@@ -100,36 +93,20 @@ def _holds(figure: Mapping[str, Any]) -> str:
     return said if needed is None else f"{said}; {needed:,} scenarios would tell"
 
 
-def _with_error(value: float, error: float | None, shown: Any) -> str:
-    return shown(value) if error is None else f"{shown(value)} ± {shown(error).rstrip('x')}"
-
-
 def _regimes_table(validation: Mapping[str, Any]) -> Table:
     """The whole deals within each state of the economy."""
     table = Table(title="Whole deals by state of the economy, fresh scenarios (± standard error)", title_justify="left")
     table.add_column("economy")
-    for heading in ("probability", "scenarios", "expected MOIC", "loss probability", "CVaR", "expected winners"):
+    for heading in ("probability", "scenarios", *(each.label for each in FIGURES)):
         table.add_column(heading, justify="right")
     for entry in validation["wholeDeals"]["outOfSample"]["byRegime"]:
         figures = entry["figures"]
         if figures is None:
-            table.add_row(entry["regime"], f"{entry['probability']:.4g}", "0", *["-"] * 4)
+            table.add_row(entry["regime"], f"{entry['probability']:.4g}", "0", *["-"] * len(FIGURES))
             continue
-        cells = [
-            _with_error(figures[name], figures["standardErrors"][name], shown)
-            for name, shown in (
-                ("expectedMoic", "{:.3f}x".format),
-                ("lossProbability", "{:.1%}".format),
-                ("cvar", "{:.1%}".format),
-                ("expectedWinners", "{:.2f}".format),
-            )
-        ]
+        cells = [each.with_error(figures[each.name], figures["standardErrors"][each.name]) for each in FIGURES]
         table.add_row(entry["regime"], f"{entry['probability']:.4g}", f"{figures['scenarios']:,}", *cells)
     return table
-
-
-def _with_interval(figure: Mapping[str, Any], shown: Any) -> str:
-    return f"{shown(figure['value'])} ({shown(figure['low'])} to {shown(figure['high'])})"
 
 
 def constraints_table(constraints: list[Mapping[str, Any]]) -> Table:

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from core.config import NormalizedConfig
 from core.errors import BadInput, FieldProblem
+from core.figures import FIGURES
 from core.matrix_key import simulation_inputs
 from core.optimization.documents import deals_from, weights_from
 from core.session_states import SessionStatus
@@ -82,7 +83,7 @@ def _render(document: Mapping[str, Any]) -> None:
             title=f"{what[0].upper()}{what[1:]}, {document['scenarios']:,} fresh scenarios", title_justify="left"
         )
         table.add_column("economy")
-        for heading in ("expected MOIC", "loss probability", "CVaR", "expected winners", "effective scenarios"):
+        for heading in (*(each.label for each in FIGURES), "effective scenarios"):
             table.add_column(heading, justify="right")
         view = document[name]
         _add(table, "as simulated", view["asSimulated"])
@@ -99,20 +100,8 @@ def _render(document: Mapping[str, Any]) -> None:
 
 def _add(table: Table, label: str, figures: Mapping[str, Any] | None) -> None:
     if figures is None:
-        table.add_row(label, *["-"] * 4, "0")
+        table.add_row(label, *["-"] * len(FIGURES), "0")
         return
     errors = figures["standardErrors"]
-    shown = [
-        f"{form.format(figures[name])}{_error(form, errors[name])}"
-        for name, form in (
-            ("expectedMoic", "{:.3f}x"),
-            ("lossProbability", "{:.1%}"),
-            ("cvar", "{:.1%}"),
-            ("expectedWinners", "{:.2f}"),
-        )
-    ]
+    shown = [each.with_error(figures[each.name], errors[each.name]) for each in FIGURES]
     table.add_row(label, *shown, f"{figures['effectiveScenarios']:,.0f}")
-
-
-def _error(form: str, error: float | None) -> str:
-    return "" if error is None else f" ± {form.format(error).rstrip('x')}"

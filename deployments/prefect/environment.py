@@ -18,6 +18,10 @@ def client_environment(home: Path, api_url: str) -> dict[str, str]:
     }
 
 
+IMPATIENT = {"PREFECT_CLIENT_MAX_RETRIES": "0", "PREFECT_API_REQUEST_TIMEOUT": "10"}
+"""For clients that have better to do than to wait for a server that is away, and ask again by themselves."""
+
+
 def server_environment(home: Path, database_url: str) -> dict[str, str]:
     """For the server process. database_url: of a database of its own, with the asyncpg driver; holds the password."""
     return {

@@ -17,7 +17,7 @@ from core.errors import Unavailable
 from db.outbox import ClaimedJob
 from tasks.flow_runs import Rejected, RunState
 
-DEPLOYMENT = "optimize-session/optimize-session"
+OPTIMIZE_SESSION = "optimize-session/optimize-session"
 SUPERSEDED = "Superseded"
 
 BATCH = 200
@@ -35,10 +35,10 @@ class PrefectFlowRuns:
         """Raises Unavailable unless Prefect answers and knows the deployment."""
         with _mapped():
             try:
-                self._deployment_id = self._client.read_deployment_by_name(DEPLOYMENT).id
+                self._deployment_id = self._client.read_deployment_by_name(OPTIMIZE_SESSION).id
             except ObjectNotFound:
                 self._deployment_id = None
-                raise Unavailable(f"Prefect does not know the deployment {DEPLOYMENT}") from None
+                raise Unavailable(f"Prefect does not know the deployment {OPTIMIZE_SESSION}") from None
 
     def create(self, job: ClaimedJob, name: str) -> UUID:
         """The flow run of this session and epoch: made now, or the one that an earlier attempt has made.
@@ -58,7 +58,7 @@ class PrefectFlowRuns:
                 )
             except ObjectNotFound:
                 self._deployment_id = None
-                raise Unavailable(f"Prefect does not know the deployment {DEPLOYMENT} any more") from None
+                raise Unavailable(f"Prefect does not know the deployment {OPTIMIZE_SESSION} any more") from None
         return run.id
 
     def states(self, flow_run_ids: Sequence[UUID]) -> Mapping[UUID, RunState]:

@@ -47,7 +47,7 @@ class PrefectService:
         recorded = ServerProcess.recorded(self.directory)
         if recorded is None:
             raise Unavailable("no Prefect server is running")
-        return f"http://127.0.0.1:{recorded.port}/api"
+        return recorded.api_url
 
     @property
     def stop_command(self) -> Sequence[str]:

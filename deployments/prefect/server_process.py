@@ -25,6 +25,10 @@ class ServerProcess:
     created_at: float
     port: int
 
+    @property
+    def api_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/api"
+
     @classmethod
     def recorded(cls, directory: Path) -> ServerProcess | None:
         """What the last server said of itself; None when there is no such word, or half of one."""

@@ -12,7 +12,7 @@ from core.solver.branch_and_bound.scenarios import Scenarios
 from core.solver.branch_and_bound.tableau import ROWS, SCENARIO
 from core.solver.cut_lp import MARGIN
 from core.solver.program import ChanceProgram
-from core.solver.strict_check import is_feasible, multiples
+from core.solver.strict_check import is_feasible, multiples, worst_scenarios
 from core.solver.sums import dot
 
 
@@ -48,9 +48,7 @@ class Incumbents:
         self._solve(self.worst(portfolio), margin)
 
     def worst(self, portfolio: FloatArray) -> BoolArray:
-        allowed = np.zeros(len(portfolio), dtype=bool)
-        allowed[np.argsort(portfolio, kind="stable")[: self.program.max_losses]] = True
-        return allowed
+        return worst_scenarios(portfolio, self.program.max_losses)
 
     def improve(self, portfolio: FloatArray, until: int) -> bool:
         """Round, then spend losses that the answer does not need on the rows that cost most, until nothing moves."""

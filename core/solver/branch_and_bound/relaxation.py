@@ -17,7 +17,6 @@ from core.solver.branch_and_bound.tableau import (
     Lp,
     activity_range,
     add_row,
-    copy_into,
     make_lp,
     refresh_values,
     with_capacity,
@@ -106,12 +105,6 @@ class Relaxation:
         """A row of another relaxation over the same columns, as it stands there."""
         self.make_room(int(self.lp.counts[ROWS]))
         add_row(self.lp, row, low, np.inf, kind, tag)
-
-    def restored(self, saved: Lp) -> None:
-        """Back to a state saved by `snapshot`."""
-        if len(saved.kind) > len(self.lp.kind):
-            self.lp = with_capacity(self.lp, len(saved.kind))
-        copy_into(saved, self.lp)
 
     def snapshot(self) -> Lp:
         return with_capacity(self.lp, len(self.lp.kind))

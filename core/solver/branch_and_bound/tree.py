@@ -93,12 +93,6 @@ class OpenNodes:
     def least_cost(self) -> float:
         return self._heap[0][0] if self._heap else np.inf
 
-    def prune(self, cutoff: float) -> None:
-        """Forget what the cut-off has overtaken."""
-        if any(cost > cutoff for cost, _, _ in self._heap):
-            self._heap = [entry for entry in self._heap if entry[0] <= cutoff]
-            heapq.heapify(self._heap)
-
     def nodes(self) -> list[Node]:
         return [node for _, _, node in self._heap]
 
