@@ -8,9 +8,9 @@ from collections.abc import Callable
 PATIENCE_S = 120.0
 
 
-def eventually(condition: Callable[[], bool]) -> bool:
+def eventually(condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> bool:
     """Whether it comes true; the patience is for a failure, not for timing."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while not condition():
         if time.monotonic() > deadline:
             return False

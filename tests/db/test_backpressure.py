@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -14,29 +13,20 @@ from sqlalchemy import Engine, text
 from core.errors import Conflict, TooManyWaiting
 from core.request import OptimizationRequest, parse_request
 from db import sessions
-from db.benchmarks import DEFAULT_BENCHMARK
 from db.bootstrap import prepare_database
 from db.engine import make_engine, transaction
 from db.fault_points import armed
-from db.funds import EXAMPLE_FUND_ID, local_user_id
+from db.funds import local_user_id
 from db.requests import request_session
 from db.sessions import CreatedSession
 from db.settings import Settings
+from tests.asked import SMALL
 
 SETTINGS = Settings(home="/nowhere", max_waiting_sessions=3, retry_after_s=17)
 AT_ONCE = 20
 
-DOCUMENT: dict[str, Any] = {
-    "fundId": str(EXAMPLE_FUND_ID),
-    "totalFundSize": 100_000_000,
-    "maxLossProbability": 0.6,
-    "cvarLimit": 0.9,
-    "buckets": {"stages": ["Seed", "A"], "sectors": ["AI", "Health"]},
-    "scenarioGenConfig": {"scenarioCount": 40},
-    "calibrationVersion": DEFAULT_BENCHMARK,
-}
-REQUEST = parse_request(DOCUMENT)
-OTHER = parse_request({**DOCUMENT, "totalFundSize": 90_000_000})
+REQUEST = parse_request(SMALL)
+OTHER = parse_request({**SMALL, "totalFundSize": 90_000_000})
 
 
 @pytest.fixture

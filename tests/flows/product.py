@@ -21,9 +21,8 @@ from core.config import NormalizedConfig
 from core.optimization.documents import allocation_document
 from core.request import parse_request
 from core.session_states import SessionStatus
-from db.benchmarks import DEFAULT_BENCHMARK
 from db.engine import transaction
-from db.funds import EXAMPLE_FUND_ID, local_user_id
+from db.funds import local_user_id
 from db.requests import submit_request
 from db.sessions import (
     Fence,
@@ -38,31 +37,10 @@ from db.sessions import (
 from deployments.prefect.flush import flush_to_server
 from flows.optimize_session import optimize_session
 from tasks.process_owner import lease_owner
+from tests.asked import SMALL
 
 LEASE_S = 45.0
 PATIENCE_S = 60.0
-
-SMALL: dict[str, Any] = {
-    "fundId": str(EXAMPLE_FUND_ID),
-    "totalFundSize": 100_000_000,
-    "maxLossProbability": 0.6,
-    "cvarLimit": 0.9,
-    "buckets": {"stages": ["Seed", "A"], "sectors": ["AI", "Health"]},
-    "scenarioGenConfig": {"scenarioCount": 40},
-    "validationScenarios": 100,
-    "calibrationVersion": DEFAULT_BENCHMARK,
-}
-
-HARD = {
-    "buckets": {"stages": ["Seed", "A", "B", "C"], "sectors": [f"S{number}" for number in range(12)]},
-    "maxLossProbability": 0.12,
-    "cvarLimit": 0.3,
-    "minExpectedWinners": 1.75,
-    "bucketMaxWeight": 0.15,
-    "scenarioGenConfig": {"scenarioCount": 400},
-    "workLimit": 2**31 - 1,
-}
-"""Its optimum takes minutes to prove."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ from core.session_states import SessionStatus
 from db.embedded.postgres import EmbeddedPostgres
 from db.engine import transaction
 from db.sessions import Fence, cancel
+from tests.asked import HARD
 from tests.flows.conftest import HOME
-from tests.flows.product import HARD, PATIENCE_S, Product, in_background, task_states
+from tests.flows.product import PATIENCE_S, Product, in_background, task_states
 
 pytestmark = pytest.mark.xdist_group("flows")
 

@@ -13,7 +13,8 @@ from core.config import NormalizedConfig
 from core.errors import BadInput, Cancelled
 from flows.frontier import frontier
 from tasks import frontier as frontier_tasks
-from tests.flows.product import HARD, SMALL, Product, in_background, task_states
+from tests.asked import HARD, SMALL
+from tests.flows.product import Product, in_background, task_states
 
 pytestmark = pytest.mark.xdist_group("flows")
 

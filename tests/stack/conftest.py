@@ -21,9 +21,9 @@ from typing import Any
 import pytest
 
 from core.canonical import sha256_hex
-from db.benchmarks import DEFAULT_BENCHMARK
 from db.embedded.postgres import EmbeddedPostgres
 from db.engine import make_engine
+from tests.asked import SMALL
 from tests.cli.command import CommandLine
 from tests.stack.running import Stack
 from tests.waiting import eventually
@@ -76,29 +76,6 @@ def stack() -> Iterator[Stack]:
             process.wait()
         log.close()
         shutil.rmtree(directory, ignore_errors=True)
-
-
-SMALL: dict[str, Any] = {
-    "fundId": "00000000-0000-4000-8000-000000000001",
-    "totalFundSize": 100_000_000,
-    "maxLossProbability": 0.6,
-    "cvarLimit": 0.9,
-    "buckets": {"stages": ["Seed", "A"], "sectors": ["AI", "Health"]},
-    "scenarioGenConfig": {"scenarioCount": 60},
-    "validationScenarios": 200,
-    "calibrationVersion": DEFAULT_BENCHMARK,
-}
-
-HARD: dict[str, Any] = {
-    "buckets": {"stages": ["Seed", "A", "B", "C"], "sectors": [f"S{number}" for number in range(12)]},
-    "maxLossProbability": 0.12,
-    "cvarLimit": 0.3,
-    "minExpectedWinners": 1.75,
-    "bucketMaxWeight": 0.15,
-    "scenarioGenConfig": {"scenarioCount": 400},
-    "workLimit": 2**31 - 1,
-}
-"""Its optimum takes minutes to prove."""
 
 
 @pytest.fixture

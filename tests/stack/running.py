@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,9 @@ from db.engine import transaction
 from db.events import events_of
 from db.sessions import SessionRow, cancel, load_session
 from deployments.prefect.server_process import ServerProcess
+from tests.waiting import eventually
 
 PATIENCE_S = 240.0
-LOOK_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -58,16 +57,16 @@ class Stack:
         return self.wait_until(session_id, lambda session: session.status in wanted)
 
     def wait_until(self, session_id: str, condition: Any) -> SessionRow:
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                session = self.session(session_id)
-                if condition(session):
-                    return session
-            except Unavailable:
-                session = None
-            assert time.monotonic() < deadline, (session, self.log.read_text()[-5000:])
-            time.sleep(LOOK_S)
+        seen: list[SessionRow] = []
+
+        def reached() -> bool:
+            with suppress(Unavailable):
+                seen.append(self.session(session_id))
+                return bool(condition(seen[-1]))
+            return False
+
+        assert eventually(reached, PATIENCE_S), (seen[-1:], self.log.read_text()[-5000:])
+        return seen[-1]
 
     def solving(self, session_id: str) -> SessionRow:
         """The session, once its solver has said how far it is."""
@@ -115,7 +114,7 @@ class Stack:
     def prefect_url(self) -> str:
         recorded = ServerProcess.recorded(self.command.home / "prefect")
         assert recorded is not None
-        return f"http://127.0.0.1:{recorded.port}/api"
+        return recorded.api_url
 
     def prefect(self, method: str, path: str, **json: Any) -> Any:
         answer = httpx.request(method, f"{self.prefect_url}{path}", json=json or None, timeout=60, trust_env=False)

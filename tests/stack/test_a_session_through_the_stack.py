@@ -13,7 +13,8 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from core.session_states import SessionStatus
-from tests.stack.conftest import HARD, QUICK, SMALL
+from tests.asked import HARD, SMALL
+from tests.stack.conftest import QUICK
 from tests.stack.running import Stack
 from tests.waiting import eventually
 
