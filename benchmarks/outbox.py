@@ -34,8 +34,9 @@ from db.embedded.postgres import EmbeddedPostgres
 from db.engine import make_engine, transaction
 from db.funds import EXAMPLE_FUND_ID, local_user_id
 from db.listening import Listener
-from db.requests import request_session
+from db.requests import request_session, resolve_request
 from db.retention import evict_matrices
+from db.sessions import NewSession, create_session
 from db.settings import Settings
 from deployments.bridge.bridge import CLAIMED_AT_ONCE, JITTER
 
@@ -67,10 +68,8 @@ def main() -> None:
     load = _load_average()
     with _temporary_database() as engine:
         rows = [
-            _rates("requests stored, one client", "a second", rounds, lambda: _store(engine, requests // 4, 1)),
-            _rates(
-                f"requests stored, {CLIENTS} clients", "a second", rounds, lambda: _store(engine, requests, CLIENTS)
-            ),
+            _rates("requests checked, resolved, stored", "a second", rounds, lambda: _store(engine, requests)),
+            _rates("the same, resolved before", "a second", rounds, lambda: _store_resolved(engine, requests)),
             _rates(f"claims marked, {BRIDGES} bridges", "a second", rounds, lambda: _claim_all(engine, requests)),
             *_waits("stored to claimed, notified", _arrive(engine, arrivals, notified=True)),
             *_waits("stored to claimed, by polling", _arrive(engine, arrivals, notified=False)),
@@ -92,15 +91,46 @@ def _waits(name: str, seconds: list[float]) -> list[list[str]]:
     return [[name, "ms", *figures], [f"{name}: p99 of {len(ordered)}", "ms", f"{p99:,.0f}", "", ""]]
 
 
-def _store(engine: Engine, number: int, clients: int) -> float:
-    """Requests a second, each a transaction as `vcfolio request` has it."""
+def _store(engine: Engine, number: int) -> float:
+    """Requests a second, each a transaction as `vcfolio request` has it, of a few clients in one process."""
+    user = _emptied(engine)
+    return _a_second(number, lambda: _request(engine, user))
+
+
+def _store_resolved(engine: Engine, number: int) -> float:
+    """What of that is the database's: session, outbox row and notification."""
+    user = _emptied(engine)
+    with transaction(engine) as conn:
+        resolved = resolve_request(conn, REQUEST)
+    new = NewSession(
+        fund_id=EXAMPLE_FUND_ID,
+        created_by=user,
+        request=REQUEST.model_dump(mode="json", by_alias=True, exclude_unset=True),
+        request_hash="hash",
+        normalized_config=resolved.config.model_dump(mode="json"),
+        matrix_key=resolved.matrix_key,
+        matrix_key_json=resolved.key_document,
+    )
+
+    def store() -> None:
+        with transaction(engine) as conn:
+            create_session(conn, new, "bridge", None, None)
+
+    return _a_second(number, store)
+
+
+def _a_second(number: int, act: Callable[[], None]) -> float:
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        began = time.perf_counter()
+        list(pool.map(lambda _: act(), range(number)))
+        return number / (time.perf_counter() - began)
+
+
+def _emptied(engine: Engine) -> UUID:
+    """No sessions any more; the user who will ask."""
     with transaction(engine) as conn:
         conn.execute(text("DELETE FROM optimization_sessions"))
-        user = local_user_id(conn)
-    with ThreadPoolExecutor(clients) as pool:
-        began = time.perf_counter()
-        list(pool.map(lambda _: _request(engine, user), range(number)))
-        return number / (time.perf_counter() - began)
+        return local_user_id(conn)
 
 
 def _request(engine: Engine, user: UUID) -> None:
@@ -109,7 +139,7 @@ def _request(engine: Engine, user: UUID) -> None:
 
 def _claim_all(engine: Engine, number: int) -> float:
     """Rows a second from pending to enqueued, several bridges sharing them."""
-    _store(engine, number, CLIENTS)
+    _store_resolved(engine, number)
 
     def bridge(_number: int) -> None:
         while _claim_and_mark(engine):
@@ -136,9 +166,7 @@ def _arrive(engine: Engine, number: int, *, notified: bool) -> list[float]:
     random = Random(7)
     stopping = threading.Event()
     waited: list[float] = []
-    with transaction(engine) as conn:
-        conn.execute(text("DELETE FROM optimization_sessions"))
-        user = local_user_id(conn)
+    user = _emptied(engine)
 
     def bridge() -> None:
         # A channel that nobody notifies leaves it to polling.
