@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event, text
 
-from db import matrices, outbox, sessions
+from db import matrices, outbox, rescue, retention, sessions
 from db.engine import transaction
 from tests.conftest import NewDatabase
 from tests.db.examples import UNLIMITED, matrix_key
@@ -178,6 +178,36 @@ def test_beginning_a_generation_reads_no_table_from_end_to_end(populated: Connec
     scans = set[str]().union(*_explain_what_runs(populated, act))
     assert not scans & {"matrix_generations", "scenario_matrices"}
     assert {"idx_matrix_generations_started", "uq_matrix_generations_unfinished"} <= scans
+
+
+@pytest.mark.parametrize(
+    ("statement", "parameters"),
+    [
+        (rescue.EXPIRED_SESSIONS, {"limit": 200}),
+        (rescue.STRAY_SESSIONS, {"grace_s": 2.0}),
+        (rescue.ORPHANED_SESSIONS, {"limit": 200}),
+    ],
+    ids=["expired", "stray", "orphaned"],
+)
+def test_the_reaper_looks_among_active_sessions_alone(
+    populated: Connection, statement: str, parameters: Mapping[str, Any]
+) -> None:
+    scans = _explain(populated, statement, parameters)
+    assert "optimization_sessions" not in scans
+    assert "idx_optimization_sessions_lease" in scans
+
+
+def test_evicting_reads_neither_matrices_nor_sessions_from_end_to_end(populated: Connection) -> None:
+    for unread_days in (1, 30, 400):
+        parameters = {"complete_s": unread_days * 86_400, "failed_s": 7 * 86_400, "limit": 20}
+        scans = _explain(populated, retention.EVICT_MATRICES, parameters)
+        assert not scans & {"scenario_matrices", "optimization_sessions"}
+
+
+def test_sessions_whose_outbox_rows_may_go_are_found_by_the_time_of_their_end(populated: Connection) -> None:
+    scans = _explain(populated, retention.DELETE_ENDED_JOBS, {"ended_s": 30 * 86_400, "limit": 500})
+    assert "idx_optimization_sessions_completed" in scans
+    assert not scans & {"job_outbox", "optimization_sessions"}
 
 
 def test_a_fenced_write_touches_its_row_by_key(populated: Connection) -> None:
