@@ -1,7 +1,7 @@
 """Who asks, and what they may. A bearer token or the page's cookie; membership decides what exists for whom.
 
-A change asked for with the cookie must prove that it came from the page: by the CSRF token in a header or a form field,
-and by where the browser says it comes from. A bearer token is sent by no browser on its own, so it needs neither.
+A change asked for with the cookie must prove that it came from the page: by the CSRF token, and by where the browser
+says that it comes from. A bearer token is sent by no browser on its own, so it needs neither.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from db.tables.owners import FundRole
 
 COOKIE = "vcfolio_session"
 CSRF_HEADER = "X-CSRF-Token"
-CSRF_FIELD = "csrf_token"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _bearer = HTTPBearer(auto_error=False, description="A token made by `vcfolio token add`.")
@@ -133,16 +132,8 @@ def check_origin(request: Request) -> None:
 
 
 def _require_page(request: Request, secret: str) -> None:
-    """A form carries its token in a field, which its route checks when it reads the body; the API wants the header."""
     check_origin(request)
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type in ("application/x-www-form-urlencoded", "multipart/form-data") and not _is_api(request):
-        return
     check_csrf(secret, request.headers.get(CSRF_HEADER))
-
-
-def _is_api(request: Request) -> bool:
-    return request.url.path.startswith("/api/")
 
 
 def _named(who: Visitor) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from api import openapi, problems
-from api.routes import catalogue, health, sessions
+from api import openapi, page_access, problems
+from api.events import SessionChanges
+from api.routes import catalogue, events, health, sessions
 from api.security import BoundedBodies, ProtectedAnswers
 from db.settings import Settings
 
@@ -21,7 +25,16 @@ Fractions are 0 to 1, money is USD, multiples are on allocated capital, times ar
 
 def create_app(engine: Engine, settings: Settings) -> FastAPI:
     """engine: of a migrated database. The caller disposes of it."""
+    changes = SessionChanges(engine)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        changes.start()
+        yield
+        await changes.stop()
+
     app = FastAPI(
+        lifespan=lifespan,
         title="vcfolio",
         version="1",
         description=DESCRIPTION,
@@ -35,10 +48,12 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
     )
     app.state.engine = engine
     app.state.settings = settings
+    app.state.changes = changes
     problems.install(app)
+    page_access.install(app)
     app.add_middleware(BoundedBodies)
     app.add_middleware(ProtectedAnswers)
-    for router in (health.router, sessions.router, catalogue.router):
+    for router in (health.router, sessions.router, events.router, catalogue.router, page_access.router):
         app.include_router(router)
     openapi.install(app)
     return app
