@@ -53,7 +53,6 @@ def _tell(done: int, parts: int) -> None:
 
 @flow(persist_result=False, validate_parameters=False)
 def _simulated(document: dict[str, Any], settings: Settings) -> ScenarioMatrix:
-    """Of this module, so that it can be sent to other processes."""
     return simulate(document, settings, _tell)
 
 
@@ -70,17 +69,13 @@ def _same(one: ScenarioMatrix, other: ScenarioMatrix) -> bool:
     )
 
 
-@pytest.mark.parametrize("runner", ["threads", "processes", "dask"])
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # dask's, when its cluster closes
 def test_mapped_tasks_give_the_bytes_of_the_serial_matrix(
-    runner: str, tmp_path: Path, small_parts: None, prefect_server: None
+    tmp_path: Path, small_parts: None, prefect_server: None
 ) -> None:
-    if runner == "dask":
-        pytest.importorskip("prefect_dask")
     document = example_normalized(scenarioGenConfig=LARGE).key_document
     _told.clear()
 
-    matrix = _simulated(document, _settings(tmp_path, runner))
+    matrix = _simulated(document, _settings(tmp_path, "threads"))
 
     assert _same(matrix, model_of("three_component_v2").generate(simulation_inputs(document)))
     assert _told == [(done, 4) for done in range(5)]
