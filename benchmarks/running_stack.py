@@ -97,7 +97,7 @@ def running_stack() -> Iterator[RunningStack]:
         log = home / "up.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-c", VCFOLIO, "up"],
+                [sys.executable, "-c", VCFOLIO, "up", "--only", "worker,maintenance,bridge"],
                 env=child_environment({"VCFOLIO_HOME": str(home), "DATABASE_URL": "", "PREFECT_API_URL": ""}),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
