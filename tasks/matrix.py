@@ -39,7 +39,7 @@ from db.sessions import Fence, load_session
 from db.settings import Settings
 from tasks import runtime
 from tasks.heartbeat import Beat, heartbeat_of
-from tasks.retries import RETRIES, RETRY_DELAYS_S, is_transient, persevere
+from tasks.retries import PATIENT, persevere
 from tasks.stored_matrix import payload_of
 
 logger = logging.getLogger(__name__)
@@ -60,9 +60,7 @@ def canonical_key(_context: TaskRunContext, parameters: dict[str, Any]) -> str:
     cache_expiration=CACHE_EXPIRATION,
     persist_result=True,
     result_serializer="json",
-    retries=RETRIES,
-    retry_delay_seconds=RETRY_DELAYS_S,
-    retry_condition_fn=is_transient,
+    **PATIENT,
 )
 def generate_matrix(matrix_key: str, fence: Fence) -> dict[str, Any]:
     """A reference to the complete matrix: key, generation, checksum; never the array."""
