@@ -134,7 +134,7 @@ def _emptied(engine: Engine) -> UUID:
 
 
 def _request(engine: Engine, user: UUID) -> None:
-    request_session(engine, SETTINGS, REQUEST, created_by=user, client_key=str(uuid4()))
+    request_session(engine, SETTINGS, REQUEST, created_by=user, credential="benchmark", client_key=str(uuid4()))
 
 
 def _claim_all(engine: Engine, number: int) -> float:

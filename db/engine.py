@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 
 import psycopg
@@ -14,16 +15,29 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core.errors import BadInput, Unavailable
 
-STATEMENT_TIMEOUT_S = 60
 LOCK_TIMEOUT_S = 15
 IDLE_IN_TRANSACTION_TIMEOUT_S = 120
-CONNECT_TIMEOUT_S = 10
 
 # Classes 08 (connection), 53 (resources) and 57P (shutdown); lock timeout, statement timeout, idle timeout, deadlock.
 _TRANSIENT_SQLSTATES = ("08", "53", "57P", "55P03", "57014", "25P03", "40P01")
 
 
-def make_engine(url: str, *, max_connections: int = 5, application_name: str = "vcfolio") -> Engine:
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """In seconds: for a new connection, for a free one of the pool, for one statement."""
+
+    connect_s: int = 10
+    pool_s: float = 30.0
+    statement_s: int = 60
+
+
+def make_engine(
+    url: str,
+    *,
+    max_connections: int = 5,
+    application_name: str = "vcfolio",
+    patience: Patience = Patience(),
+) -> Engine:
     """A lazy pool of at most `max_connections` psycopg connections; nothing is opened until the first use.
 
     url: `postgresql://user:password@host:port/database`, whatever driver it names.
@@ -40,13 +54,14 @@ def make_engine(url: str, *, max_connections: int = 5, application_name: str = "
         parsed.set(drivername="postgresql+psycopg"),
         pool_size=max_connections,
         max_overflow=0,
+        pool_timeout=patience.pool_s,
         pool_pre_ping=True,
         json_serializer=partial(json.dumps, allow_nan=False),
         connect_args={
             "application_name": application_name,
-            "connect_timeout": CONNECT_TIMEOUT_S,
+            "connect_timeout": patience.connect_s,
             "options": (
-                f"-c statement_timeout={STATEMENT_TIMEOUT_S}s -c lock_timeout={LOCK_TIMEOUT_S}s"
+                f"-c statement_timeout={patience.statement_s}s -c lock_timeout={LOCK_TIMEOUT_S}s"
                 f" -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT_S}s -c timezone=UTC"
             ),
         },

@@ -14,7 +14,7 @@ from db.tables.owners import FundRole
 EXAMPLE_FUND_ID = UUID("00000000-0000-4000-8000-000000000001")
 """Installed by the first migration, as is the local user, its owner."""
 
-_LOCAL_USER = "local"
+LOCAL_USER = "local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +92,32 @@ def list_members(conn: Connection, fund_id: UUID) -> list[Member]:
     return [Member(user_id, name, FundRole(role)) for user_id, name, role in rows]
 
 
+def role_in(conn: Connection, fund_id: UUID, user_id: UUID) -> FundRole | None:
+    """None where the user is no member, or there is no such fund."""
+    role = conn.scalar(
+        text("SELECT role FROM fund_members WHERE fund_id = :fund AND user_id = :user"),
+        {"fund": fund_id, "user": user_id},
+    )
+    return None if role is None else FundRole(role)
+
+
+def funds_of(conn: Connection, user_id: UUID) -> list[tuple[Fund, FundRole]]:
+    """The funds of which the user is a member, by name, and as what."""
+    rows = conn.execute(
+        text("""
+            SELECT f.id, f.name, f.created_at, m.role FROM fund_members m JOIN funds f ON f.id = m.fund_id
+            WHERE m.user_id = :user ORDER BY f.name
+        """),
+        {"user": user_id},
+    )
+    return [(Fund(*row[:3]), FundRole(row[3])) for row in rows]
+
+
 def local_user_id(conn: Connection) -> UUID:
     """The user on whose behalf the command line acts. Raises NotFound when someone removed it."""
-    found: UUID | None = conn.scalar(text("SELECT id FROM users WHERE name = :name"), {"name": _LOCAL_USER})
+    found: UUID | None = conn.scalar(text("SELECT id FROM users WHERE name = :name"), {"name": LOCAL_USER})
     if found is None:
-        raise NotFound.of("user", _LOCAL_USER, "no user has this name")
+        raise NotFound.of("user", LOCAL_USER, "no user has this name")
     return found
 
 

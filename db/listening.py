@@ -39,15 +39,36 @@ class Listener:
         try:
             return any(True for _ in connection.notifies(timeout=timeout_s, stop_after=1))
         except psycopg.Error as error:
-            logger.warning("LISTEN %s lost its connection: %s; polling meanwhile", self._channel, str(error).strip())
-            self.close()
+            self._lost(error)
             return False
+
+    def heard(self, timeout_s: float) -> list[str] | None:
+        """The payloads notified, as soon as there are any; none after `timeout_s`.
+
+        None where some may have been missed: there is no connection, or a new one.
+        """
+        fresh = self._connection is None
+        connection = self._connected()
+        if connection is None:
+            time.sleep(timeout_s)
+            return None
+        if fresh:
+            return None
+        try:
+            return [notice.payload for notice in connection.notifies(timeout=timeout_s, stop_after=1)]
+        except psycopg.Error as error:
+            self._lost(error)
+            return None
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(psycopg.Error):
                 connection.close()
+
+    def _lost(self, error: psycopg.Error) -> None:
+        logger.warning("LISTEN %s lost its connection: %s; polling meanwhile", self._channel, str(error).strip())
+        self.close()
 
     def _connected(self) -> psycopg.Connection[tuple[object, ...]] | None:
         if self._connection is None and time.monotonic() - self._tried_at >= RECONNECT_AFTER_S:

@@ -1,4 +1,7 @@
-"""The one way in: from a request to a session, for the command line, the API and Prefect's form alike."""
+"""What people ask for: sessions, their end, and matrices to be forgotten. Each leaves its entry in the audit.
+
+The one way in, for the command line, the API and Prefect's form alike.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,16 @@ from sqlalchemy import Connection, Engine
 from core.errors import BadInput, NotFound, TooManyWaiting
 from core.normalize import NormalizedRequest, normalize
 from core.request import OptimizationRequest, request_hash
-from db.calibrations import list_snapshots, load_snapshot, newest_version
+from db import matrices, sessions
+from db.audit import Actor, record
+from db.calibrations import list_snapshots, newest_version, usable_snapshot
 from db.engine import transaction
 from db.fault_points import fault_point
 from db.funds import find_fund
 from db.queue import count_waiting
 from db.sessions import CreatedSession, NewSession, create_session
 from db.settings import Settings
+from db.tables.access import Action
 from db.tables.sessions import Driver
 
 
@@ -33,14 +39,21 @@ def resolve_request(conn: Connection, request: OptimizationRequest) -> Normalize
             None,
             f"the fund has no calibration of its own; make one with `vcfolio calibrate`, or name a benchmark ({known})",
         )
-    usable = {summary.version for summary in list_snapshots(conn, fund)}
-    if version not in usable:
-        raise NotFound.of("calibrationVersion", version, f"must be one of the fund's: {', '.join(sorted(usable))}")
-    return normalize(request, load_snapshot(conn, version))
+    snapshot = usable_snapshot(conn, version, fund)
+    if snapshot is None:
+        usable = sorted(summary.version for summary in list_snapshots(conn, fund))
+        raise NotFound.of("calibrationVersion", version, f"must be one of the fund's: {', '.join(usable)}")
+    return normalize(request, snapshot)
 
 
 def request_session(
-    engine: Engine, settings: Settings, request: OptimizationRequest, *, created_by: UUID, client_key: str | None
+    engine: Engine,
+    settings: Settings,
+    request: OptimizationRequest,
+    *,
+    created_by: UUID,
+    credential: str,
+    client_key: str | None,
 ) -> CreatedSession:
     """Store a session for the bridge to start, in a transaction of its own.
 
@@ -48,7 +61,9 @@ def request_session(
     `submit_request` raises; nothing is stored then.
     """
     with transaction(engine) as conn:
-        created = submit_request(conn, request, created_by=created_by, driver="bridge", client_key=client_key)
+        created = submit_request(
+            conn, request, created_by=created_by, credential=credential, driver="bridge", client_key=client_key
+        )
         if created.created:
             # This one is among those counted; the first session of a repeated request is not refused now.
             waiting = count_waiting(conn, settings.max_waiting_sessions + 1)
@@ -64,13 +79,17 @@ def submit_request(
     request: OptimizationRequest,
     *,
     created_by: UUID,
+    credential: str,
     driver: Driver,
     client_key: str | None = None,
     lease_s: float | None = None,
     lease_owner: str | None = None,
     session_id: UUID | None = None,
 ) -> CreatedSession:
-    """Session and outbox row, in the caller's transaction; see `create_session` for driver, lease and client key."""
+    """Session and outbox row, in the caller's transaction; see `create_session` for driver, lease and client key.
+
+    credential: how `created_by` came in, for the audit.
+    """
     normalized = resolve_request(conn, request)
     new = NewSession(
         fund_id=request.fund_id,
@@ -83,7 +102,27 @@ def submit_request(
         client_key=client_key,
         session_id=session_id,
     )
-    return create_session(conn, new, driver, lease_s, lease_owner)
+    created = create_session(conn, new, driver, lease_s, lease_owner)
+    if created.created:
+        session_id, actor = created.session.session_id, Actor(created_by, credential)
+        record(conn, actor, Action.SESSION_REQUESTED, session_id=session_id, fund_id=request.fund_id)
+    return created
+
+
+def cancel_session(conn: Connection, session_id: UUID, reason: str, actor: Actor) -> bool:
+    """See `db.sessions.cancel`. False when it has ended or does not exist."""
+    cancelled = sessions.cancel(conn, session_id, reason)
+    if cancelled:
+        record(conn, actor, Action.SESSION_CANCELLED, session_id=session_id, detail=reason)
+    return cancelled
+
+
+def invalidate_matrix(conn: Connection, key: str, actor: Actor) -> bool:
+    """Forget a matrix; see `db.matrices.invalidate`. False when no complete or failed one has this key."""
+    forgotten = matrices.invalidate(conn, key)
+    if forgotten:
+        record(conn, actor, Action.MATRIX_INVALIDATED, matrix_key=key)
+    return forgotten
 
 
 def _fund_exists(conn: Connection, request: OptimizationRequest) -> UUID:

@@ -46,6 +46,7 @@ HttpUrl = Annotated[str, AfterValidator(_http_url)]
 AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
+Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class Settings(BaseModel):
@@ -67,6 +68,8 @@ class Settings(BaseModel):
     begun_patience_s: a flow run that has begun and does not take its session for so long is given up.
     matrix_kept_days, failed_matrix_kept_days: since the matrix was last read, or failed. job_kept_days: outbox rows,
     since their session ended. page_url: of the web page, for links to it.
+    api_host, api_port: where the API and the page are served. page_session_hours: until one must log in again.
+    login_link_minutes: how long a login link waits to be used.
     task_runner: what carries out the parts of large matrices and samples: threads or processes here, or dask.
     task_workers: how many of them at once; default one a core. dask_address: of a Dask scheduler, such as
     tcp://host:8786; without it a local cluster is started.
@@ -108,7 +111,11 @@ class Settings(BaseModel):
     dask_address: str | None = None
 
     page_url: HttpUrl | None = None
-    metrics_port: int | None = Field(default=None, ge=1, le=65535)
+    api_host: str = Field(default="127.0.0.1", min_length=1)
+    api_port: Port = 8321
+    page_session_hours: Seconds = 12.0
+    login_link_minutes: Seconds = 15.0
+    metrics_port: Port | None = None
     fault: str | None = None
 
     @field_validator("heartbeat_s", "ownership_check_s")

@@ -15,6 +15,7 @@ from prefect.states import Completed, Failed
 from core.errors import BadInput, VcfolioError
 from core.request import OptimizationRequest, parse_request
 from core.session_states import SessionStatus
+from db.audit import PREFECT
 from db.engine import transaction
 from db.funds import find_fund, local_user_id
 from db.requests import submit_request
@@ -56,6 +57,7 @@ def _lease(run_id: UUID, request: OptimizationRequest) -> Fence | State[Any]:
             conn,
             request,
             created_by=local_user_id(conn),
+            credential=PREFECT,
             driver="inline",
             client_key=f"prefect:{run_id}",
             lease_s=settings.lease_s,

@@ -8,6 +8,7 @@ from functools import partial
 
 from sqlalchemy import Connection, Engine
 
+from db.access import delete_spent_access
 from db.engine import transaction
 from db.retention import delete_ended_jobs, evict_matrices
 from db.settings import Settings
@@ -19,10 +20,11 @@ JOBS_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class CleanupReport:
-    """How many rows went."""
+    """How many rows went. access: login links, page sessions and tokens."""
 
     matrices: int
     jobs: int
+    access: int
 
 
 def clean_up(engine: Engine, settings: Settings) -> CleanupReport:
@@ -34,7 +36,8 @@ def clean_up(engine: Engine, settings: Settings) -> CleanupReport:
         limit=MATRICES_AT_ONCE,
     )
     delete = partial(delete_ended_jobs, ended_s=settings.job_kept_days * DAY_S, limit=JOBS_AT_ONCE)
-    return CleanupReport(_in_batches(engine, evict), _in_batches(engine, delete))
+    close = partial(delete_spent_access, ended_s=settings.job_kept_days * DAY_S, limit=JOBS_AT_ONCE)
+    return CleanupReport(_in_batches(engine, evict), _in_batches(engine, delete), _in_batches(engine, close))
 
 
 def _in_batches(engine: Engine, delete: Callable[[Connection], int]) -> int:

@@ -4,6 +4,7 @@ Every rule that the data must keep is a constraint here, so that PostgreSQL itse
 writes it. Liveness and deadlines are judged by PostgreSQL's now() alone.
 """
 
+from db.tables.access import access_tokens, audit_entries, login_links, page_sessions
 from db.tables.base import metadata
 from db.tables.calibrations import calibration_snapshots
 from db.tables.events import session_events
@@ -14,14 +15,18 @@ from db.tables.owners import fund_members, funds, users
 from db.tables.sessions import optimization_sessions
 
 __all__ = [
+    "access_tokens",
+    "audit_entries",
     "calibration_snapshots",
     "fund_members",
     "funds",
     "investments",
     "job_outbox",
+    "login_links",
     "matrix_generations",
     "metadata",
     "optimization_sessions",
+    "page_sessions",
     "portfolio_companies",
     "scenario_matrices",
     "session_events",

@@ -8,9 +8,22 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-from sqlalchemy import Column, Double, ForeignKey, Index, Integer, Table, Text, UniqueConstraint, Uuid, text
+from sqlalchemy import (
+    Column,
+    Connection,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    event,
+    text,
+)
 
 from core.session_states import SessionStatus
 from db.tables.base import MATRIX_KEY_RULE, Json, Timestamp, check, created_at, json_type, metadata, new_uuid, one_of
@@ -120,3 +133,31 @@ optimization_sessions = Table(
     Index("idx_optimization_sessions_lease", "lease_expires_at", postgresql_where=text(ACTIVE)),
     Index("idx_optimization_sessions_completed", "completed_at", postgresql_where=text("completed_at IS NOT NULL")),
 )
+
+CHANGES = "vcfolio_sessions"
+"""The channel on which PostgreSQL says which session was created or changed: its id."""
+
+_SAY_CHANGES = (
+    f"""
+CREATE FUNCTION notify_session_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM pg_notify('{CHANGES}', NEW.session_id::text);
+  RETURN NULL;
+END $$
+""",
+    """
+CREATE TRIGGER optimization_sessions_created AFTER INSERT ON optimization_sessions
+FOR EACH ROW EXECUTE FUNCTION notify_session_change()
+""",
+    """
+CREATE TRIGGER optimization_sessions_changed AFTER UPDATE OF status, progress, epoch ON optimization_sessions
+FOR EACH ROW WHEN ((OLD.status, OLD.progress, OLD.epoch) IS DISTINCT FROM (NEW.status, NEW.progress, NEW.epoch))
+EXECUTE FUNCTION notify_session_change()
+""",
+)
+
+
+@event.listens_for(optimization_sessions, "after_create")
+def _make_changes_known(_table: Table, connection: Connection, **_options: Any) -> None:
+    for statement in _SAY_CHANGES:
+        connection.execute(text(statement))

@@ -32,8 +32,10 @@ app = typer.Typer(
 fund_app = typer.Typer(help="Funds and their members.", no_args_is_help=True)
 db_app = typer.Typer(help="The database: migrations and where it is.", no_args_is_help=True)
 outbox_app = typer.Typer(help="Sessions that wait for their flow run.", no_args_is_help=True)
+token_app = typer.Typer(help="Bearer tokens of the API.", no_args_is_help=True)
 matrix_app = typer.Typer(help="Stored scenario matrices.", no_args_is_help=True)
 app.add_typer(fund_app, name="fund")
+app.add_typer(token_app, name="token")
 app.add_typer(outbox_app, name="outbox")
 app.add_typer(matrix_app, name="matrix")
 app.add_typer(db_app, name="db")
@@ -50,6 +52,13 @@ def _session_id(value: str) -> UUID:
         return UUID(value)
     except ValueError:
         raise BadInput.of("SESSION_ID", value, "must be a UUID, as `vcfolio run` prints it") from None
+
+
+def _token_id(value: str) -> UUID:
+    try:
+        return UUID(value)
+    except ValueError:
+        raise BadInput.of("TOKEN_ID", value, "must be a UUID, as `vcfolio token list` shows it") from None
 
 
 SessionId = Annotated[
@@ -277,10 +286,11 @@ def schema() -> None:
 @app.command()
 def up(
     only: Annotated[
-        str | None, typer.Option(help="Parts to start, comma-separated: worker, maintenance, bridge. Default: all.")
+        str | None,
+        typer.Option(help="Parts to start, comma-separated: worker, maintenance, bridge, api; else all."),
     ] = None,
 ) -> None:
-    """Run the whole stack: database, Prefect server, workers, bridge. Ctrl-C stops it."""
+    """Run the whole stack: database, Prefect server, workers, bridge, API and page. Ctrl-C stops it."""
     from deployments.cli import up_command  # noqa: PLC0415
 
     up_command.up(only)
@@ -306,6 +316,54 @@ def worker(
     from deployments.cli import part_commands  # noqa: PLC0415
 
     part_commands.run_worker(scheduled=scheduled, name=name, parent=parent)
+
+
+@app.command()
+def api(parent: Parent = None) -> None:
+    """Serve the API and the page alone, at VCFOLIO_API_HOST and VCFOLIO_API_PORT."""
+    from deployments.cli import api_command  # noqa: PLC0415
+
+    api_command.serve(parent)
+
+
+@app.command()
+def login(user: Annotated[str, typer.Argument(help="Whom it logs in.")] = "local") -> None:
+    """Print a link to the page that logs in once."""
+    from deployments.cli import api_command  # noqa: PLC0415
+
+    api_command.login(user)
+
+
+@token_app.command("add")
+def token_add(
+    name: Annotated[str, typer.Argument(help="To know it again; one of a name for each user.")],
+    user: Annotated[str, typer.Option(help="Whose token it is.")] = "local",
+    scope: Annotated[list[str] | None, typer.Option(help="read, request or admin; may be repeated.")] = None,
+    days: Annotated[float, typer.Option(help="How long it is good, at most 366.")] = 90.0,
+    as_json: AsJson = False,
+) -> None:
+    """Make a token and show it, this once. Default scopes: read and request."""
+    from deployments.cli import token_commands  # noqa: PLC0415
+
+    token_commands.add(name, user=user, scopes=scope or ["read", "request"], days=days, as_json=as_json)
+
+
+@token_app.command("list")
+def token_list(as_json: AsJson = False) -> None:
+    """Every token, without its secret, which nobody has but its owner."""
+    from deployments.cli import token_commands  # noqa: PLC0415
+
+    token_commands.show(as_json=as_json)
+
+
+@token_app.command("revoke")
+def token_revoke(
+    token_id: Annotated[UUID, typer.Argument(parser=_token_id, metavar="TOKEN_ID", help="As `token list` shows it.")],
+) -> None:
+    """Make a token worthless, at once and for ever."""
+    from deployments.cli import token_commands  # noqa: PLC0415
+
+    token_commands.revoke(token_id)
 
 
 @app.command()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from core.errors import NotFound
+from db import requests
+from db.audit import COMMAND_LINE, Actor
 from db.engine import transaction
-from db.matrices import invalidate
+from db.funds import local_user_id
 from db.settings import load_settings
 from deployments.cli import terminal
 from deployments.services import database
@@ -13,6 +15,6 @@ from deployments.services import database
 def invalidate_matrix(key: str) -> None:
     """Raises NotFound when no complete or failed matrix has this key."""
     with database(load_settings()) as engine, transaction(engine) as conn:
-        if not invalidate(conn, key):
+        if not requests.invalidate_matrix(conn, key, Actor(local_user_id(conn), COMMAND_LINE)):
             raise NotFound.of("KEY", key, "no complete or failed matrix has this key")
     terminal.say(f"{key} is forgotten; whoever needs it next makes it anew")

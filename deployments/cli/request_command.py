@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from db.audit import COMMAND_LINE
 from db.engine import transaction
 from db.fault_points import arm
 from db.funds import local_user_id
@@ -22,7 +23,9 @@ def request(path: Path, *, client_key: str | None, as_json: bool) -> None:
     with database(settings) as engine:
         with transaction(engine) as conn:
             user = local_user_id(conn)
-        created = request_session(engine, settings, parsed, created_by=user, client_key=client_key)
+        created = request_session(
+            engine, settings, parsed, created_by=user, credential=COMMAND_LINE, client_key=client_key
+        )
     session_id = str(created.session.session_id)
     if as_json:
         terminal.print_json(

@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from core.errors import VcfolioError
 from core.request import OptimizationRequest
 from core.session_states import SessionStatus
+from db.audit import COMMAND_LINE
 from db.engine import transaction
 from db.fault_points import arm
 from db.funds import local_user_id
@@ -123,6 +124,7 @@ def _creating(services: FlowServices, settings: Settings, request: OptimizationR
                 conn,
                 request,
                 created_by=local_user_id(conn),
+                credential=COMMAND_LINE,
                 driver="inline",
                 lease_s=settings.lease_s,
                 lease_owner=lease_owner(),

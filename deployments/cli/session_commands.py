@@ -7,10 +7,13 @@ from uuid import UUID
 
 from core.errors import BadInput
 from core.session_states import SessionStatus
+from db import requests
+from db.audit import COMMAND_LINE, Actor
 from db.engine import transaction
 from db.events import SessionEvent, events_of
+from db.funds import local_user_id
 from db.results import session_result, session_timings
-from db.sessions import SessionRow, cancel, load_session
+from db.sessions import SessionRow, load_session
 from db.settings import load_settings
 from deployments.cli import terminal
 from deployments.cli.progress import changes, describe, follow
@@ -41,7 +44,7 @@ def cancel_session(session_id: UUID, reason: str) -> None:
     if not 1 <= len(reason) <= 500:
         raise BadInput.of("--reason", reason, "must have 1 to 500 characters")
     with database(load_settings()) as engine, transaction(engine) as conn:
-        if not cancel(conn, session_id, reason):
+        if not requests.cancel_session(conn, session_id, reason, Actor(local_user_id(conn), COMMAND_LINE)):
             status = load_session(conn, session_id).status.value
             raise BadInput.of("SESSION_ID", str(session_id), f"must not have ended yet; it is {status}")
     terminal.say(f"session {session_id} is cancelled")

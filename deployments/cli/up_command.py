@@ -12,8 +12,9 @@ from sqlalchemy import Engine
 from core.errors import BadInput, Unavailable, VcfolioError
 from db.engine import transaction
 from db.queue import queue_figures
-from db.settings import load_settings
+from db.settings import export, load_settings
 from deployments.cli import terminal
+from deployments.cli.api_command import login_link, own_address, page_address
 from deployments.cli.stopping import stop_signal
 from deployments.services import FlowServices, flow_services
 from deployments.stack.supervisor import Part, Supervisor
@@ -22,6 +23,7 @@ PARTS: dict[str, Sequence[str]] = {
     "worker": ("worker",),
     "maintenance": ("worker", "--scheduled"),
     "bridge": ("bridge",),
+    "api": ("api",),
 }
 """Started in this order, and stopped the other way round: what makes work goes first."""
 
@@ -34,6 +36,8 @@ def up(only: str | None) -> None:
     """Raises BadInput for an unknown part, Unavailable where a server cannot be reached or started."""
     names = _parts(only)
     settings = load_settings()
+    if "api" in names:
+        export({"VCFOLIO_PAGE_URL": page_address(settings)})  # so that what is shown in Prefect links to it
     with ExitStack() as stack:
         stopping = stack.enter_context(stop_signal())
         terminal.say("starting PostgreSQL and the Prefect server ...")
@@ -51,7 +55,7 @@ def up(only: str | None) -> None:
         greeter = threading.Thread(target=_greet, args=(services, names, stopping), name="ready", daemon=True)
         greeter.start()
         Supervisor(parts, terminal.say).run(stopping)
-        terminal.say("workers and bridge are stopped; stopping the servers ...")
+        terminal.say("all parts are stopped; stopping the servers ...")
         greeter.join()
         guard.join()
     terminal.say("stopped")
@@ -91,6 +95,10 @@ def _greet(services: FlowServices, names: Sequence[str], stopping: threading.Eve
         return
     settings = load_settings()
     assert settings.prefect_api_url is not None
+    if "api" in names:
+        terminal.say(f"API                  {page_address(settings)}/api/openapi.json")
+        terminal.say(f"vcfolio's page       {login_link(services.engine, settings)}")
+        terminal.say(f"  this link logs in once, within {settings.login_link_minutes:g} minutes; then: `vcfolio login`")
     terminal.say(f"Prefect's page       {settings.prefect_api_url.removesuffix('/api')}")
     terminal.say(f"Prefect's API        {settings.prefect_api_url}")
     terminal.say(f"database             {_place(services.engine)}")
@@ -128,8 +136,19 @@ def _all_at_work(engine: Engine, names: Sequence[str]) -> bool:
                 return False
     except httpx.HTTPError as error:
         raise Unavailable(f"Prefect does not answer: {error}") from error
+    if "api" in names and not _api_ready():
+        return False
     with transaction(engine) as conn:
         return "bridge" not in names or queue_figures(conn, BRIDGE).bridges > 0
+
+
+def _api_ready() -> bool:
+    import httpx  # noqa: PLC0415
+
+    try:
+        return httpx.get(f"{own_address(load_settings())}/ready", timeout=READY_LOOK_S).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
 
 
 def _place(engine: Engine) -> str:

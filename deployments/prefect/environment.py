@@ -31,6 +31,8 @@ def server_environment(home: Path, database_url: str) -> dict[str, str]:
         # Events and old runs pile up without end otherwise.
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+        # Where the page asks: whence it came, and not at port 4200.
+        "PREFECT_SERVER_UI_API_URL": "/api",
     }
 
 

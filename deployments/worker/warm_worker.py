@@ -25,8 +25,9 @@ from pydantic import PrivateAttr
 from sqlalchemy import Engine
 
 from core.errors import Unavailable
+from db.audit import PREFECT, Actor
 from db.engine import make_engine, transaction
-from db.sessions import cancel
+from db.requests import cancel_session
 from db.settings import load_settings
 from tasks.reaping import CANCELLED_IN_PREFECT
 
@@ -178,7 +179,7 @@ def _cancel_session(session_id: UUID) -> None:
     engine = _engine()
     try:
         with transaction(engine) as conn:
-            cancel(conn, session_id, CANCELLED_IN_PREFECT)
+            cancel_session(conn, session_id, CANCELLED_IN_PREFECT, Actor(None, PREFECT))
     except Unavailable as error:
         logger.warning("session %s cannot be cancelled now: %s", session_id, error)
     finally:

@@ -47,7 +47,7 @@ def _ask(
 ) -> CreatedSession:
     with transaction(engine) as conn:
         user = local_user_id(conn)
-    return request_session(engine, settings, request, created_by=user, client_key=client_key)
+    return request_session(engine, settings, request, created_by=user, credential="test", client_key=client_key)
 
 
 def _stored(engine: Engine) -> tuple[int, int]:
@@ -101,7 +101,9 @@ def test_twenty_at_once_with_one_key_are_one_session_and_one_row(many_connection
 
     def ask(_number: int) -> tuple[UUID, bool]:
         barrier.wait(timeout=60)
-        created = request_session(many_connections, SETTINGS, REQUEST, created_by=user, client_key="click")
+        created = request_session(
+            many_connections, SETTINGS, REQUEST, created_by=user, credential="test", client_key="click"
+        )
         return created.session.session_id, created.created
 
     with ThreadPoolExecutor(AT_ONCE) as pool:

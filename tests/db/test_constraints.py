@@ -19,6 +19,7 @@ SESSION = "'00000000-0000-4000-8000-0000000000aa'"
 COMPANY = "'00000000-0000-4000-8000-0000000000bb'"
 KEY = "'matrix_v1.2_" + "0" * 64 + "'"
 SHA = "'" + "1" * 64 + "'"
+OTHER_SHA = "'" + "2" * 64 + "'"
 
 LEASE = {"lease_token": "gen_random_uuid()", "lease_expires_at": "now()", "lease_owner": "'host:1'"}
 MATRIX = {"matrix_generation": "1", "matrix_origin": "'hit'"}
@@ -84,6 +85,17 @@ ENQUEUED = {**PENDING, "status": "'enqueued'", "enqueued_at": "now()"}
 SPENT = {**PENDING, "status": "'failed'", "error_reason": "'because'"}
 
 EVENT = {"session_id": SESSION, "epoch": "0", "kind": "'rescued'", "detail": "'because'"}
+
+TOKEN = {
+    "user_id": USER,
+    "name": "'nightly'",
+    "secret_sha256": SHA,
+    "scopes": "'{read}'",
+    "expires_at": "now() + interval '1 d'",
+}
+LINK = {"user_id": USER, "code_sha256": SHA, "expires_at": "now() + interval '1 d'"}
+PAGE_SESSION = {"user_id": USER, "secret_sha256": SHA, "expires_at": "now() + interval '1 d'"}
+ENTRY = {"user_id": USER, "credential": "'page'", "action": "'logged_in'", "detail": "''"}
 
 GENERATING = {
     "matrix_key": KEY,
@@ -164,6 +176,12 @@ VALID: list[tuple[str, Row]] = [
     ("job_outbox", ENQUEUED),
     ("job_outbox", SPENT),
     ("session_events", EVENT),
+    ("access_tokens", TOKEN),
+    ("access_tokens", {**TOKEN, "scopes": "'{admin, read, request}'", "revoked_at": "now()"}),
+    ("login_links", LINK),
+    ("page_sessions", PAGE_SESSION),
+    ("audit_entries", ENTRY),
+    ("audit_entries", {**ENTRY, "user_id": "NULL", "session_id": NOBODY, "matrix_key": KEY}),
 ]
 
 NEEDED_FIRST: dict[str, list[tuple[str, Row]]] = {
@@ -403,6 +421,36 @@ FOREIGN_KEYS_AND_CHECKS = [
         chk_epoch=[{"epoch": "-1"}],
         fk_session_events_session_id=[{"session_id": NOBODY}],
     ),
+    *_cases(
+        "access_tokens",
+        TOKEN,
+        chk_name=[{"name": "''"}, {"name": "' x'"}],
+        chk_secret_sha256=[{"secret_sha256": "'vcf_secret'"}],
+        chk_scopes=[{"scopes": "'{}'"}, {"scopes": "'{read, all}'"}],
+        chk_expires_at=[{"expires_at": "now()"}],
+        fk_access_tokens_user_id=[{"user_id": NOBODY}],
+    ),
+    *_cases(
+        "login_links",
+        LINK,
+        chk_code_sha256=[{"code_sha256": "'code'"}],
+        chk_expires_at=[{"expires_at": "now()"}],
+        fk_login_links_user_id=[{"user_id": NOBODY}],
+    ),
+    *_cases(
+        "page_sessions",
+        PAGE_SESSION,
+        chk_secret_sha256=[{"secret_sha256": "'secret'"}],
+        chk_expires_at=[{"expires_at": "now()"}],
+        fk_page_sessions_user_id=[{"user_id": NOBODY}],
+    ),
+    *_cases(
+        "audit_entries",
+        ENTRY,
+        chk_action=[{"action": "'slept'"}],
+        chk_credential=[{"credential": "''"}],
+        fk_audit_entries_user_id=[{"user_id": NOBODY}],
+    ),
 ]  # fmt: skip
 
 DUPLICATES = [
@@ -441,6 +489,26 @@ DUPLICATES = [
         pk_job_outbox=[{"session_id": COMPANY, "idempotency_key": f"'optimization_session:' || {COMPANY}"}],
     ),
     *_cases("session_events", {**EVENT, "event_id": "1"}, pk_session_events=[{}]),
+    *_cases(
+        "access_tokens",
+        {**TOKEN, "token_id": NOBODY},
+        pk_access_tokens=[{"name": "'other'", "secret_sha256": OTHER_SHA}],
+        uq_access_tokens_secret_sha256=[{"token_id": SESSION, "name": "'other'"}],
+        idx_access_tokens_name=[{"token_id": SESSION, "secret_sha256": OTHER_SHA}],
+    ),
+    *_cases(
+        "login_links",
+        {**LINK, "link_id": NOBODY},
+        pk_login_links=[{"code_sha256": OTHER_SHA}],
+        uq_login_links_code_sha256=[{"link_id": SESSION}],
+    ),
+    *_cases(
+        "page_sessions",
+        {**PAGE_SESSION, "page_session_id": NOBODY},
+        pk_page_sessions=[{"secret_sha256": OTHER_SHA}],
+        uq_page_sessions_secret_sha256=[{"page_session_id": SESSION}],
+    ),
+    *_cases("audit_entries", {**ENTRY, "entry_id": "1"}, pk_audit_entries=[{}]),
     # Both are given by the session: the idempotency key is made from it.
     *_cases("job_outbox", PENDING, uq_job_outbox_idempotency_key=[{}]),
 ]  # fmt: skip

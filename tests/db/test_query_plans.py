@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import Connection, event, text
 
+from core.session_states import SessionStatus
 from db import matrices, outbox, rescue, retention, sessions
 from db.engine import transaction
+from db.funds import local_user_id
+from db.session_reads import list_sessions, session_status
 from tests.conftest import NewDatabase
 from tests.db.examples import UNLIMITED, matrix_key
 
@@ -160,6 +164,21 @@ def test_looking_for_stuck_claims_reads_the_claimed_rows_alone(populated: Connec
 )
 def test_a_frequent_question_is_answered_from_its_index(populated: Connection, statement: str, index: str) -> None:
     assert _explain(populated, statement, {}) == {index}
+
+
+@pytest.mark.parametrize("status", [None, SessionStatus.FAILED])
+def test_a_page_of_a_list_reads_no_more_than_its_lines(populated: Connection, status: SessionStatus | None) -> None:
+    user = local_user_id(populated)
+    (scans,) = _explain_what_runs(populated, lambda: list_sessions(populated, user, status=status, limit=20))
+    assert "idx_optimization_sessions_fund" in scans
+    assert "optimization_sessions" not in scans
+
+
+def test_a_status_is_found_by_its_id(populated: Connection) -> None:
+    user = local_user_id(populated)
+    (scans,) = _explain_what_runs(populated, lambda: session_status(populated, uuid4(), user))
+    assert "pk_optimization_sessions" in scans
+    assert "optimization_sessions" not in scans
 
 
 def test_interrupted_sessions_are_found_among_the_active_ones_alone(populated: Connection) -> None:

@@ -58,6 +58,7 @@ class Product:
                 conn,
                 request,
                 created_by=local_user_id(conn),
+                credential="test",
                 driver="inline",
                 lease_s=LEASE_S,
                 lease_owner=lease_owner(),

@@ -56,7 +56,9 @@ def stack() -> Iterator[Stack]:
     command = CommandLine(directory / "home", directory / "elsewhere")
     metrics = free_port()
     log = (directory / "up.log").open("w+")
-    process = command.start("up", **QUICK, VCFOLIO_METRICS_PORT=str(metrics), output=log)
+    process = command.start(
+        "up", **QUICK, VCFOLIO_METRICS_PORT=str(metrics), VCFOLIO_API_PORT=str(free_port()), output=log
+    )
     try:
         assert eventually(lambda: "ready: worker, maintenance, bridge" in Path(log.name).read_text()), Path(
             log.name

@@ -7,14 +7,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, text
 
 from core.session_states import SessionStatus
 from db import sessions
+from db.access import create_login_link, redeem_login_link
 from db.engine import transaction
 from db.fault_points import armed
+from db.funds import LOCAL_USER
 from db.settings import Settings, child_environment
 from tasks.cleaning import DAY_S, JOBS_AT_ONCE, MATRICES_AT_ONCE, CleanupReport, clean_up
 from tests.db.examples import bridge_session, matrix_key, session_at, store_matrix
@@ -65,12 +68,12 @@ def test_all_that_is_old_goes_and_is_counted_however_many_batches_it_takes(engin
     _months_later(engine)
     with transaction(engine) as conn:
         needed = session_at(conn, SessionStatus.OPTIMIZING)
-    assert clean_up(engine, SETTINGS) == CleanupReport(MATRICES_AT_ONCE + 3, JOBS_AT_ONCE + 2)
+    assert clean_up(engine, SETTINGS) == CleanupReport(MATRICES_AT_ONCE + 3, JOBS_AT_ONCE + 2, 0)
     assert (_count(engine, "scenario_matrices"), _count(engine, "job_outbox")) == (1, 1)
     assert _count(engine, "optimization_sessions") == JOBS_AT_ONCE + 3
     with transaction(engine) as conn:
         assert sessions.owns(conn, needed)
-    assert clean_up(engine, SETTINGS) == CleanupReport(0, 0)
+    assert clean_up(engine, SETTINGS) == CleanupReport(0, 0, 0)
 
 
 def test_each_batch_is_a_transaction_of_its_own(engine: Engine) -> None:
@@ -98,9 +101,9 @@ def test_how_long_things_are_kept_is_configuration(engine: Engine) -> None:
     _fill(engine, 2, _put_ended)
     with transaction(engine) as conn:
         let_pass(conn, 2 * DAY_S)
-    assert clean_up(engine, SETTINGS) == CleanupReport(0, 0)
-    assert clean_up(engine, Settings(home="/nowhere", matrix_kept_days=1.5)) == CleanupReport(2, 0)
-    assert clean_up(engine, Settings(home="/nowhere", job_kept_days=1.5)) == CleanupReport(0, 2)
+    assert clean_up(engine, SETTINGS) == CleanupReport(0, 0, 0)
+    assert clean_up(engine, Settings(home="/nowhere", matrix_kept_days=1.5)) == CleanupReport(2, 0, 0)
+    assert clean_up(engine, Settings(home="/nowhere", job_kept_days=1.5)) == CleanupReport(0, 2, 0)
 
 
 def test_killed_in_the_midst_it_has_deleted_whole_batches_only(engine: Engine) -> None:
@@ -122,3 +125,13 @@ def test_killed_in_the_midst_it_has_deleted_whole_batches_only(engine: Engine) -
         conn.execute(text("SELECT FROM scenario_matrices FOR UPDATE"))
     assert clean_up(engine, SETTINGS).matrices == MATRICES_AT_ONCE + left_over
     assert _count(engine, "scenario_matrices") == 0
+
+
+def test_ways_in_that_were_spent_long_ago_go(engine: Engine) -> None:
+    with transaction(engine) as conn:
+        spent, fresh = (create_login_link(conn, LOCAL_USER, timedelta(days=1)) for _ in range(2))
+        redeem_login_link(conn, spent, timedelta(days=1))
+        conn.execute(text("UPDATE login_links SET used_at = now() - interval '31 d' WHERE used_at IS NOT NULL"))
+    assert clean_up(engine, SETTINGS).access == 1
+    with transaction(engine) as conn:
+        assert redeem_login_link(conn, fresh, timedelta(days=1)) is not None

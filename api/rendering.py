@@ -1,0 +1,31 @@
+"""The page's templates, filled. Everything is escaped; a name that a template asks for and nobody gave is an error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from api.access import Visitor
+from db.access import csrf_token
+
+environment = Environment(
+    loader=PackageLoader("api", "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def page(request: Request, template: str, who: Visitor | None, status: int = 200, **context: Any) -> HTMLResponse:
+    """who: None for those who are not logged in; templates see `principal` and `csrf`, which are None then."""
+    filled = environment.get_template(template).render(
+        path=request.url.path,
+        principal=None if who is None else who.principal,
+        csrf=None if who is None or who.secret is None else csrf_token(who.secret),
+        **context,
+    )
+    return HTMLResponse(filled, status)

@@ -1,0 +1,96 @@
+"""`vcfolio api` and `vcfolio login`: the API with its page, and the way into it."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+from datetime import timedelta
+
+from sqlalchemy import Engine
+
+from core.errors import BadInput
+from db.access import create_login_link
+from db.bootstrap import prepare_database
+from db.engine import Patience, make_engine, transaction
+from db.funds import LOCAL_USER
+from db.server import open_postgres
+from db.settings import Settings, load_settings
+from deployments.cli import terminal
+from deployments.cli.stopping import end_with
+from deployments.logs import configure_logs
+from deployments.services import database
+
+logger = logging.getLogger(__name__)
+
+CONNECTIONS = 16
+# Whoever waits at the other end of a line should hear within two seconds that the database is away.
+PATIENCE = Patience(connect_s=2, pool_s=1.5, statement_s=10)
+SHUTDOWN_S = 3
+
+
+def serve(parent: int | None) -> None:
+    """Until it is told to stop. Raises BadInput where the port cannot be had."""
+    import uvicorn  # noqa: PLC0415 - for those who serve
+
+    from api.app import create_app  # noqa: PLC0415
+
+    settings = load_settings()
+    configure_logs("api")
+    end_with(parent)
+    with open_postgres(settings) as server, _listening(settings) as listening:
+        engine = make_engine(server.url, max_connections=CONNECTIONS, application_name="vcfolio api", patience=PATIENCE)
+        try:
+            prepare_database(engine)
+            config = uvicorn.Config(
+                create_app(engine, settings),
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=SHUTDOWN_S,
+            )
+            logger.info("api started at %s", page_address(settings), extra={"stage": "start"})
+            uvicorn.Server(config).run(sockets=[listening])
+        finally:
+            engine.dispose()
+    logger.info("api stopped")
+
+
+def login(user: str) -> None:
+    """Raises NotFound for an unknown user."""
+    settings = load_settings()
+    with database(settings) as engine:
+        link = login_link(engine, settings, user)
+    terminal.output.print(link, markup=False, soft_wrap=True)
+    terminal.say(f"logs {user} in once, within {settings.login_link_minutes:g} minutes")
+
+
+def login_link(engine: Engine, settings: Settings, user: str = LOCAL_USER) -> str:
+    """Logs this user in once. Raises NotFound."""
+    with transaction(engine) as conn:
+        code = create_login_link(conn, user, timedelta(minutes=settings.login_link_minutes))
+    return f"{page_address(settings)}/login/{code}"
+
+
+def page_address(settings: Settings) -> str:
+    """As people reach it: that of VCFOLIO_PAGE_URL, else where it is served."""
+    return own_address(settings) if settings.page_url is None else settings.page_url.rstrip("/")
+
+
+def own_address(settings: Settings) -> str:
+    """Where it is served on this machine."""
+    host = f"[{settings.api_host}]" if ":" in settings.api_host else settings.api_host
+    return f"http://{host}:{settings.api_port}"
+
+
+def _listening(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.api_host else socket.AF_INET
+    try:
+        return socket.create_server((settings.api_host, settings.api_port), family=family, backlog=128)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            rule = "is in use by another program; choose another port"
+            raise BadInput.of("VCFOLIO_API_PORT", settings.api_port, rule) from None
+        raise BadInput.of(
+            "VCFOLIO_API_HOST", settings.api_host, f"cannot be served: {error.strerror or error}"
+        ) from None
