@@ -250,6 +250,8 @@ def rival_lines(rivals: list[Mapping[str, Any]], scenarios: int) -> list[str]:
         )
         if rival["withinNoise"]:
             line = f"WARNING: within the noise of {name}. {line}"
+        elif rival["difference"] < 0 and rival["feasible"]:
+            line = f"WARNING: worse than {name} in scenarios that neither was chosen on. {line}"
         needed = rival["scenariosToSettle"]
         if needed is not None and needed > scenarios:
             line += f" About {needed:,} scenarios would show such a difference."
