@@ -19,12 +19,11 @@ from prefect.artifacts import (
 from prefect.logging import get_run_logger
 
 from core.charts.canvas import markdown_image
-from core.charts.portfolio import Holding, allocation_chart, multiples_chart
+from core.charts.portfolio import allocation_chart, holdings_of, multiples_chart
 from core.config import NormalizedConfig
 from core.matrix import ScenarioMatrix
 from core.optimization.documents import weights_from
 from core.session_states import SessionStatus
-from core.stages import Stage
 from db.results import session_result
 from db.sessions import SessionRow
 from flows.artifact_texts import constraints_markdown, risk_markdown
@@ -116,9 +115,8 @@ def _risk(result: Mapping[str, Any]) -> None:
 
 
 def _allocation_chart(result: Mapping[str, Any]) -> None:
-    entries = [entry for entry in result["allocation"] if entry["weight"] > 0]
-    holdings = [Holding(entry["bucketId"], Stage(entry["stage"]), entry["weight"]) for entry in entries]
-    _markdown("allocation-chart", "The allocation by bucket", markdown_image("Allocation", allocation_chart(holdings)))
+    chart = allocation_chart(holdings_of(result))
+    _markdown("allocation-chart", "The allocation by bucket", markdown_image("Allocation", chart))
 
 
 def _multiples_chart(session: SessionRow, load_matrix: Callable[[], ScenarioMatrix]) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -25,6 +25,16 @@ class Holding:
     bucket_id: str
     stage: Stage
     weight: float
+    sector: str
+
+
+def holdings_of(result: Mapping[str, Any]) -> list[Holding]:
+    """The buckets that a result's `allocation` gives anything to, in its order."""
+    return [
+        Holding(entry["bucketId"], Stage(entry["stage"]), entry["weight"], entry["sector"])
+        for entry in result["allocation"]
+        if entry["weight"] > 0
+    ]
 
 
 def allocation_chart(holdings: Sequence[Holding], kind: Literal["svg", "png"] = "svg") -> bytes:
