@@ -10,6 +10,8 @@ from sqlalchemy import Engine
 
 from api import openapi, page_access, problems
 from api.events import SessionChanges
+from api.page import requests, static_files
+from api.page import sessions as session_pages
 from api.routes import catalogue, events, health, sessions
 from api.security import BoundedBodies, ProtectedAnswers
 from db.settings import Settings
@@ -55,5 +57,8 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
     app.add_middleware(ProtectedAnswers)
     for router in (health.router, sessions.router, events.router, catalogue.router, page_access.router):
         app.include_router(router)
+    for router in (session_pages.router, requests.router):
+        app.include_router(router)
+    app.mount("/static", static_files.assets())
     openapi.install(app)
     return app
