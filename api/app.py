@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,11 +11,13 @@ from sqlalchemy import Engine
 
 from api import openapi, page_access, problems
 from api.events import SessionChanges
-from api.page import requests, static_files
-from api.page import sessions as session_pages
-from api.routes import catalogue, events, health, sessions
+from api.frontiers import Frontiers
+from api.page import frontier_pages, request_pages, session_pages, static_files
+from api.routes import catalogue, events, frontier, health, sessions
 from api.security import BoundedBodies, ProtectedAnswers
 from db.settings import Settings
+
+PAGES = (session_pages, request_pages, frontier_pages)
 
 DESCRIPTION = """
 Where should a fund's capital go? A request becomes a **session**, which simulates thousands of possible worlds, finds
@@ -28,12 +31,14 @@ Fractions are 0 to 1, money is USD, multiples are on allocated capital, times ar
 def create_app(engine: Engine, settings: Settings) -> FastAPI:
     """engine: of a migrated database. The caller disposes of it."""
     changes = SessionChanges(engine)
+    frontiers = Frontiers(engine)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         changes.start()
         yield
         await changes.stop()
+        await asyncio.to_thread(frontiers.stop)
 
     app = FastAPI(
         lifespan=lifespan,
@@ -51,14 +56,13 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
     app.state.engine = engine
     app.state.settings = settings
     app.state.changes = changes
+    app.state.frontiers = frontiers
     problems.install(app)
     page_access.install(app)
     app.add_middleware(BoundedBodies)
     app.add_middleware(ProtectedAnswers)
-    for router in (health.router, sessions.router, events.router, catalogue.router, page_access.router):
-        app.include_router(router)
-    for router in (session_pages.router, requests.router):
-        app.include_router(router)
+    for routes in (health, sessions, events, frontier, catalogue, page_access, *PAGES):
+        app.include_router(routes.router)
     app.mount("/static", static_files.assets())
     openapi.install(app)
     return app

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from api.result_document import ResultDocument
 from core.request import OptimizationRequest
 
 EXAMPLE_REQUEST: dict[str, Any] = {
@@ -26,7 +27,8 @@ def install(app: FastAPI) -> None:
         if app.openapi_schema is None:
             made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
             _, definitions = models_json_schema(
-                [(OptimizationRequest, "validation")], ref_template="#/components/schemas/{model}"
+                [(OptimizationRequest, "validation"), (ResultDocument, "serialization")],
+                ref_template="#/components/schemas/{model}",
             )
             schemas = definitions["$defs"]
             schemas["OptimizationRequest"]["examples"] = [EXAMPLE_REQUEST]

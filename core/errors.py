@@ -40,6 +40,10 @@ class BadInput(VcfolioError):
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
+    def __reduce__(self) -> tuple[type[BadInput], tuple[tuple[FieldProblem, ...]]]:
+        """From another process it comes back with its problems."""
+        return type(self), (self.problems,)
+
     @classmethod
     def of(cls, field: str, value: object, rule: str) -> BadInput:
         return cls([FieldProblem(field, value, rule)])

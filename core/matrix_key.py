@@ -9,7 +9,7 @@ numbers of this document and nothing else, so that one key has one result.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +26,8 @@ REDUCTION_VERSION = "discrepancy_v1"
 KEY_PREFIX = f"matrix_{KEY_SCHEMA_VERSION}_"
 
 NO_RECYCLING = Recycling(enabled=False, utilization=0.0, cash_multiple=1.0, max_recycle_deals=0)
+
+_BUCKET_FIELDS = tuple(field.name for field in fields(BucketParams))
 
 _MILLION = 1_000_000
 """Sums that must stay exact are taken in whole millionths: six decimals."""
@@ -79,7 +81,7 @@ def reachable_stages(
 def key_document(parameters: MatrixParameters) -> dict[str, Any]:
     """The canonical document: every float at six decimals, only stages and sectors that the buckets can be in."""
     in_key_order = sorted(parameters.buckets, key=lambda bucket: bucket.key)
-    bucket_params = [round6(asdict(bucket) | {"stage": str(bucket.stage)}) for bucket in in_key_order]
+    bucket_params = [_bucket_params(bucket) for bucket in in_key_order]
     policy_params = _policy_params(parameters)
     key = {
         "key_schema_version": KEY_SCHEMA_VERSION,
@@ -132,6 +134,12 @@ def simulation_inputs(document: Mapping[str, Any]) -> SimulationInputs:
         correlation=_correlation(policy["scenario_gen_config"]["correlation"]),
         copula=_copula(policy.get("copula")),
     )
+
+
+def _bucket_params(bucket: BucketParams) -> dict[str, Any]:
+    params = {name: getattr(bucket, name) for name in _BUCKET_FIELDS}
+    rounded: dict[str, Any] = round6(params | {"stage": str(bucket.stage)})
+    return rounded
 
 
 def _policy_params(parameters: MatrixParameters) -> dict[str, Any]:

@@ -67,6 +67,17 @@ def load_snapshot(conn: Connection, version: str) -> CalibrationSnapshot:
     return CalibrationSnapshot.model_validate(document)
 
 
+def usable_snapshot(conn: Connection, version: str, fund_id: UUID) -> CalibrationSnapshot | None:
+    """None for a version that is not stored, and for one of another fund."""
+    document = conn.scalar(
+        text(
+            "SELECT snapshot FROM calibration_snapshots WHERE version = :version AND coalesce(fund_id, :fund) = :fund"
+        ),
+        {"version": version, "fund": fund_id},
+    )
+    return None if document is None else CalibrationSnapshot.model_validate(document)
+
+
 def newest_version(conn: Connection, fund_id: UUID | None) -> str | None:
     """The latest of the fund's own snapshots, or of the benchmarks for None."""
     newest: str | None = conn.scalar(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -26,7 +27,7 @@ ENQUEUE_FAILED = "enqueue_failed"
 class ClaimedJob:
     """A row this process may enqueue, until it is stuck. payload: the parameters of the flow.
 
-    waited_s: how long it had been due when it was claimed.
+    waited_s: how long it had been due when it was claimed. claimed_at: by the database's clock.
     """
 
     job_id: UUID
@@ -39,6 +40,7 @@ class ClaimedJob:
     attempts: int
     max_attempts: int
     waited_s: float
+    claimed_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,8 @@ WITH due AS (
   RETURNING j.*
 )
 SELECT c.job_id, c.claim_id, c.session_id, f.name, c.epoch, c.idempotency_key, c.payload, c.attempts, c.max_attempts,
-       CAST(extract(epoch FROM clock_timestamp() - c.next_run_at) AS double precision) AS waited_s
+       CAST(extract(epoch FROM clock_timestamp() - c.next_run_at) AS double precision) AS waited_s,
+       now() AS claimed_at
 FROM claimed c JOIN optimization_sessions s USING (session_id) JOIN funds f ON f.id = s.fund_id
 ORDER BY c.next_run_at, c.created_at
 """

@@ -14,7 +14,7 @@ from core.normalize import NormalizedRequest, normalize
 from core.request import OptimizationRequest, request_hash
 from db import matrices, sessions
 from db.audit import Actor, record
-from db.calibrations import list_snapshots, load_snapshot, newest_version
+from db.calibrations import list_snapshots, newest_version, usable_snapshot
 from db.engine import transaction
 from db.fault_points import fault_point
 from db.funds import find_fund
@@ -39,10 +39,11 @@ def resolve_request(conn: Connection, request: OptimizationRequest) -> Normalize
             None,
             f"the fund has no calibration of its own; make one with `vcfolio calibrate`, or name a benchmark ({known})",
         )
-    usable = {summary.version for summary in list_snapshots(conn, fund)}
-    if version not in usable:
-        raise NotFound.of("calibrationVersion", version, f"must be one of the fund's: {', '.join(sorted(usable))}")
-    return normalize(request, load_snapshot(conn, version))
+    snapshot = usable_snapshot(conn, version, fund)
+    if snapshot is None:
+        usable = sorted(summary.version for summary in list_snapshots(conn, fund))
+        raise NotFound.of("calibrationVersion", version, f"must be one of the fund's: {', '.join(usable)}")
+    return normalize(request, snapshot)
 
 
 def request_session(

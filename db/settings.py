@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from psycopg import ProgrammingError
@@ -70,6 +70,9 @@ class Settings(BaseModel):
     since their session ended. page_url: of the web page, for links to it.
     api_host, api_port: where the API and the page are served. page_session_hours: until one must log in again.
     login_link_minutes: how long a login link waits to be used.
+    task_runner: what carries out the parts of large matrices and samples: threads or processes here, or dask.
+    task_workers: how many of them at once; default one a core. dask_address: of a Dask scheduler, such as
+    tcp://host:8786; without it a local cluster is started.
     metrics_port: where the bridge serves its metrics on 127.0.0.1; none by default.
     fault: arms a fault point, for tests of crashes.
     """
@@ -102,6 +105,10 @@ class Settings(BaseModel):
     matrix_kept_days: Seconds = 30.0
     failed_matrix_kept_days: Seconds = 7.0
     job_kept_days: Seconds = 30.0
+
+    task_runner: Literal["threads", "processes", "dask"] = "threads"
+    task_workers: Count = Field(default_factory=lambda: os.cpu_count() or 1)
+    dask_address: str | None = None
 
     page_url: HttpUrl | None = None
     api_host: str = Field(default="127.0.0.1", min_length=1)

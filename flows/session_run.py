@@ -24,6 +24,7 @@ from db.engine import transaction
 from db.events import record_event
 from db.fault_points import fault_point
 from db.matrices import MatrixReference, generated_for, read_reference
+from db.matrix_values import load_matrix
 from db.sessions import (
     CANCELLED,
     MAX_UNCLASSIFIED_FAILURES,
@@ -45,7 +46,7 @@ from tasks.heartbeat import Heartbeat
 from tasks.matrix import generate_matrix
 from tasks.optimize import optimize_portfolio
 from tasks.retries import persevere
-from tasks.stored_matrix import MATRIX_ATTEMPTS, load_matrix, whole_matrix
+from tasks.stored_matrix import MATRIX_ATTEMPTS, whole_matrix
 from tasks.validate import validate_portfolio
 
 logger = logging.getLogger(__name__)

@@ -16,10 +16,11 @@ from core.frontier.point import solve_point
 from core.solver.backends import make_backend
 from core.solver.program import Interruption, SolveControl
 from db.matrices import MatrixReference
+from db.matrix_values import load_matrix
 from tasks import runtime
 from tasks.matrix import ensure_generated
 from tasks.retries import RETRIES, RETRY_DELAYS_S, is_transient
-from tasks.stored_matrix import load_matrix, whole_matrix
+from tasks.stored_matrix import whole_matrix
 
 _told_to_stop = threading.Event()
 

@@ -16,10 +16,7 @@ from prefect.cache_policies import CacheKeyFnPolicy
 from prefect.context import TaskRunContext
 from sqlalchemy import Engine
 
-from core.errors import MatrixFailed, Unavailable, VcfolioError
-from core.matrix_key import simulation_inputs
-from core.reduction.matrix import reduce_as_asked
-from core.simulation.models import model_of
+from core.errors import MatrixFailed, Superseded, Unavailable, VcfolioError
 from db.engine import transaction
 from db.fault_points import fault_point
 from db.matrices import (
@@ -38,7 +35,9 @@ from db.matrices import (
 from db.sessions import Fence, load_session
 from db.settings import Settings
 from tasks import runtime
-from tasks.heartbeat import Beat, heartbeat_of
+from tasks.heartbeat import Beat, Heartbeat, heartbeat_of
+from tasks.large_matrix import simulate
+from tasks.parts import Progress
 from tasks.retries import RETRIES, RETRY_DELAYS_S, is_transient, persevere
 from tasks.stored_matrix import payload_of
 
@@ -106,7 +105,7 @@ def ensure_generated(
             case AlreadyComplete(reference):
                 return reference
             case Started():
-                generated = _generate(engine, settings, outcome, key_document)
+                generated = _generate(engine, settings, outcome, key_document, partial(_tell, heartbeat))
                 if generated is not None:
                     return generated
             case GaveUp(reason):
@@ -119,7 +118,7 @@ def ensure_generated(
 
 
 def _generate(
-    engine: Engine, settings: Settings, started: Started, key_document: Mapping[str, Any]
+    engine: Engine, settings: Settings, started: Started, key_document: Mapping[str, Any], progress: Progress
 ) -> MatrixReference | None:
     """None when another process took the generation over meanwhile; what was made is dropped then."""
 
@@ -127,12 +126,21 @@ def _generate(
         with transaction(engine) as conn:
             return extend_generation(conn, started, lease_s)
 
+    def let_go() -> None:
+        """Whoever asks next may begin at once."""
+        with suppress(Unavailable):
+            extend(0.0)
+
     with Beat(lambda: extend(settings.generation_lease_s), settings.heartbeat_s, f"lease of {started.key}"):
         try:
-            payload = _simulate(key_document)
+            payload = payload_of(simulate(key_document, settings, progress), key_document)
             fault_point("matrix.simulated")
             if not persevere(partial(_store, engine, started, payload)):
                 return None
+        except Superseded:
+            # This session is lost; the matrix is not, for whoever else wants it.
+            let_go()
+            raise
         except VcfolioError as error:
             if error.retryable:
                 raise
@@ -140,9 +148,8 @@ def _generate(
                 fail_generation(conn, started, f"{error.code}: {error}")
             raise MatrixFailed(f"matrix {started.key}: {error}") from error
         except BaseException:
-            # Interrupted from outside, or by what nobody foresaw: whoever asks next may begin at once.
-            with suppress(Unavailable):
-                extend(0.0)
+            # Interrupted from outside, or by what nobody foresaw.
+            let_go()
             raise
     if started.previous_sha256 not in (None, payload.payload_sha256):
         logger.warning(
@@ -156,10 +163,11 @@ def _generate(
     return MatrixReference(started.key, started.generation, payload.payload_sha256)
 
 
-def _simulate(key_document: Mapping[str, Any]) -> MatrixPayload:
-    inputs = simulation_inputs(key_document)
-    matrix = model_of(key_document["key"]["sim_model_version"]).generate(inputs)
-    return payload_of(reduce_as_asked(matrix, key_document), key_document)
+def _tell(heartbeat: Heartbeat | None, done: int, parts: int) -> None:
+    """Raises Superseded once the session is lost, which ends its generation."""
+    if heartbeat is not None:
+        heartbeat.require()
+        heartbeat.report({"stage": "matrix", "step": f"{done} of {parts} parts"})
 
 
 def _store(engine: Engine, started: Started, payload: MatrixPayload) -> bool:

@@ -20,11 +20,11 @@ from core.solver.program import Interruption, SolveControl, SolveProgress
 from db.engine import transaction
 from db.fault_points import fault_point
 from db.matrices import MatrixReference
+from db.matrix_values import load_matrix
 from db.sessions import Fence, load_session
 from tasks import runtime
 from tasks.heartbeat import Heartbeat, heartbeat_of
 from tasks.retries import RETRIES, RETRY_DELAYS_S, is_transient
-from tasks.stored_matrix import load_matrix
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Between the matrix that the simulation knows and the row that Postgres keeps."""
+"""A matrix stored whole, and the columns of its row."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-import numpy as np
 from prefect.logging import get_run_logger
 from sqlalchemy import Engine
 
-from core.codec import EncodedMatrix, decode, encode
+from core.codec import encode
 from core.errors import CorruptMatrix, MatrixFailed
-from core.matrix import ScenarioMatrix, ScenarioState
+from core.matrix import ScenarioMatrix
 from db.engine import transaction
-from db.matrices import MatrixPayload, MatrixReference, invalidate, load_payload, read_reference
+from db.matrices import MatrixPayload, MatrixReference, invalidate, read_reference
+from db.matrix_values import load_matrix
 from tasks.retries import persevere
 
 MATRIX_ATTEMPTS = 3
@@ -61,26 +61,3 @@ def _drop_if_damaged(engine: Engine, reference: MatrixReference) -> None:
     with transaction(engine) as conn:
         if read_reference(conn, reference.key) == reference:
             invalidate(conn, reference.key)
-
-
-def load_matrix(engine: Engine, reference: MatrixReference) -> ScenarioMatrix:
-    """The matrix that the reference names, its checksum verified.
-
-    Raises CorruptMatrix when the row is gone, was replaced, or does not decode to what was recorded.
-    """
-    with transaction(engine) as conn:
-        stored = load_payload(conn, reference.key)
-    if stored is None or stored.reference != reference:
-        raise CorruptMatrix(f"matrix {reference.key} of generation {reference.generation} is not stored any more")
-    payload = stored.payload
-    encoded = EncodedMatrix(
-        payload=payload.moic_matrix,
-        codec=payload.compression_codec,
-        layout=payload.matrix_layout,
-        bucket_count=payload.bucket_count,
-        scenario_count=payload.s_opt,
-        payload_sha256=payload.payload_sha256,
-    )
-    chances = np.array([float(entry["win_probability"]) for entry in payload.bucket_stats])
-    states = [ScenarioState.from_json(state) for state in payload.scenario_states]
-    return decode(encoded, tuple(payload.bucket_keys), chances, states)

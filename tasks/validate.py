@@ -14,11 +14,11 @@ from core.optimization.documents import deals_from, limits_from, weights_from
 from core.validation.validate import validate
 from db.engine import transaction
 from db.matrices import MatrixReference
+from db.matrix_values import load_matrix
 from db.sessions import Fence, load_session
 from tasks import runtime
 from tasks.heartbeat import heartbeat_of
 from tasks.retries import RETRIES, RETRY_DELAYS_S, is_transient
-from tasks.stored_matrix import load_matrix
 
 
 @task(

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from api.page.figures import count, dollars, duration, multiple, percent, signed_multiple
+from api.page.figures import constraint_name, count, dollars, duration, multiple, percent, signed_multiple
 from core.stages import Stage
 
 Verdict = Literal["good", "unsure", "bad", "none"]
@@ -288,7 +288,7 @@ def whole_deal_lines(validation: Document) -> tuple[str, ...]:
     deals = validation["wholeDeals"]
     lines = [f"Bought as {deals['dealCount']:,} whole deals, {dollars(deals['uninvestedUsd'])} stay in cash."]
     for name, amount in deals["boundViolations"].items():
-        lines.append(f"Rounding to whole deals oversteps {name} by {percent(amount, 2)}.")
+        lines.append(f"Rounding to whole deals oversteps the limit '{constraint_name(name)}' by {percent(amount, 2)}.")
     return tuple(lines)
 
 

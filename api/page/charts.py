@@ -6,19 +6,20 @@ from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 import numpy as np
-from sqlalchemy import Connection
+from sqlalchemy import Engine
 
 from api.page.figures import multiple, percent
 from core.arrays import FloatArray
 from core.charts.portfolio import Holding, multiples_chart
 from core.charts.regimes import regime_returns_of, regimes_chart
 from core.charts.treemap import treemap_chart
-from core.codec import EncodedMatrix, decode
 from core.config import NormalizedConfig
-from core.matrix import ScenarioState
+from core.errors import CorruptMatrix
 from core.optimization.documents import weights_from
 from core.stages import Stage
-from db.matrices import load_payload
+from db.engine import transaction
+from db.matrices import read_reference
+from db.matrix_values import load_matrix
 from db.sessions import SessionRow
 
 ChartName = Literal["treemap", "multiples", "regimes"]
@@ -46,23 +47,16 @@ def chart(name: ChartName, session: SessionRow, multiples: FloatArray | None) ->
     return regimes_chart(regime_returns_of(fresh["byRegime"]), loss_limit=fresh["lossProbability"].get("limit"))
 
 
-def portfolio_multiples(conn: Connection, session: SessionRow) -> FloatArray | None:
+def portfolio_multiples(engine: Engine, session: SessionRow) -> FloatArray | None:
     """(n_scenarios,), on the matrix that the session was optimised on; None where that one is no longer stored."""
-    stored = load_payload(conn, session.matrix_key)
-    if stored is None or stored.reference.generation != session.matrix_generation or session.allocation is None:
+    with transaction(engine) as conn:
+        reference = read_reference(conn, session.matrix_key)
+    if reference is None or reference.generation != session.matrix_generation or session.allocation is None:
         return None
-    payload = stored.payload
-    encoded = EncodedMatrix(
-        payload=payload.moic_matrix,
-        codec=payload.compression_codec,
-        layout=payload.matrix_layout,
-        bucket_count=payload.bucket_count,
-        scenario_count=payload.s_opt,
-        payload_sha256=payload.payload_sha256,
-    )
-    chances = np.array([float(entry["win_probability"]) for entry in payload.bucket_stats])
-    states = [ScenarioState.from_json(state) for state in payload.scenario_states]
-    matrix = decode(encoded, payload.bucket_keys, chances, states)
+    try:
+        matrix = load_matrix(engine, reference)
+    except CorruptMatrix:  # gone meanwhile, or damaged: whoever needs it next makes it anew
+        return None
     weights = weights_from(session.allocation, NormalizedConfig.model_validate(session.normalized_config))
     found: FloatArray = weights @ matrix.moic.astype(np.float64)
     return found

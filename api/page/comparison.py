@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from api.page.answer import MEANINGS, shown
 from api.page.figures import constraint_name, constraint_value, percent
+from api.page.form import FormContext, Input, all_inputs, form_groups
+from api.page.form_text import shown as shown_in_form
 from core.request.fields import Location
 from core.request.wording import field_path
 
@@ -28,14 +30,25 @@ class Difference:
 
 
 def request_differences(first: Document, second: Document) -> list[Difference]:
-    """Every field that the two requests say differently; what neither says is its default in both."""
+    """Every field that the two requests say differently, in the form's words and units.
+
+    What neither says is its default in both.
+    """
+    sectors = [name for request in (first, second) for name in request.get("sectorBounds", {})]
+    known = {
+        one.path: one
+        for request in (first, second)
+        for one in all_inputs(form_groups(request, FormContext(sectors, ())))
+    }
     left, right = dict(_leaves(first, ())), dict(_leaves(second, ()))
-    places = list(dict.fromkeys([*left, *right]))
-    return [
-        Difference(field_path(place), _said(left.get(place)), _said(right.get(place)))
-        for place in places
-        if left.get(place) != right.get(place)
-    ]
+    places = [place for place in dict.fromkeys([*left, *right]) if left.get(place) != right.get(place)]
+    differences = []
+    for place in places:
+        path = field_path(place)
+        one = known.get(path)
+        name = path if one is None else f"{one.label} ({path})"
+        differences.append(Difference(name, _said(left.get(place), one), _said(right.get(place), one)))
+    return differences
 
 
 def figure_differences(first: Document, second: Document) -> list[Difference]:
@@ -92,14 +105,14 @@ def _leaves(node: Any, place: Location) -> Iterator[tuple[Location, Any]]:
         yield place, node
 
 
-def _said(value: Any) -> str:
+def _said(value: Any, field: Input | None) -> str:
     if value is None:
         return "default"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
-        return f"{value:,.10g}"
-    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"{shown_in_form('percent', value)}%" if field and field.kind == "percent" else f"{value:,.10g}"
+    if isinstance(value, list | tuple):
         return ", ".join(str(entry) for entry in value)
     return str(value)
 

@@ -15,7 +15,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
-from api.page.form_text import Kind, in_percent, label_of, shown
+from api.page.form_text import Kind, in_percent, label_of, sentence, shown
 from core.request.fields import Location, RequestModel
 from core.request.model import BucketGrid, OptimizationRequest
 from core.request.scenarios import RegimeRequest
@@ -172,13 +172,18 @@ def _bucket_parts(location: Location, document: Mapping[str, Any]) -> Iterator[I
         text = shown(kind, value.get(to_camel(name))) if isinstance(value, Mapping) else ""
         choices = tuple(Stage) if name == "stages" else ()
         yield Input(
-            (*location, to_camel(name)), kind, label_of(name), grid_field.description or "", choices=choices, value=text
+            (*location, to_camel(name)),
+            kind,
+            label_of(name),
+            sentence(grid_field.description or ""),
+            choices=choices,
+            value=text,
         )
     yield Input(
         location,
         "json",
         "Buckets one by one (JSON)",
-        "instead of stages and sectors: a list of buckets, each with stage and sector and its own figures",
+        "Instead of stages and sectors: a list of buckets, each with stage and sector and its own figures",
         value=shown("json", value) if value is not None and not isinstance(value, Mapping) else "",
     )
 
@@ -205,7 +210,9 @@ def _named_table(
         for key in names
     ]
     hint = in_percent(field.description or "") if inner is not None else field.description or ""
-    return Table(field_path(location), label_of(name), hint, tuple(label for label, _, _ in columns), tuple(rows))
+    return Table(
+        field_path(location), label_of(name), sentence(hint), tuple(label for label, _, _ in columns), tuple(rows)
+    )
 
 
 def _list_table(name: str, field: FieldInfo, location: Location, document: Mapping[str, Any]) -> Table:
@@ -228,7 +235,7 @@ def _list_table(name: str, field: FieldInfo, location: Location, document: Mappi
         for position in range(max(length + 1, SPARE_ROWS))
     ]
     columns = tuple(label for label, _, _ in flat)
-    return Table(field_path(location), label_of(name), field.description or "", columns, tuple(rows))
+    return Table(field_path(location), label_of(name), sentence(field.description or ""), columns, tuple(rows))
 
 
 def _flattened(name: str, field: FieldInfo) -> list[tuple[str, Location, FieldInfo]]:
@@ -265,7 +272,7 @@ def _input(
         location,
         kind,
         f"{outer}: {label_of(name).lower()}" if outer else label_of(name),
-        in_percent(hint) if kind == "percent" else hint,
+        sentence(in_percent(hint) if kind == "percent" else hint),
         unit,
         _default(kind, field),
         field.is_required(),

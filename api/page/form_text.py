@@ -58,6 +58,12 @@ def label_of(name: str) -> str:
     return label[:1].upper() + label[1:]
 
 
+def sentence(words: str) -> str:
+    """With a capital, unless it begins with a name that is code, such as a field's."""
+    first = words.split(" ", 1)[0]
+    return words if any(letter.isupper() for letter in first) else words[:1].upper() + words[1:]
+
+
 def _number(text: str, *, percent: bool) -> Any:
     text = text.removesuffix("%").strip() if percent else text.removeprefix("$").strip()
     if _GROUPED.match(text):

@@ -4,28 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from core.arrays import IntArray
 from core.errors import BadInput
-from core.matrix import ScenarioMatrix
+from core.matrix import MatrixPart, ScenarioMatrix
 from core.simulation import three_component_v1, three_component_v1_fresh
 from core.simulation.fresh import FreshScenarios
 from core.simulation.inputs import SimulationInputs
 from core.simulation.three_component_v2 import generation as three_component_v2
 
 
+class Fresh(Protocol):
+    """Fresh scenarios from `start` on, the first of a block, with so many companies in each bucket."""
+
+    def __call__(
+        self, inputs: SimulationInputs, scenario_count: int, companies: IntArray, start: int = 0
+    ) -> FreshScenarios: ...
+
+
+@dataclass(frozen=True, slots=True)
+class InParts:
+    """How a matrix is made in parts: scenarios start to stop alone, and all parts, in order, put together."""
+
+    part: Callable[[SimulationInputs, int, int], MatrixPart]
+    assemble: Callable[[SimulationInputs, list[MatrixPart]], ScenarioMatrix]
+
+
 @dataclass(frozen=True, slots=True)
 class ScenarioModel:
     """One version of the simulation.
 
-    generate: the matrix of the inputs' key. fresh: (inputs, scenario_count, companies per bucket) -> other scenarios
-    of the same law. matrix_companies: how many companies each entry of the matrix stands for, by bucket.
+    generate: the matrix of the inputs' key. fresh: other scenarios of the same law. matrix_companies: how many
+    companies each entry of the matrix stands for, by bucket. in_parts: None where the matrix is one stream of numbers.
     """
 
     version: str
     generate: Callable[[SimulationInputs], ScenarioMatrix]
-    fresh: Callable[[SimulationInputs, int, IntArray], FreshScenarios]
+    fresh: Fresh
     matrix_companies: Callable[[SimulationInputs], IntArray]
+    in_parts: InParts | None
 
 
 MODELS = {
@@ -36,12 +54,14 @@ MODELS = {
             three_component_v1.generate,
             three_component_v1_fresh.fresh,
             three_component_v1.matrix_companies,
+            None,
         ),
         ScenarioModel(
             "three_component_v2",
             three_component_v2.generate,
             three_component_v2.fresh,
             three_component_v2.matrix_companies,
+            InParts(three_component_v2.matrix_part, three_component_v2.assemble),
         ),
     )
 }

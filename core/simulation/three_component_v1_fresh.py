@@ -17,6 +17,7 @@ from core.arrays import FloatArray, IntArray
 from core.calibration.snapshot import StageTransitions
 from core.simulation.fresh import FreshScenarios
 from core.simulation.inputs import BucketParams, SimulationInputs
+from core.simulation.parts import BLOCK_SCENARIOS
 from core.simulation.philox import Purpose, uniforms
 from core.simulation.three_component_v1 import (
     IDIOSYNCRATIC_WEIGHT,
@@ -27,8 +28,6 @@ from core.simulation.three_component_v1 import (
     power_law_alpha,
 )
 from core.stages import Stage
-
-BLOCK_SCENARIOS = 1000
 
 WORLD_STREAM = 0
 """Regimes and shocks; the companies of the bucket at position b have the streams from (b + 1) << 32 on."""
@@ -53,20 +52,23 @@ def exit_probability(entry: Stage, transitions: Mapping[Stage, StageTransitions]
     return exited
 
 
-def fresh(inputs: SimulationInputs, scenario_count: int, companies: IntArray) -> FreshScenarios:
-    """`scenario_count` scenarios with `companies[b]` independent companies in bucket b; none at all give 0.
+def fresh(inputs: SimulationInputs, scenario_count: int, companies: IntArray, start: int = 0) -> FreshScenarios:
+    """Fresh scenarios from `start` on, with `companies[b]` independent companies in bucket b; none at all give 0.
 
-    companies: (n_buckets,), >= 0. The companies of a bucket share its shocks, the idiosyncratic one included.
+    companies: (n_buckets,), >= 0; those of a bucket share its shocks, the idiosyncratic one included. start: the first
+    of a block.
     """
     assert len(companies) == len(inputs.buckets)
     assert companies.min() >= 0
+    assert start % BLOCK_SCENARIOS == 0
     moic = np.zeros((len(inputs.buckets), scenario_count))
     regimes = np.zeros(scenario_count, dtype=np.int64)
     exits = [exit_probability(bucket.stage, inputs.transitions, inputs.max_rounds) for bucket in inputs.buckets]
-    for block, start in enumerate(range(0, scenario_count, BLOCK_SCENARIOS)):
-        stop = min(start + BLOCK_SCENARIOS, scenario_count)
+    for first in range(0, scenario_count, BLOCK_SCENARIOS):
+        block, count = (start + first) // BLOCK_SCENARIOS, min(BLOCK_SCENARIOS, scenario_count - first)
+        here = slice(first, first + count)
         regime, regime_shock, total_shock = _draw_worlds(inputs, block)
-        regimes[start:stop] = regime[: stop - start]
+        regimes[here] = regime[:count]
         for position, bucket in enumerate(inputs.buckets):
             if companies[position] == 0:
                 continue
@@ -75,7 +77,7 @@ def fresh(inputs: SimulationInputs, scenario_count: int, companies: IntArray) ->
             total = np.zeros(BLOCK_SCENARIOS)
             for company in range(companies[position]):
                 total += _draw_company(inputs, law, block, first_stream + company)
-            moic[position, start:stop] = total[: stop - start] / companies[position]
+            moic[position, here] = total[:count] / companies[position]
     return FreshScenarios(moic, regimes)
 
 

@@ -28,10 +28,13 @@ class PortfolioDraws:
 
 
 class FreshTrial:
-    """Draws once what all portfolios with the matrix's companies share; whole deals need companies of their own."""
+    """Draws once what all portfolios with the matrix's companies share; whole deals need companies of their own.
 
-    def __init__(self, config: NormalizedConfig, inputs: SimulationInputs, scenarios: int) -> None:
-        self._config, self._inputs, self._scenarios = config, inputs, scenarios
+    start: the first of the scenarios, and the first of a block.
+    """
+
+    def __init__(self, config: NormalizedConfig, inputs: SimulationInputs, scenarios: int, start: int = 0) -> None:
+        self._config, self._inputs, self._scenarios, self._start = config, inputs, scenarios, start
         self._model = model_of(config.sim_model_version)
         self.matrix_companies = self._model.matrix_companies(inputs)
         self._singles = self._draw(np.ones(len(config.buckets), dtype=np.int64))
@@ -57,4 +60,4 @@ class FreshTrial:
         )
 
     def _draw(self, companies: IntArray) -> FreshScenarios:
-        return self._model.fresh(self._inputs, self._scenarios, companies)
+        return self._model.fresh(self._inputs, self._scenarios, companies, self._start)

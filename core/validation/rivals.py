@@ -14,6 +14,7 @@ from core.validation.greedy import GreedyPortfolio
 from core.validation.sampling_error import mean_error, scenarios_to_settle
 
 SAME_WEIGHTS = 1e-9
+EQUAL_WEIGHTS = "equal_weights"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,28 @@ class Rival:
     within_noise: bool
     scenarios_to_settle: int | None
     feasible: bool
+
+    @classmethod
+    def measured(
+        cls,
+        name: str,
+        *,
+        expected_moic: float,
+        difference: float,
+        standard_error: float,
+        scenarios: int,
+        feasible: bool,
+    ) -> Rival:
+        """In so many scenarios."""
+        return cls(
+            name,
+            expected_moic,
+            difference,
+            standard_error,
+            within_noise=abs(difference) <= standard_error,
+            scenarios_to_settle=scenarios_to_settle(difference, standard_error, scenarios),
+            feasible=feasible,
+        )
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -57,7 +80,7 @@ def rivals(weights: FloatArray, trial: FreshTrial, greedy: GreedyPortfolio, *, e
     """
     equal = equal_weights(len(weights))
     candidates = (
-        ("equal_weights", equal, 0.0, equal_is_feasible),
+        (EQUAL_WEIGHTS, equal, 0.0, equal_is_feasible),
         ("greedy", greedy.weights, greedy.cash_weight, greedy.feasible),
     )
     answer = trial.of_weights(weights).multiples
@@ -72,12 +95,11 @@ def _compare(name: str, answer: FloatArray, rival: FloatArray, *, feasible: bool
     advantage = answer - rival
     difference, error = exact_mean(advantage), mean_error(advantage)
     assert error is not None
-    return Rival(
-        name=name,
+    return Rival.measured(
+        name,
         expected_moic=exact_mean(rival),
         difference=difference,
         standard_error=error,
-        within_noise=abs(difference) <= error,
-        scenarios_to_settle=scenarios_to_settle(difference, error, advantage.size),
+        scenarios=advantage.size,
         feasible=feasible,
     )

@@ -112,7 +112,7 @@ class Enqueuer:
         self._counters = counters
         self._stopping = stopping
         self._pool = pool
-        self._circuit = Circuit(flow_runs.probe)
+        self._circuit = Circuit(self._probe)
 
     def turn(self) -> int:
         """Claims and enqueues one batch; returns how many rows it claimed. Raises Unavailable: the database is away."""
@@ -175,6 +175,13 @@ class Enqueuer:
         fields = {"session_id": str(job.session_id), "epoch": job.epoch, "stage": "enqueue"}
         end = "the session fails" if status is JobStatus.FAILED else "it is tried again"
         logger.warning("session %s: %s; %s", job.session_id, reason, end, extra=fields)
+
+    def _probe(self) -> None:
+        try:
+            self._flow_runs.probe()
+        except Unavailable:
+            self._counters.probes_failed.inc()
+            raise
 
     def _circuit_allows(self) -> bool:
         was_open = self._circuit.reason is not None

@@ -43,6 +43,9 @@ class BridgeCounters:
         self.claims_lost = Counter(
             "vcfolio_claims_lost", "Marks refused because the claim was taken back meanwhile.", registry=registry
         )
+        self.probes_failed = Counter(
+            "vcfolio_probes_failed", "Times that Prefect was asked whether it is back, and was not.", registry=registry
+        )
         self.circuit_open = Gauge(
             "vcfolio_circuit_open", "1 while Prefect is out of reach and nothing is claimed.", registry=registry
         )

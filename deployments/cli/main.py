@@ -221,6 +221,18 @@ def stress(
     stress_command.stress(session_id, stress or [], scenarios, as_json=as_json)
 
 
+@app.command("out-of-sample")
+def out_of_sample(
+    session_id: SessionId,
+    scenarios: Annotated[int, typer.Option(help="Fresh scenarios, 1,000 to 100,000,000.")] = 1_000_000,
+    as_json: AsJson = False,
+) -> None:
+    """Test a completed session's portfolio in millions of fresh scenarios, on all cores or a cluster."""
+    from deployments.cli import out_of_sample_command  # noqa: PLC0415
+
+    out_of_sample_command.out_of_sample(session_id, scenarios, as_json=as_json)
+
+
 @app.command()
 def calibrate(
     *,

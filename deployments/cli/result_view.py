@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -25,7 +25,7 @@ def render_result(session: SessionRow, console: Console) -> None:
     console.print(allocation_table(result["allocation"]))
     console.print(_figures_table(result))
     if "byRegime" in result["validation"]["outOfSample"]:  # not in results of version 0.1.0
-        console.print(_regimes_table(result["validation"]))
+        console.print(regimes_table(result["validation"]["wholeDeals"]["outOfSample"]["byRegime"]))
     console.print(constraints_table(result["constraints"]))
     lines = (
         *price_lines(result["constraints"], result["solver"]),
@@ -80,26 +80,26 @@ def _figures_table(result: Mapping[str, Any]) -> Table:
             each.limit(fresh[each.name]),
             each.with_error(result[each.name], errors.get(each.name)),
             each.with_interval(fresh[each.name]),
-            _holds(fresh[each.name]),
+            holds(fresh[each.name]),
             each.with_interval(deals[each.name]),
-            _holds(deals[each.name]),
+            holds(deals[each.name]),
         )
     return table
 
 
-def _holds(figure: Mapping[str, Any]) -> str:
+def holds(figure: Mapping[str, Any]) -> str:
     said: str = figure.get("holdsOutOfSample", "").replace("_", " ")
     needed = figure.get("scenariosToSettle")
     return said if needed is None else f"{said}; {needed:,} scenarios would tell"
 
 
-def _regimes_table(validation: Mapping[str, Any]) -> Table:
+def regimes_table(by_regime: Sequence[Mapping[str, Any]]) -> Table:
     """The whole deals within each state of the economy."""
     table = Table(title="Whole deals by state of the economy, fresh scenarios (± standard error)", title_justify="left")
     table.add_column("economy")
     for heading in ("probability", "scenarios", *(each.label for each in FIGURES)):
         table.add_column(heading, justify="right")
-    for entry in validation["wholeDeals"]["outOfSample"]["byRegime"]:
+    for entry in by_regime:
         figures = entry["figures"]
         if figures is None:
             table.add_row(entry["regime"], f"{entry['probability']:.4g}", "0", *["-"] * len(FIGURES))
@@ -210,13 +210,13 @@ def _validation_lines(validation: Mapping[str, Any]) -> list[str]:
         f"which is known to ± {error:.3f}x."
     )
     scenarios = validation["outOfSample"]["scenarios"]
-    return lines + _rival_lines(validation.get("rivals", []), scenarios)
+    return lines + rival_lines(validation.get("rivals", []), scenarios)
 
 
 _RIVALS = {"equal_weights": "equal weights", "greedy": "the greedy portfolio"}
 
 
-def _rival_lines(rivals: list[Mapping[str, Any]], scenarios: int) -> list[str]:
+def rival_lines(rivals: list[Mapping[str, Any]], scenarios: int) -> list[str]:
     lines = []
     for rival in rivals:
         name, keeps = _RIVALS[rival["name"]], "keep" if rival["name"] == "equal_weights" else "keeps"

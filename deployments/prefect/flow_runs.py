@@ -11,7 +11,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
-from prefect.states import Crashed
+from prefect.states import Crashed, Scheduled
 
 from core.errors import Unavailable
 from db.outbox import ClaimedJob
@@ -43,6 +43,8 @@ class PrefectFlowRuns:
     def create(self, job: ClaimedJob, name: str) -> UUID:
         """The flow run of this session and epoch: made now, or the one that an earlier attempt has made.
 
+        It is due when its row was claimed: by the clock of this host, if that is fast, it would begin too late.
+
         Raises Unavailable when Prefect cannot be reached or has lost the deployment, Rejected when it refuses.
         """
         if self._deployment_id is None:
@@ -53,6 +55,7 @@ class PrefectFlowRuns:
                 run = self._client.create_flow_run_from_deployment(
                     self._deployment_id,
                     parameters=job.payload,
+                    state=Scheduled(scheduled_time=job.claimed_at),
                     name=name,
                     idempotency_key=f"{job.idempotency_key}:{job.epoch}",
                 )

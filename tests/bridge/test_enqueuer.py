@@ -44,7 +44,7 @@ class OneBridge:
         self.stopping = threading.Event()
         self.enqueuer = Enqueuer(engine, prefect, BridgeCounters(self.registry), self.stopping, pool)
         self.now = 0.0
-        self.circuit = self.enqueuer._circuit = Circuit(prefect.probe, lambda: self.now)
+        self.circuit = self.enqueuer._circuit = Circuit(self.enqueuer._probe, lambda: self.now)
 
     def counted(self, name: str) -> float:
         return self.registry.get_sample_value(f"vcfolio_{name}") or 0.0
@@ -123,7 +123,7 @@ def test_an_outage_costs_no_attempt_and_the_backlog_drains(
     engine: Engine, prefect: FlowRunsInMemory, bridge: OneBridge, outages: int
 ) -> None:
     _request(engine, 25)
-    for _ in range(outages):
+    for failed in range(outages):
         prefect.away = "connection refused"
         bridge.turn_later()
         assert bridge.circuit.reason == "connection refused"
@@ -132,6 +132,7 @@ def test_an_outage_costs_no_attempt_and_the_backlog_drains(
         assert bridge.enqueuer.turn() == 0
         assert prefect.probes == probes
         assert bridge.counted("circuit_open") == 1
+        assert bridge.counted("probes_failed_total") == failed
         prefect.away = None
     with transaction(engine) as conn:
         rows = set(conn.execute(text("SELECT status, attempts FROM job_outbox")).tuples())

@@ -16,15 +16,25 @@ import psutil
 from sqlalchemy import Engine, text
 
 from core.errors import Unavailable
+from core.request import parse_request
 from core.session_states import SessionStatus
 from db.embedded.postgres import EmbeddedPostgres
 from db.engine import transaction
 from db.events import events_of
+from db.fault_points import FaultPoint
+from db.funds import local_user_id
+from db.requests import request_session
 from db.sessions import SessionRow, cancel, load_session
+from db.settings import Settings
 from deployments.prefect.server_process import ServerProcess
+from tests.asked import HARD, SMALL
+from tests.db.passing_time import let_pass
 from tests.waiting import eventually
 
 PATIENCE_S = 240.0
+
+LONG_SOLVE = HARD | {"workLimit": 40_000, "taxonomyVersion": "fffd945f7a9677ea4279504f614a35"}
+"""Some seconds of solving, with an answer at its work limit: in this world one is found by then, in others none."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,38 @@ class Stack:
     postgres: EmbeddedPostgres
     log: Path
     metrics_port: int
+
+    # What it is asked.
+
+    def request(self, **changes: Any) -> str:
+        """As `vcfolio request` does it, without the start of a process: the id of a new session."""
+        request = parse_request(SMALL | changes)
+        with transaction(self.engine) as conn:
+            user = local_user_id(conn)
+        created = request_session(
+            self.engine, Settings(home="/nowhere"), request, created_by=user, credential="test", client_key=None
+        )
+        return str(created.session.session_id)
+
+    def run_with_fault(self, session_id: str, fault: FaultPoint) -> str:
+        """The flow run that the bridge would make, with the fault armed in its process; the bridge must be stopped.
+
+        When the bridge goes on it is given this very run, since the idempotency key is the same.
+        """
+        deployment = self.prefect("GET", "/deployments/name/optimize-session/optimize-session")
+        run = self.prefect(
+            "POST",
+            f"/deployments/{deployment['id']}/create_flow_run",
+            parameters={"session_id": session_id, "epoch": 0},
+            idempotency_key=f"optimization_session:{session_id}:0",
+            job_variables={"env": {"VCFOLIO_FAULT": f"{fault}=kill"}},
+        )
+        return str(run["id"])
+
+    def let_pass(self, seconds: float) -> None:
+        """So much time, as the database tells it."""
+        with transaction(self.engine) as conn:
+            let_pass(conn, seconds)
 
     # What the database says.
 

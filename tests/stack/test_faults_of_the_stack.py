@@ -11,13 +11,10 @@ from sqlalchemy import text
 
 from core.session_states import SessionStatus
 from tests.asked import HARD
-from tests.stack.running import Stack, stopped
+from tests.stack.running import LONG_SOLVE, Stack, stopped
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("stack")
-
-LONG_SOLVE = HARD | {"workLimit": 40_000, "taxonomyVersion": "fffd945f7a9677ea4279504f614a35"}
-"""Some seconds of solving, with an answer at its work limit: in this world one is found by then, in others none."""
 
 STORED = ("matrix_started_at", "matrix_completed_at", "matrix_generation", "matrix_origin", "optimization_started_at")
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from core.arrays import FloatArray, IntArray
 from core.simulation.inputs import Recycling
+from core.simulation.parts import BLOCK_SCENARIOS
 from core.simulation.philox import Purpose, raw_words
 from core.simulation.three_component_v2.company import (
     WORDS_PER_COMPANY,
@@ -23,7 +24,7 @@ from core.simulation.three_component_v2.company import (
     add_companies,
     failure_chances,
 )
-from core.simulation.three_component_v2.factors import BLOCK_SCENARIOS, Worlds, common_law, common_scores, draw_worlds
+from core.simulation.three_component_v2.factors import Worlds, common_law, common_scores, draw_worlds
 from core.simulation.three_component_v2.laws import Laws
 
 COMPANIES_AT_ONCE = 32

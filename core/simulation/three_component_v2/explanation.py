@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from core.errors import BadInput
 from core.simulation.inputs import BucketParams, SimulationInputs
+from core.simulation.parts import BLOCK_SCENARIOS
 from core.simulation.philox import Purpose
 from core.simulation.three_component_v2 import normal
 from core.simulation.three_component_v2.blocks import MATRIX_NUMBERS, company_words, recycled_multiple, worlds_of
@@ -25,7 +26,7 @@ from core.simulation.three_component_v2.company import (
     uniform,
 )
 from core.simulation.three_component_v2.exit_map import rank_score
-from core.simulation.three_component_v2.factors import BLOCK_SCENARIOS, common_law, common_scores
+from core.simulation.three_component_v2.factors import common_law, common_scores
 from core.simulation.three_component_v2.laws import Laws, laws_of
 from core.simulation.three_component_v2.path import graduations, tilted_failure
 from core.stages import Stage

@@ -18,11 +18,9 @@ from core.arrays import FloatArray, IntArray
 from core.compiled import compiled
 from core.errors import BadInput
 from core.simulation.inputs import CopulaTerms, Regime, SimulationInputs
+from core.simulation.parts import BLOCK_SCENARIOS
 from core.simulation.philox import Purpose, uniforms
 from core.simulation.three_component_v2 import normal
-
-BLOCK_SCENARIOS = 1000
-"""Scenarios that are drawn from one set of streams."""
 
 WORLD_STREAM = 0
 """Regimes and factors; the companies of the bucket at position b have stream b + 1."""

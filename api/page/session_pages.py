@@ -68,10 +68,10 @@ def session(request: Request, session_id: UUID, who: PageVisitor, engine: Databa
     with transaction(engine) as conn:
         seen = visible_session(conn, session_id, who.principal)
         row = load_session(conn, session_id)
-        multiples = charts.portfolio_multiples(conn, row) if row.status is SessionStatus.COMPLETED else None
     context = {**_about(seen), "request_json": _pretty(row.request)}
     if seen.status is not SessionStatus.COMPLETED:
         return page(request, "session.html", who, **context)
+    multiples = charts.portfolio_multiples(engine, row)
     rows = () if multiples is None else charts.multiples_rows(multiples)
     return page(request, "result.html", who, **context, **_answered(row), multiples_rows=rows)
 
@@ -89,7 +89,7 @@ def report(request: Request, session_id: UUID, who: PageVisitor, engine: Databas
     with transaction(engine) as conn:
         seen = visible_session(conn, session_id, who.principal)
         row = _completed(conn, seen)
-        multiples = charts.portfolio_multiples(conn, row)
+    multiples = charts.portfolio_multiples(engine, row)
     rows = () if multiples is None else charts.multiples_rows(multiples)
     context = {**_about(seen), **_answered(row), "multiples_rows": rows, "request_json": _pretty(row.request)}
     return page(request, "report.html", who, **context, config_json=_pretty(row.normalized_config))
@@ -99,7 +99,7 @@ def report(request: Request, session_id: UUID, who: PageVisitor, engine: Databas
 def chart(session_id: UUID, name: charts.ChartName, who: PageVisitor, engine: Database) -> Response:
     with transaction(engine) as conn:
         row = _completed(conn, visible_session(conn, session_id, who.principal))
-        multiples = charts.portfolio_multiples(conn, row) if name == "multiples" else None
+    multiples = charts.portfolio_multiples(engine, row) if name == "multiples" else None
     drawn = charts.chart(name, row, multiples)
     if drawn is None:
         raise not_found("chart")

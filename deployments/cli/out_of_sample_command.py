@@ -1,0 +1,95 @@
+"""`vcfolio out-of-sample`: the portfolio of a completed session in millions of fresh scenarios, part by part."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from core.errors import BadInput, Cancelled
+from core.figures import FIGURES
+from core.session_states import SessionStatus
+from db.engine import transaction
+from db.sessions import load_session
+from db.settings import load_settings
+from deployments.cli import terminal
+from deployments.cli.interruptible import run_interruptibly
+from deployments.cli.result_view import holds, regimes_table, rival_lines
+from deployments.services import FlowServices, flow_services
+
+
+def out_of_sample(session_id: UUID, scenarios: int, *, as_json: bool) -> None:
+    """Raises NotFound for an unknown session, BadInput for one that is not completed or too many scenarios."""
+    with flow_services(load_settings()) as services:
+        document = _drawn(services, session_id, scenarios)
+    if as_json:
+        terminal.print_json(document)
+    else:
+        _render(document)
+
+
+def _drawn(services: FlowServices, session_id: UUID, scenarios: int) -> dict[str, Any]:
+    with transaction(services.engine) as conn:
+        session = load_session(conn, session_id)  # what is wrong is said at once, not when Prefect is up
+    if session.status is not SessionStatus.COMPLETED:
+        raise BadInput.of("SESSION_ID", str(session_id), f"must be completed; it is {session.status.value}")
+    with terminal.notes.status("starting Prefect ..."):
+        # Prefect reads its settings when it is imported.
+        from deployments.prefect.flush import flush_to_server  # noqa: PLC0415
+        from flows import out_of_sample as flow  # noqa: PLC0415
+        from tasks.large_sample import require_scenarios  # noqa: PLC0415
+
+        require_scenarios(scenarios)
+        services.wait_for_prefect()
+    found: list[dict[str, Any]] = []
+    stopped = threading.Event()
+    with _progress_bar() as bar:
+        line = bar.add_task(f"drawing {scenarios:,} scenarios", total=None)
+
+        def show(done: int, parts: int) -> None:
+            if stopped.is_set():
+                raise Cancelled("drawing scenarios was told to stop")
+            bar.update(line, completed=done, total=parts)
+
+        flow.tell(show)
+        try:
+            run_interruptibly(lambda: found.append(flow.out_of_sample(session_id, scenarios)), stopped.set)
+        finally:
+            flush_to_server()
+    return found[0]
+
+
+def _progress_bar() -> Progress:
+    text = TextColumn("{task.description}", markup=False)
+    columns = (text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=terminal.notes)
+
+
+def _render(document: Mapping[str, Any]) -> None:
+    scenarios = document["scenarios"]
+    table = Table(
+        title=f"{scenarios:,} fresh scenarios that the answer was not chosen on, 95% intervals", title_justify="left"
+    )
+    table.add_column("")
+    table.add_column("limit", justify="right", overflow="fold")
+    for heading in ("weights", "whole deals"):
+        table.add_column(heading, justify="right", overflow="fold")
+        table.add_column("holds?")
+    for each in FIGURES:
+        cells = []
+        for portfolio in ("weights", "wholeDeals"):
+            figure = document[portfolio][each.name]
+            cells += [each.with_interval(figure), holds(figure)]
+        table.add_row(each.label, each.limit(document["weights"][each.name]), *cells)
+    terminal.output.print(table)
+    terminal.output.print(regimes_table(document["wholeDeals"]["byRegime"]))
+    gap, error = document["weights"]["optimismGap"], document["weights"]["expectedMoic"]["standardError"]
+    lines = [
+        f"Optimism gap: the in-sample expectation is {gap:+.4f}x from that of these scenarios, known to ± {error:.4f}x."
+    ]
+    for line in (*lines, *rival_lines(document["rivals"], scenarios)):
+        terminal.output.print(line, markup=False, soft_wrap=True)
