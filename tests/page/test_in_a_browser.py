@@ -22,7 +22,7 @@ from tests.page.conftest import Told
 from tests.page.visiting import Site
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-AXE = Path(__file__).parents[2] / ".tools" / "axe-core" / "axe.min.js"
+AXE = Path(__file__).parents[2] / ".tools" / "node_modules" / "axe-core" / "axe.min.js"
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -90,7 +90,7 @@ def session_of(visit: Page) -> UUID:
 
 def test_axe_core_is_here() -> None:
     if not AXE.exists():
-        pytest.skip(f"no {AXE.relative_to(AXE.parents[2])}: accessibility is not judged; .ci/run installs it")
+        pytest.skip(f"no {AXE.relative_to(AXE.parents[3])}: accessibility is not judged; .ci/run installs it")
 
 
 def test_ask_watch_and_read(visit: Page, site: Site) -> None:
