@@ -118,7 +118,9 @@ def _said(value: Any, field: Input | None) -> str:
 
 
 def _signed(name: str, change: float) -> str:
-    return ("+" if change >= 0 else "") + shown(name, change)
+    if name in ("expectedMoic", "expectedWinners"):
+        return ("+" if change >= 0 else "") + shown(name, change)
+    return f"{100 * change:+.1f} points"
 
 
 def _weight(weights: Mapping[str, float], bucket: str) -> str:

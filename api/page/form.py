@@ -205,7 +205,10 @@ def _named_table(
     rows = [
         Row(
             key,
-            tuple(_cell(f"{label}, {key}", one, (*location, key, *place), document) for label, place, one in columns),
+            tuple(
+                _cell(f"{label_of(name)}: {label.lower()}, {key}", one, (*location, key, *place), document)
+                for label, place, one in columns
+            ),
         )
         for key in names
     ]
@@ -228,7 +231,12 @@ def _list_table(name: str, field: FieldInfo, location: Location, document: Mappi
         Row(
             f"{position + 1}",
             tuple(
-                _cell(f"{label}, {name} {position + 1}", one, (*location, position, *place), document)
+                _cell(
+                    f"{label_of(name)}: {label.lower()}, row {position + 1}",
+                    one,
+                    (*location, position, *place),
+                    document,
+                )
                 for label, place, one in flat
             ),
         )

@@ -26,9 +26,8 @@ from db.sessions import load_session
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[Depends(page_guard)])
 
-POINTS = 7
-REACH = 0.5
-"""Values from so much below what was asked to so much above, as a share of it."""
+SHARES = (0.5, 0.65, 0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5)
+"""Values are these multiples of what was asked for, as far as a limit may have them."""
 
 LIMITS: Mapping[str, str] = {
     "cvarLimit": "CVaR limit",
@@ -41,11 +40,10 @@ Vary = Annotated[str, Query(max_length=2000)]
 
 
 def around(field: str, asked: float) -> str:
-    """The row of values about what was asked, as `parse_variation` reads it; fractions end at 1."""
-    low, high = asked * (1 - REACH), asked * (1 + REACH)
-    if is_fraction(field):
-        high = min(high, 1.0)
-    return f"{field}={low:.4g}:{high:.4g}:{POINTS}"
+    """The row of values about what was asked, itself among them, as `parse_variation` reads it."""
+    values = [asked if share == 1.0 else float(f"{asked * share:.3g}") for share in SHARES]
+    possible = dict.fromkeys(value for value in values if value <= 1.0 or not is_fraction(field))
+    return f"{field}={','.join(f'{value:.12g}' for value in possible)}"
 
 
 @router.get("/sessions/{session_id}/frontier")
@@ -92,7 +90,7 @@ def ask(
     return RedirectResponse(f"/sessions/{session_id}/frontier?{urlencode({'vary': vary})}", 303)
 
 
-@router.get("/sessions/{session_id}/charts/frontier.svg")
+@router.get("/sessions/{session_id}/frontier.svg")
 def chart(request: Request, session_id: UUID, who: PageVisitor, engine: Database, vary: Vary) -> Response:
     with transaction(engine) as conn:
         visible_session(conn, session_id, who.principal)

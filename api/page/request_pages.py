@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from functools import cache
 from importlib import resources
 from typing import Annotated, Any, Literal
@@ -37,8 +37,11 @@ Start = Literal["last", "example", "empty"]
 Document = Mapping[str, Any]
 
 
-async def submitted(request: Request) -> FormData:
-    return await request.form()
+async def submitted(request: Request) -> AsyncIterator[FormData]:
+    """Closed afterwards, for the sake of the files in it."""
+    form = await request.form()
+    yield form
+    await form.close()
 
 
 Submitted = Annotated[FormData, Depends(submitted)]

@@ -74,14 +74,14 @@ def in_a_word(session: SessionStatusView | SessionSummary) -> str:
 
 def progress_view(seen: SessionStatusView, now: datetime) -> Progress:
     """now: for what still runs; all other times are the session's own."""
-    ended = seen.status.terminal
+    ended, failed = seen.status.terminal, seen.status is SessionStatus.FAILED
+    tested = None if failed else seen.completed_at
     spans = (
         ("Waiting for its turn", "", seen.created_at, seen.matrix_started_at),
         ("Simulating the scenarios", _matrix_words(seen), seen.matrix_started_at, seen.optimization_started_at),
         ("Finding the best portfolio", _search_words(seen), seen.optimization_started_at, seen.validation_started_at),
-        ("Testing it in fresh scenarios", "", seen.validation_started_at, seen.completed_at),
+        ("Testing it in fresh scenarios", "", seen.validation_started_at, tested),
     )
-    failed = seen.status is SessionStatus.FAILED
     steps = tuple(_step(*span, last_end=seen.completed_at, failed=failed, now=now) for span in spans)
     return Progress(
         title=status_word(seen.status, seen.error_code),
@@ -108,7 +108,7 @@ def _step(
     state: StepState
     if start is None:
         state, took = "next", ""
-    elif end is None or (failed and end == last_end):
+    elif end is None:
         state, took = (
             ("stopped", duration(between(start, last_end))) if failed else ("now", duration(between(start, now)))
         )
