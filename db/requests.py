@@ -113,7 +113,8 @@ def cancel_session(conn: Connection, session_id: UUID, reason: str, actor: Actor
     """See `db.sessions.cancel`. False when it has ended or does not exist."""
     cancelled = sessions.cancel(conn, session_id, reason)
     if cancelled:
-        record(conn, actor, Action.SESSION_CANCELLED, session_id=session_id, detail=reason)
+        fund_id = sessions.load_session(conn, session_id).fund_id
+        record(conn, actor, Action.SESSION_CANCELLED, session_id=session_id, fund_id=fund_id, detail=reason)
     return cancelled
 
 

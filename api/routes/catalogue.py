@@ -82,23 +82,24 @@ def matrix(key: MatrixKey, engine: Database, principal: Reader) -> MatrixDocumen
 )
 def invalidate(key: MatrixKey, engine: Database, principal: Admin) -> None:
     with transaction(engine) as conn:
-        if not invalidate_matrix(conn, key, principal.actor):
+        seen = find_matrix(conn, key, principal.user_id) is not None
+        if not (seen and invalidate_matrix(conn, key, principal.actor)):
             raise not_found("complete or failed matrix")
 
 
 @router.get(
     "/audit",
-    summary="Who did what, the newest first",
+    summary="Who did what with your funds, the newest first",
     responses={403: {"model": ProblemDocument, "description": "This needs the scope admin."}},
 )
 def audit(
     engine: Database,
-    _principal: Admin,
+    principal: Admin,
     cursor: Annotated[int | None, Query(ge=1, le=2**63 - 1, description="`nextCursor` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> AuditPage:
     with transaction(engine) as conn:
-        found = list_entries(conn, before=cursor, limit=limit + 1)
+        found = list_entries(conn, reader=principal.user_id, before=cursor, limit=limit + 1)
     entries = [
         AuditDocument(**{name: getattr(entry, name) for name in AuditDocument.model_fields}) for entry in found[:limit]
     ]

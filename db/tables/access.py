@@ -13,7 +13,7 @@ from db.tables.owners import NAME_RULE
 
 
 class Scope(StrEnum):
-    """read: whatever the user may see. request: also start and cancel sessions. admin: also what concerns all."""
+    """read: what the user may see. request: also start and cancel. admin: also forget matrices, read the audit."""
 
     READ = "read"
     REQUEST = "request"

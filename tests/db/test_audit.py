@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import Connection, Engine, text
@@ -69,6 +69,22 @@ def test_the_newest_come_first_page_by_page(connection: Connection) -> None:
     first = list_entries(connection, before=None, limit=3)
     second = list_entries(connection, before=first[-1].entry_id, limit=3)
     assert [entry.detail for entry in (*first, *second)] == ["4", "3", "2", "1", "0"]
+
+
+def test_a_reader_sees_what_he_did_and_what_concerns_his_funds(connection: Connection) -> None:
+    user = local_user_id(connection)
+    elsewhere = uuid4()
+    session_id, key = bridge_session(connection), matrix_key("example")  # the session's own matrix
+    store_matrix(connection, key)
+    cancel_session(connection, session_id, "of his fund", SOMEBODY)
+    invalidate_matrix(connection, key, SOMEBODY)
+    record(connection, Actor(user, "page"), Action.LOGGED_IN)
+    record(connection, SOMEBODY, Action.SESSION_REQUESTED, session_id=uuid4(), fund_id=elsewhere)
+    record(connection, SOMEBODY, Action.MATRIX_INVALIDATED, matrix_key=matrix_key("of others"))
+    seen = list_entries(connection, reader=user, before=None, limit=10)
+    expected = [Action.LOGGED_IN, Action.MATRIX_INVALIDATED, Action.SESSION_CANCELLED]
+    assert [entry.action for entry in seen] == expected
+    assert len(list_entries(connection, before=None, limit=10)) == 5
 
 
 @pytest.mark.parametrize("change", ["UPDATE audit_entries SET detail = ''", "DELETE FROM audit_entries"])
