@@ -221,11 +221,17 @@ def headline(result: Document) -> Headline:
     reasons += [f"{figure.label} is too close to tell: {figure.sentence}" for figure in unsure]
     noise = [rival for rival in result["validation"].get("rivals", []) if rival["withinNoise"] and rival["feasible"]]
     reasons += [f"These scenarios do not show it to be better than {RIVALS[rival['name']]}." for rival in noise]
+    worse = [rival for rival in result["validation"].get("rivals", []) if _outdoes(rival)]
+    reasons += [
+        f"A plainer portfolio keeps every limit and does better in the same fresh scenarios: {RIVALS[rival['name']]}, by "
+        f"{multiple(-rival['difference'], 3)}."
+        for rival in worse
+    ]
     if not result["solver"]["reproducible"]:
         reasons.append("A time limit cut the search short: the same request may give another answer.")
     if not reasons:
         reasons.append("Every limit holds, as asked, in scenarios that the portfolio was not chosen on.")
-    verdict: Verdict = "bad" if broken else "unsure" if relaxed or unsure or noise else "good"
+    verdict: Verdict = "bad" if broken else "unsure" if relaxed or unsure or noise or worse else "good"
     return Headline(verdict, title, tuple(reasons))
 
 
@@ -235,12 +241,20 @@ RIVALS = {"equal_weights": "equal weights", "greedy": "filling the best buckets 
 def rivals_view(validation: Document) -> tuple[RivalRow, ...]:
     rows = []
     for rival in validation.get("rivals", []):
-        verdict = "within the noise: not shown to be better" if rival["withinNoise"] else "more than noise"
+        if rival["withinNoise"]:
+            verdict = "within the noise: not shown to be better"
+        else:
+            verdict = "this one is better" if rival["difference"] > 0 else "the rival is better"
         if not rival["feasible"]:
             verdict += "; it breaks limits, so it is no alternative"
         difference = f"{signed_multiple(rival['difference'])} ± {multiple(rival['standardError'], 3)}"
         rows.append(RivalRow(RIVALS[rival["name"]], multiple(_value(rival["expectedMoic"])), difference, verdict))
     return tuple(rows)
+
+
+def _outdoes(rival: Document) -> bool:
+    """Whether fresh scenarios show that the plainer portfolio, which keeps every limit, is the better one."""
+    return bool(rival["feasible"] and not rival["withinNoise"] and rival["difference"] < 0)
 
 
 def _value(figure: float | Document) -> float:

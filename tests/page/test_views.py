@@ -76,6 +76,12 @@ def test_the_headline_is_no_better_than_the_worst_figure(completed: Document, re
     assert headline(good).reasons == (
         "Every limit holds, as asked, in scenarios that the portfolio was not chosen on.",
     )
+    outdone = copy.deepcopy(good)
+    outdone["validation"]["rivals"] = [
+        {"name": "equal_weights", "feasible": True, "withinNoise": False, "difference": -0.25, "standardError": 0.01}
+    ]
+    assert headline(outdone).verdict == "unsure"
+    assert "equal weights, by 0.250x" in headline(outdone).reasons[0]
     unsure = copy.deepcopy(good)
     unsure["validation"]["outOfSample"]["cvar"]["holdsOutOfSample"] = "within_error"
     assert headline(unsure).verdict == "unsure"
