@@ -18,11 +18,13 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
 from statistics import median
 
 import httpx
+import psutil
 from sqlalchemy import Engine, text
 
 from benchmarks.markdown import table
@@ -48,7 +50,7 @@ def main() -> None:
     load = load_average()
     with temporary_database() as engine:
         sessions, secret = _filled(engine, stored)
-        with _served(engine) as url:
+        with _served(engine) as (url, server):
             random = Random(7)
             paths = {
                 "status": [f"/api/optimization/status/{random.choice(sessions)}" for _ in range(reads)],
@@ -56,7 +58,7 @@ def main() -> None:
                 "health": ["/health"] * reads,
             }
             measured = {
-                name: [asyncio.run(_read(url, secret, each)) for _ in range(rounds)] for name, each in paths.items()
+                name: [_measured(server, url, secret, each) for _ in range(rounds)] for name, each in paths.items()
             }
     rows = [row for name, rounds_of in measured.items() for row in _rows(name, rounds_of)]
     print(f"{stored:,} sessions stored, {CLIENTS} clients at once.\n")
@@ -64,18 +66,37 @@ def main() -> None:
     print(f"\nLoad average before: {load}; after: {load_average()}; {os.cpu_count()} CPUs.")
 
 
-def _rows(name: str, rounds: Sequence[tuple[float, list[float]]]) -> list[list[str]]:
-    rates = [rate for rate, _ in rounds]
-    middle = [1000 * median(times) for _, times in rounds]
-    p99 = [1000 * sorted(times)[min(len(times) - 1, round(0.99 * len(times)))] for _, times in rounds]
+@dataclass(frozen=True)
+class Round:
+    """rate: reads a second. cpu_ms: processor time of the API's process for one read. times_ms: of each, ascending."""
+
+    rate: float
+    cpu_ms: float
+    times_ms: Sequence[float]
+
+    @property
+    def p99_ms(self) -> float:
+        return self.times_ms[min(len(self.times_ms) - 1, round(0.99 * len(self.times_ms)))]
+
+
+def _rows(name: str, rounds: Sequence[Round]) -> list[list[str]]:
     return [
-        [label, unit, f"{median(values):,.0f}", f"{min(values):,.0f}", f"{max(values):,.0f}"]
+        [label, unit, f"{median(values):,.1f}", f"{min(values):,.1f}", f"{max(values):,.1f}"]
         for label, unit, values in (
-            (f"{name}: reads", "a second", rates),
-            (f"{name}: median time", "ms", middle),
-            (f"{name}: p99", "ms", p99),
+            (f"{name}: reads", "a second", [one.rate for one in rounds]),
+            (f"{name}: processor time of the API for one", "ms", [one.cpu_ms for one in rounds]),
+            (f"{name}: median time", "ms", [median(one.times_ms) for one in rounds]),
+            (f"{name}: p99", "ms", [one.p99_ms for one in rounds]),
         )
     ]
+
+
+def _measured(server: psutil.Process, url: str, secret: str, paths: Sequence[str]) -> Round:
+    before = server.cpu_times()
+    rate, times = asyncio.run(_read(url, secret, paths))
+    after = server.cpu_times()
+    cpu_s = after.user + after.system - before.user - before.system
+    return Round(rate, 1000 * cpu_s / len(paths), sorted(1000 * seconds for seconds in times))
 
 
 async def _read(url: str, secret: str, paths: Sequence[str]) -> tuple[float, list[float]]:
@@ -128,14 +149,14 @@ def _filled(engine: Engine, number: int) -> tuple[list[str], str]:
 
 
 @contextmanager
-def _served(engine: Engine) -> Iterator[str]:
-    """The address of an API in a process of its own."""
+def _served(engine: Engine) -> Iterator[tuple[str, psutil.Process]]:
+    """The address of an API, and its process."""
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
     process = spawn.Process(target=_serve, args=(engine.url.render_as_string(hide_password=False), theirs))
     process.start()
     try:
-        yield ours.recv()
+        yield ours.recv(), psutil.Process(process.pid)
     finally:
         process.terminate()
         process.join()
