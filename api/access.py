@@ -40,7 +40,8 @@ class Visitor:
     secret: str | None
 
 
-def database(request: Request) -> Engine:
+# What waits for nothing is asynchronous: the way to a thread and back would cost more than the work itself.
+async def database(request: Request) -> Engine:
     engine: Engine = request.app.state.engine
     return engine
 
@@ -80,7 +81,7 @@ class Require:
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
 
-    def __call__(self, who: CurrentVisitor) -> Principal:
+    async def __call__(self, who: CurrentVisitor) -> Principal:
         if self.scope not in who.principal.scopes:
             raise Problem(403, "forbidden", f"this needs the scope {self.scope.value}, which {_named(who)} lacks")
         return who.principal

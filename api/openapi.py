@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from api.problems import MEDIA_TYPE
 from api.result_document import ResultDocument
 from core.request import OptimizationRequest
 
@@ -33,7 +34,17 @@ def install(app: FastAPI) -> None:
             schemas = definitions["$defs"]
             schemas["OptimizationRequest"]["examples"] = [EXAMPLE_REQUEST]
             made["components"]["schemas"] |= schemas
+            for path in made["paths"].values():
+                for operation in path.values():
+                    _say_problems(operation["responses"])
             app.openapi_schema = made
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]  # as FastAPI's documentation has it
+
+
+def _say_problems(responses: dict[str, Any]) -> None:
+    """Errors are problem documents under their own media type; FastAPI's document takes all models for plain JSON."""
+    for status, response in responses.items():
+        if int(status) >= 400:
+            response["content"] = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}

@@ -65,8 +65,8 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="a small case, once")
     smoke = parser.parse_args().smoke
     rounds, requests, arrivals = (1, 60, 20) if smoke else (5, 600, 200)
-    load = _load_average()
-    with _temporary_database() as engine:
+    load = load_average()
+    with temporary_database() as engine:
         rows = [
             _rates("requests checked, resolved, stored", "a second", rounds, lambda: _store(engine, requests)),
             _rates("the same, resolved before", "a second", rounds, lambda: _store_resolved(engine, requests)),
@@ -76,7 +76,7 @@ def main() -> None:
             _rates(f"{MATRICES_IN_A_BATCH} largest matrices evicted", "ms", rounds, lambda: _evict_ms(engine)),
         ]
     print(table(["", "unit", "median", "least", "most"], rows))
-    print(f"\nLoad average before: {load}; after: {_load_average()}; {os.cpu_count()} CPUs.")
+    print(f"\nLoad average before: {load}; after: {load_average()}; {os.cpu_count()} CPUs.")
 
 
 def _rates(name: str, unit: str, rounds: int, measure: Callable[[], float]) -> list[str]:
@@ -212,7 +212,7 @@ def _evict_ms(engine: Engine) -> float:
 
 
 @contextmanager
-def _temporary_database() -> Iterator[Engine]:
+def temporary_database() -> Iterator[Engine]:
     with tempfile.TemporaryDirectory(prefix="vcfolio-benchmark-") as directory:
         home = Path(directory)
         # Where root runs the benchmark, the database server's own account must be able to enter.
@@ -227,7 +227,7 @@ def _temporary_database() -> Iterator[Engine]:
             pass
 
 
-def _load_average() -> str:
+def load_average() -> str:
     return " ".join(f"{load:.1f}" for load in os.getloadavg())
 
 

@@ -59,6 +59,7 @@ IdempotencyKey = Annotated[
     },
     responses={
         **FORBIDDEN,
+        **NOT_FOUND,
         400: {**PROBLEM, "description": "The body is no JSON."},
         409: {**PROBLEM, "description": "The idempotency key was used for another request."},
         413: {**PROBLEM, "description": "The body is too large."},
@@ -132,7 +133,7 @@ def result(
     return Response(allocation_table(document["allocation"], media_type), media_type=media_type, headers=headers)
 
 
-@router.get("/sessions", summary="Your funds' sessions, the newest first")
+@router.get("/sessions", summary="Your funds' sessions, the newest first", responses=NOT_FOUND)
 def sessions(
     engine: Database,
     principal: Reader,
@@ -158,7 +159,12 @@ def sessions(
 @router.post(
     "/sessions/{session_id}/cancel",
     summary="Cancel a session",
-    responses={**NOT_FOUND, **FORBIDDEN, 409: {**PROBLEM, "description": "It has ended already."}},
+    responses={
+        **NOT_FOUND,
+        **FORBIDDEN,
+        400: {**PROBLEM, "description": "The body is no JSON."},
+        409: {**PROBLEM, "description": "It has ended already."},
+    },
 )
 def cancel(
     session_id: UUID,
