@@ -28,8 +28,9 @@ from core.solver.branch_and_bound.dual_simplex import (
     objective,
     solve_lp,
 )
-from core.solver.branch_and_bound.relaxation import EngineMeter, Relaxation
+from core.solver.branch_and_bound.relaxation import ALLOWANCE, ENTRIES_PER_UNIT, EngineMeter, Relaxation
 from core.solver.branch_and_bound.scenarios import scenarios_of, tail_weights
+from core.solver.branch_and_bound.search import Search
 from core.solver.branch_and_bound.tableau import (
     BASE,
     ROWS,
@@ -238,21 +239,44 @@ def test_threads_that_solve_at_the_same_time_get_the_same_bits() -> None:
         assert (outcome.bound, outcome.nodes, outcome.work) == (alone.bound, alone.nodes, alone.work)
 
 
-def test_a_cancel_is_heard_within_a_bounded_amount_of_work() -> None:
-    spent: list[int] = []
-    cancelled = False
+@pytest.mark.parametrize("stage", ["first linear program", "before the tree", "tree"])
+def test_a_cancel_is_heard_within_a_bounded_amount_of_work(stage: str) -> None:
+    """Between two questions whether to stop lies no more than one allowance and the pivots that end it."""
+    program = tree_program()
+    asked_at: list[int] = []
+    stop_after = {"first linear program": 0, "before the tree": 40, "tree": 10**9}[stage]
 
     def interrupted() -> str | None:
-        return "cancelled" if cancelled else None
+        asked_at.append(search.meter.spent)
+        return "cancelled" if len(asked_at) > stop_after or search.known.nodes >= 32 else None
 
-    def progress(seen: object) -> None:
-        nonlocal cancelled
-        spent.append(seen.work)
-        cancelled = seen.nodes >= 32
-
+    search = Search(program, SolveControl(interrupted=interrupted))
     with pytest.raises(Cancelled):
-        BranchAndBoundBackend().maximise(tree_program(), SolveControl(interrupted=interrupted, progress=progress))
-    assert spent
+        search.run("branch-and-bound", None)
+    assert (search.known.nodes >= 32) == (stage == "tree")
+    between = np.diff([0, *asked_at, search.meter.spent])
+    assert between.max() <= 2 * ALLOWANCE // ENTRIES_PER_UNIT
+
+
+def test_a_linear_program_that_used_its_allowance_asks_whether_to_stop_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.Generator(np.random.Philox(12))
+    program = random_program(rng, 40, 300, cap=0.1)
+    program = replace(program, payoffs=0.2 + rng.pareto(1.5, (300, 40)), cvar_limit=np.inf)
+    must = program.payoffs.mean(axis=1) >= 1.2
+    asked, bounds = [], []
+    for allowance in (ALLOWANCE, 1_000):
+        monkeypatch.setattr("core.solver.branch_and_bound.relaxation.ALLOWANCE", allowance)
+        relaxation, asked_at = relaxation_of(program), []
+        relaxation.meter = meter = EngineMeter(SolveControl(interrupted=lambda: asked_at.append(meter.spent)))
+        assert relaxation.solve(must) == OPTIMAL
+        asked.append(len(asked_at))
+        bounds.append(relaxation.bound)
+    assert asked[0] == 1
+    assert asked[1] > 4
+    assert np.diff([0, *asked_at]).max() <= 4
+    assert bounds[1] == pytest.approx(bounds[0], rel=1e-9)
 
 
 def test_more_work_never_worsens_answer_or_bound() -> None:
