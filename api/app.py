@@ -12,9 +12,12 @@ from sqlalchemy import Engine
 from api import openapi, page_access, problems
 from api.events import SessionChanges
 from api.frontiers import Frontiers
+from api.page import frontier_pages, request_pages, session_pages, static_files
 from api.routes import catalogue, events, frontier, health, sessions
 from api.security import BoundedBodies, ProtectedAnswers
 from db.settings import Settings
+
+PAGES = (session_pages, request_pages, frontier_pages)
 
 DESCRIPTION = """
 Where should a fund's capital go? A request becomes a **session**, which simulates thousands of possible worlds, finds
@@ -58,7 +61,8 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
     page_access.install(app)
     app.add_middleware(BoundedBodies)
     app.add_middleware(ProtectedAnswers)
-    for routes in (health, sessions, events, frontier, catalogue, page_access):
+    for routes in (health, sessions, events, frontier, catalogue, page_access, *PAGES):
         app.include_router(routes.router)
+    app.mount("/static", static_files.assets())
     openapi.install(app)
     return app

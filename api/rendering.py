@@ -9,6 +9,8 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from api.access import Visitor
+from api.page import figures
+from api.page.steps import in_a_word
 from db.access import csrf_token
 
 environment = Environment(
@@ -17,6 +19,15 @@ environment = Environment(
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
+)
+environment.filters.update(
+    count=figures.count,
+    dollars=figures.dollars,
+    moment=figures.moment,
+    multiple=figures.multiple,
+    percent=figures.percent,
+    short_dollars=figures.short_dollars,
+    status_word=in_a_word,
 )
 
 

@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from db.tables.outbox import JobStatus
+from db.tables.sessions import ACTIVE
 
 CHANNEL = "vcfolio_outbox"
 """Notified whenever a row becomes pending."""
@@ -151,8 +152,8 @@ def release_claims(conn: Connection, jobs: Sequence[ClaimedJob]) -> set[UUID]:
     return set(released)
 
 
-_TAKE_BACK = """
-WITH chosen AS ({chosen}),
+_TAKE_BACK = f"""
+WITH chosen AS ({{chosen}}),
 returned AS (
   UPDATE job_outbox o
   SET status = CASE WHEN o.attempts < o.max_attempts THEN 'pending' ELSE 'failed' END,
@@ -168,10 +169,10 @@ returned AS (
       lease_token = NULL, lease_expires_at = NULL, lease_owner = NULL
   FROM returned r
   WHERE r.status = 'failed' AND s.session_id = r.session_id AND s.epoch = r.epoch
-    AND s.status NOT IN ('COMPLETED', 'FAILED') AND (s.lease_expires_at IS NULL OR s.lease_expires_at <= now())
+    AND s.{ACTIVE} AND (s.lease_expires_at IS NULL OR s.lease_expires_at <= now())
 )
 SELECT session_id, status FROM returned ORDER BY session_id
-"""
+"""  # noqa: S608 - constants
 
 _CHOOSE_CLAIM = """
   SELECT o.job_id, least(power(2, o.attempts), 300) AS delay_s

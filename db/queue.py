@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from core.errors import BadInput, NotFound
 from db.outbox import CHANNEL
 from db.tables.outbox import JobStatus
+from db.tables.sessions import ACTIVE
 
 LONG_TRANSACTION_S = 60
 
@@ -49,15 +50,15 @@ class QueueFigures:
 def list_jobs(conn: Connection, limit: int) -> list[JobRow]:
     """Rows of sessions that have not ended, the longest due first."""
     rows = conn.execute(
-        text("""
+        text(f"""
             SELECT o.session_id, f.name, o.status, o.epoch, o.attempts, o.max_attempts,
                    CAST(extract(epoch FROM o.next_run_at - now()) AS double precision) AS due_in_s,
                    o.last_error, o.flow_run_id, o.created_at
             FROM job_outbox o
             JOIN optimization_sessions s USING (session_id) JOIN funds f ON f.id = s.fund_id
-            WHERE s.status NOT IN ('COMPLETED', 'FAILED')
+            WHERE s.{ACTIVE}
             ORDER BY o.next_run_at, o.created_at LIMIT :limit
-        """),
+        """),  # noqa: S608 - constants
         {"limit": limit},
     )
     return [JobRow(row[0], row[1], JobStatus(row[2]), *row[3:]) for row in rows]
@@ -97,12 +98,12 @@ def count_waiting(conn: Connection, at_most: int) -> int:
 def queue_figures(conn: Connection, bridge_name: str) -> QueueFigures:
     """bridge_name: the application name that bridges connect with."""
     rows = conn.execute(
-        text("""
+        text(f"""
             SELECT o.status, count(*) AS depth,
               CAST(max(extract(epoch FROM now() - o.next_run_at)) AS double precision) AS oldest_due_s
             FROM job_outbox o JOIN optimization_sessions s USING (session_id)
-            WHERE s.status NOT IN ('COMPLETED', 'FAILED') GROUP BY o.status
-        """)
+            WHERE s.{ACTIVE} GROUP BY o.status
+        """)  # noqa: S608 - constants
     ).all()
     waiting = conn.execute(
         text("""

@@ -22,6 +22,7 @@ from db.events import record_event
 from db.sessions import CANCELLED
 from db.tables.events import EventKind
 from db.tables.outbox import JobStatus
+from db.tables.sessions import ACTIVE
 
 LOST_TOO_OFTEN = "lost_too_often"
 """The error code of a session whose lease ran out in each of its attempts."""
@@ -45,12 +46,12 @@ class LostSession:
     begun_for_s: float | None = None
 
 
-_LOST_SESSIONS = """
+_LOST_SESSIONS = f"""
 SELECT s.session_id, s.epoch, s.lease_token, coalesce(s.flow_run_id, o.flow_run_id) AS flow_run_id,
   CAST(extract(epoch FROM now() - o.begun_seen_at) AS double precision) AS begun_for_s
 FROM optimization_sessions s LEFT JOIN job_outbox o USING (session_id)
-WHERE s.status NOT IN ('COMPLETED', 'FAILED') AND {lost}
-"""
+WHERE s.{ACTIVE} AND {{lost}}
+"""  # noqa: S608 - constants
 
 EXPIRED_SESSIONS = _LOST_SESSIONS.format(lost="s.lease_expires_at <= now() ORDER BY s.lease_expires_at LIMIT :limit")
 
@@ -92,13 +93,13 @@ def rescue(conn: Connection, lost: LostSession, max_epochs: int) -> EventKind | 
     """A new epoch for an expired session; FAILED instead once it was lost `max_epochs` times. None: no longer lost."""
     assert lost.lease_token is not None
     rescues = conn.scalar(
-        text("""
+        text(f"""
             UPDATE optimization_sessions
             SET rescues = rescues + 1, lease_token = NULL, lease_expires_at = NULL, lease_owner = NULL
             WHERE session_id = :session AND epoch = :epoch AND lease_token = :token
-              AND status NOT IN ('COMPLETED', 'FAILED') AND lease_expires_at <= now()
+              AND {ACTIVE} AND lease_expires_at <= now()
             RETURNING rescues
-        """),
+        """),  # noqa: S608 - constants
         {"session": lost.session_id, "epoch": lost.epoch, "token": lost.lease_token},
     )
     if rescues is None:
@@ -134,7 +135,11 @@ def revive(conn: Connection, orphan: LostSession) -> bool:
 
 
 def note_begun(conn: Connection, stray: LostSession) -> None:
-    """Remember when its flow run was first seen to have begun without taking the session."""
+    """Remember when its flow run was first seen to have begun without taking the session.
+
+    It stays noted when the run takes the session after all: it counts only while nobody holds a lease, and a run that
+    had one and let it go has nothing more to do.
+    """
     conn.execute(
         text("""
             UPDATE job_outbox SET begun_seen_at = now()
@@ -159,13 +164,13 @@ def _read(conn: Connection, statement: str, values: dict[str, Any]) -> list[Lost
 def _fail(conn: Connection, lost: LostSession, error_code: str, reason: str) -> bool:
     """Where the epoch is still the same and no live lease is held."""
     failed = conn.execute(
-        text("""
+        text(f"""
             UPDATE optimization_sessions
             SET status = 'FAILED', error_code = :error_code, error_reason = :reason, completed_at = now(),
                 lease_token = NULL, lease_expires_at = NULL, lease_owner = NULL
-            WHERE session_id = :session AND epoch = :epoch AND status NOT IN ('COMPLETED', 'FAILED')
+            WHERE session_id = :session AND epoch = :epoch AND {ACTIVE}
               AND (lease_expires_at IS NULL OR lease_expires_at <= now())
-        """),
+        """),  # noqa: S608 - constants
         {"session": lost.session_id, "epoch": lost.epoch, "error_code": error_code, "reason": reason},
     )
     if failed.rowcount != 1:
@@ -174,12 +179,12 @@ def _fail(conn: Connection, lost: LostSession, error_code: str, reason: str) -> 
     return True
 
 
-_NEXT_EPOCH = """
+_NEXT_EPOCH = f"""
 UPDATE optimization_sessions s SET epoch = epoch + 1, flow_run_id = NULL
 WHERE session_id = :session AND epoch = :epoch AND lease_token IS NULL
-  AND status NOT IN ('COMPLETED', 'FAILED') {condition}
+  AND {ACTIVE} {{condition}}
 RETURNING epoch
-"""
+"""  # noqa: S608 - constants
 
 
 def _begin_again(

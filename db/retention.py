@@ -5,8 +5,9 @@ from __future__ import annotations
 from sqlalchemy import Connection, text
 
 from db.fault_points import fault_point
+from db.tables.sessions import ACTIVE
 
-EVICT_MATRICES = """
+EVICT_MATRICES = f"""
 WITH old AS (
   SELECT matrix_key FROM scenario_matrices m
   WHERE (
@@ -15,19 +16,21 @@ WITH old AS (
     )
     AND NOT EXISTS (
       SELECT FROM optimization_sessions s
-      WHERE s.matrix_key = m.matrix_key AND s.status NOT IN ('COMPLETED', 'FAILED')
+      WHERE s.matrix_key = m.matrix_key AND s.{ACTIVE}
     )
   ORDER BY last_accessed_at LIMIT :limit
   FOR UPDATE SKIP LOCKED
 )
 DELETE FROM scenario_matrices m USING old WHERE m.matrix_key = old.matrix_key
-"""
+"""  # noqa: S608 - constants
 
 DELETE_ENDED_JOBS = """
 WITH old AS (
-  SELECT o.job_id FROM optimization_sessions s JOIN job_outbox o USING (session_id)
-  WHERE s.completed_at < now() - make_interval(secs => :ended_s)
-  ORDER BY s.completed_at LIMIT :limit
+  SELECT o.job_id FROM job_outbox o JOIN optimization_sessions s USING (session_id)
+  -- Older than its session's end, a row is found by its own age; the sessions whose rows went long ago are not read.
+  WHERE o.created_at < now() - make_interval(secs => :ended_s)
+    AND s.completed_at < now() - make_interval(secs => :ended_s)
+  ORDER BY o.created_at LIMIT :limit
   FOR UPDATE OF o SKIP LOCKED
 )
 DELETE FROM job_outbox o USING old WHERE o.job_id = old.job_id

@@ -266,10 +266,11 @@ def store_allocation(
     return _advance(conn, fence, SessionStatus.OPTIMIZING, values)
 
 
-def complete(conn: Connection, fence: Fence, validation_metrics: Document) -> bool:
-    """VALIDATING -> COMPLETED."""
+def complete(conn: Connection, fence: Fence, validation_metrics: Document, validated: list[Any] | None = None) -> bool:
+    """VALIDATING -> COMPLETED, where the stored allocation still is the one that was `validated`, if that is given."""
     values = {"validation_metrics": validation_metrics, "completed_at": func.now(), **_NO_LEASE}
-    return _advance(conn, fence, SessionStatus.VALIDATING, values)
+    unchanged = () if validated is None else (sessions.c.allocation == validated,)
+    return _advance(conn, fence, SessionStatus.VALIDATING, values, *unchanged)
 
 
 def fail(conn: Connection, fence: Fence, error_code: str, error_reason: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from core.bucket_stats import bucket_stats
 from core.config import NormalizedConfig
 from core.matrix import ScenarioMatrix
 
@@ -22,7 +23,15 @@ _FIELDS: list[pa.Field[Any]] = [
     pa.field("win_probability", pa.float64(), nullable=False),
     pa.field("moic", pa.list_(pa.float32()), nullable=False),
 ]
+_STATS: list[pa.Field[Any]] = [
+    pa.field("mean_moic", pa.float64(), nullable=False),
+    pa.field("standard_error", pa.float64(), nullable=True),  # a single scenario tells none
+    pa.field("median_moic", pa.float64(), nullable=False),
+    pa.field("p90_moic", pa.float64(), nullable=False),
+    pa.field("loss_share", pa.float64(), nullable=False),
+]
 SCHEMA = pa.schema(_FIELDS)
+"""What a reader needs; what is written has the bucket's statistics besides."""
 
 
 def write_matrix(
@@ -38,6 +47,7 @@ def write_matrix(
         "vcfolio.key_document": json.dumps(key_document),
         "vcfolio.scenario_states": json.dumps([state.as_json() for state in matrix.states]),
     }
+    stats = bucket_stats(matrix)
     table = pa.table(
         {
             "key": [bucket.bucket_id for bucket in config.buckets],
@@ -47,7 +57,12 @@ def write_matrix(
             "reserve_ratio": [bucket.reserve_ratio for bucket in config.buckets],
             "win_probability": matrix.win_probability,
             "moic": list(matrix.moic),
+            "mean_moic": [each.mean for each in stats],
+            "standard_error": [each.standard_error for each in stats],
+            "median_moic": [each.median for each in stats],
+            "p90_moic": [each.p90 for each in stats],
+            "loss_share": [each.loss_share for each in stats],
         },
-        schema=SCHEMA,
+        schema=pa.schema([*_FIELDS, *_STATS]),
     )
     pq.write_table(table.replace_schema_metadata(metadata), path)

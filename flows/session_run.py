@@ -18,7 +18,7 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.states import Completed, Failed
 from sqlalchemy import Connection
 
-from core.errors import Cancelled, MatrixFailed, Superseded, Unavailable, VcfolioError
+from core.errors import Cancelled, InvalidAllocation, MatrixFailed, Superseded, Unavailable, VcfolioError
 from core.session_states import SessionStatus
 from db.engine import transaction
 from db.events import record_event
@@ -33,6 +33,7 @@ from db.sessions import (
     complete,
     fail,
     load_session,
+    owns,
     record_flow_run,
     release_lease,
     start_matrix,
@@ -108,7 +109,7 @@ def _run_stages(fence: Fence) -> None:
         session = reached()
     if session.status is SessionStatus.VALIDATING:
         reference = _ensure_matrix(fence, session)
-        _validate(fence, reference)
+        _validate(fence, session, reference)
         publisher.completed(reached(), partial(load_matrix, runtime.engine(), reference))
 
 
@@ -125,11 +126,13 @@ def _optimize(fence: Fence, reference: MatrixReference) -> None:
     _must(_advance(fence, SessionStatus.VALIDATING, store), fence)
 
 
-def _validate(fence: Fence, reference: MatrixReference) -> None:
+def _validate(fence: Fence, session: SessionRow, reference: MatrixReference) -> None:
     metrics = validate_portfolio(fence, reference)
     fault_point("validate.before_transition")
-    store = partial(complete, fence=fence, validation_metrics=metrics)
-    _must(_advance(fence, SessionStatus.COMPLETED, store), fence)
+    store = partial(complete, fence=fence, validation_metrics=metrics, validated=session.allocation)
+    if not _advance(fence, SessionStatus.COMPLETED, store):
+        _must(_in_database(partial(owns, fence=fence)), fence)
+        raise InvalidAllocation("the stored allocation is not the one that was validated: it was changed meanwhile")
 
 
 def _start_optimizing(fence: Fence, session: SessionRow) -> None:

@@ -10,7 +10,7 @@ from core.calibration.report import calibration_report
 from db.calibrate import CalibrationOrder, CalibrationOutcome, calibrate
 from db.engine import transaction
 from tasks import runtime
-from tasks.retries import RETRIES, RETRY_DELAYS_S, is_transient
+from tasks.retries import PATIENT
 
 ARTIFACT_KEY = "calibration-data-quality"
 
@@ -19,9 +19,7 @@ ARTIFACT_KEY = "calibration-data-quality"
     name="calibrate",
     cache_policy=NO_CACHE,
     persist_result=False,
-    retries=RETRIES,
-    retry_delay_seconds=RETRY_DELAYS_S,
-    retry_condition_fn=is_transient,
+    **PATIENT,
 )
 def calibrate_fund(order: CalibrationOrder) -> CalibrationOutcome:
     """Safe to repeat: the very same snapshot is stored once. Raises BadInput, NotFound, Conflict."""

@@ -19,7 +19,7 @@ from db.matrices import MatrixReference
 from db.matrix_values import load_matrix
 from tasks import runtime
 from tasks.matrix import ensure_generated
-from tasks.retries import RETRIES, RETRY_DELAYS_S, is_transient
+from tasks.retries import PATIENT
 from tasks.stored_matrix import whole_matrix
 
 _told_to_stop = threading.Event()
@@ -35,9 +35,7 @@ def stop_points() -> None:
     task_run_name="matrix {matrix_key}",
     cache_policy=NO_CACHE,
     persist_result=False,
-    retries=RETRIES,
-    retry_delay_seconds=RETRY_DELAYS_S,
-    retry_condition_fn=is_transient,
+    **PATIENT,
 )
 def shared_matrix(matrix_key: str, key_document: Mapping[str, Any]) -> MatrixReference:
     """The stored matrix of the key, whole and verified; generated if there is none, once however many ask."""
@@ -52,9 +50,7 @@ def shared_matrix(matrix_key: str, key_document: Mapping[str, Any]) -> MatrixRef
     task_run_name="point {value}",
     cache_policy=NO_CACHE,
     persist_result=False,
-    retries=RETRIES,
-    retry_delay_seconds=RETRY_DELAYS_S,
-    retry_condition_fn=is_transient,
+    **PATIENT,
 )
 def frontier_point(
     value: float, config: Mapping[str, Any], start: list[float] | None, reference: MatrixReference

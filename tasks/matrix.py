@@ -38,7 +38,7 @@ from tasks import runtime
 from tasks.heartbeat import Beat, Heartbeat, heartbeat_of
 from tasks.large_matrix import simulate
 from tasks.parts import Progress
-from tasks.retries import RETRIES, RETRY_DELAYS_S, is_transient, persevere
+from tasks.retries import PATIENT, persevere
 from tasks.stored_matrix import payload_of
 
 logger = logging.getLogger(__name__)
@@ -59,9 +59,7 @@ def canonical_key(_context: TaskRunContext, parameters: dict[str, Any]) -> str:
     cache_expiration=CACHE_EXPIRATION,
     persist_result=True,
     result_serializer="json",
-    retries=RETRIES,
-    retry_delay_seconds=RETRY_DELAYS_S,
-    retry_condition_fn=is_transient,
+    **PATIENT,
 )
 def generate_matrix(matrix_key: str, fence: Fence) -> dict[str, Any]:
     """A reference to the complete matrix: key, generation, checksum; never the array."""

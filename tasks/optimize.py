@@ -24,7 +24,7 @@ from db.matrix_values import load_matrix
 from db.sessions import Fence, load_session
 from tasks import runtime
 from tasks.heartbeat import Heartbeat, heartbeat_of
-from tasks.retries import RETRIES, RETRY_DELAYS_S, is_transient
+from tasks.retries import PATIENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,7 @@ class Optimized:
     name="optimize",
     cache_policy=NO_CACHE,
     persist_result=False,
-    retries=RETRIES,
-    retry_delay_seconds=RETRY_DELAYS_S,
-    retry_condition_fn=is_transient,
+    **PATIENT,
 )
 def optimize_portfolio(fence: Fence, reference: MatrixReference) -> Optimized:
     """Raises Infeasible, NoAnswerWithinLimit; Cancelled when the session is lost or cancelled meanwhile."""

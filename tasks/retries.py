@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 from prefect import Task
 from prefect.client.schemas.objects import State, TaskRun
@@ -20,6 +20,17 @@ RETRY_DELAYS_S = [1.0, 4.0, 10.0]
 def is_transient(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
     """Prefect asks this before it repeats a task run; the state holds the exception."""
     return isinstance(state.data, VcfolioError) and state.data.retryable
+
+
+class Patience(TypedDict):
+    """Options of a Prefect task."""
+
+    retries: int
+    retry_delay_seconds: list[float]
+    retry_condition_fn: Callable[[Task[Any, Any], TaskRun, State[Any]], bool]
+
+
+PATIENT: Patience = {"retries": RETRIES, "retry_delay_seconds": RETRY_DELAYS_S, "retry_condition_fn": is_transient}
 
 
 def persevere(attempt: Callable[[], Result]) -> Result:

@@ -9,6 +9,7 @@ from typing import Any
 from prefect.logging import get_run_logger
 from sqlalchemy import Engine
 
+from core.bucket_stats import bucket_stats
 from core.codec import encode
 from core.errors import CorruptMatrix, MatrixFailed
 from core.matrix import ScenarioMatrix
@@ -34,7 +35,17 @@ def payload_of(matrix: ScenarioMatrix, key_document: Mapping[str, Any]) -> Matri
         bucket_keys=list(matrix.bucket_keys),
         scenario_states=[state.as_json() for state in matrix.states],
         bucket_params=key_document["bucket_params"],
-        bucket_stats=[{"win_probability": float(chance)} for chance in matrix.win_probability],
+        bucket_stats=[
+            {
+                "win_probability": stats.win_probability,
+                "mean": stats.mean,
+                "standard_error": stats.standard_error,
+                "median": stats.median,
+                "p90": stats.p90,
+                "loss_share": stats.loss_share,
+            }
+            for stats in bucket_stats(matrix)
+        ],
     )
 
 

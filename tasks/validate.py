@@ -18,16 +18,14 @@ from db.matrix_values import load_matrix
 from db.sessions import Fence, load_session
 from tasks import runtime
 from tasks.heartbeat import heartbeat_of
-from tasks.retries import RETRIES, RETRY_DELAYS_S, is_transient
+from tasks.retries import PATIENT
 
 
 @task(
     name="validate",
     cache_policy=NO_CACHE,
     persist_result=False,
-    retries=RETRIES,
-    retry_delay_seconds=RETRY_DELAYS_S,
-    retry_condition_fn=is_transient,
+    **PATIENT,
 )
 def validate_portfolio(fence: Fence, reference: MatrixReference) -> dict[str, Any]:
     """The validation metrics, JSON-ready. Raises InvalidAllocation when the stored allocation breaks its limits."""

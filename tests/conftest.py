@@ -25,6 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         help="examples of the session state machine: other ones each time. Without it, the same few as ever",
     )
+    parser.addoption("--outage-s", type=float, default=0, help="least seconds for which Prefect's server is stopped")
     parser.addoption(
         "--rounds", type=int, default=2, help="rounds of ten simultaneous requests, their flows in this process"
     )

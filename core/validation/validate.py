@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from core.arrays import FloatArray
+from core.bucket_stats import BucketStats, bucket_stats
 from core.config import NormalizedConfig
 from core.errors import Cancelled
 from core.matrix import ScenarioMatrix
@@ -80,11 +81,13 @@ class GeneratedCheck:
 
 @dataclass(frozen=True, slots=True)
 class ValidationMetrics:
-    """in_sample: every limit, as relaxed, on the matrix; errors: of its figures; generated: on all scenarios that the
-    matrix's were chosen from, None where it has them all; the others as their types say."""
+    """in_sample: every limit, as relaxed, on the matrix; errors: of its figures; buckets: each alone, in key order;
+    generated: on all scenarios that the matrix's were chosen from, None where it has them all; the others as their
+    types say."""
 
     in_sample: Recheck
     errors: StandardErrors
+    buckets: Sequence[BucketStats]
     generated: GeneratedCheck | None
     greedy: GreedyPortfolio
     rivals: Sequence[Rival]
@@ -100,6 +103,7 @@ class ValidationMetrics:
             "boundViolations": dict(self.in_sample.bound_violations),
             "feasible": self.in_sample.feasible,
             "standardErrors": self.errors.as_json(),
+            "bucketStats": [bucket.as_json() for bucket in self.buckets],
             "generated": None if self.generated is None else self.generated.as_json(),
             "greedyObjective": self.greedy.objective,
             "greedyFeasible": self.greedy.feasible,
@@ -149,7 +153,9 @@ def validate(
         begin("generating all scenarios again")
         generated = judge.on_all_generated(weights, draws)
     errors = judge.in_sample_errors(weights, 0.0, draws)
-    return ValidationMetrics(in_sample, errors, generated, greedy, others, out_of_sample, whole_deals)
+    return ValidationMetrics(
+        in_sample, errors, bucket_stats(matrix), generated, greedy, others, out_of_sample, whole_deals
+    )
 
 
 @dataclass(frozen=True, slots=True)

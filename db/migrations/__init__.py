@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, text
 from core.errors import BadInput, Conflict, NotFound
 from db.engine import transaction
 
-HEAD = "0008"
+HEAD = "0009"
 """The newest revision in `versions/`. Known without importing Alembic, so that a start at head costs two queries."""
 
 _ADVISORY_LOCK = 0x76636D696772  # "vcmigr"; shared by whoever migrates this database

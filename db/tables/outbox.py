@@ -60,5 +60,6 @@ job_outbox = Table(
     check("enqueued_at_status", "(status = 'enqueued') = (enqueued_at IS NOT NULL)"),
     check("error_reason_status", "(status = 'failed') = (error_reason IS NOT NULL)"),
     Index("idx_job_outbox_claim", "next_run_at", "created_at", postgresql_where=text("status = 'pending'")),
+    Index("idx_job_outbox_created", "created_at"),
     Index("idx_job_outbox_stuck", "status", "processing_at", postgresql_where=text("status = 'processing'")),
 )

@@ -26,14 +26,12 @@ logger = logging.getLogger(__name__)
 CONNECTIONS = 16
 # Whoever waits at the other end of a line should hear within two seconds that the database is away.
 PATIENCE = Patience(connect_s=2, pool_s=1.5, statement_s=10)
-SHUTDOWN_S = 3
 
 
 def serve(parent: int | None) -> None:
     """Until it is told to stop. Raises BadInput where the port cannot be had."""
-    import uvicorn  # noqa: PLC0415 - for those who serve
-
-    from api.app import create_app  # noqa: PLC0415
+    from api.app import create_app  # noqa: PLC0415 - for those who serve
+    from api.server import server_of  # noqa: PLC0415
 
     settings = load_settings()
     configure_logs("api")
@@ -42,15 +40,8 @@ def serve(parent: int | None) -> None:
         engine = make_engine(server.url, max_connections=CONNECTIONS, application_name="vcfolio api", patience=PATIENCE)
         try:
             prepare_database(engine)
-            config = uvicorn.Config(
-                create_app(engine, settings),
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=SHUTDOWN_S,
-            )
             logger.info("api started at %s", page_address(settings), extra={"stage": "start"})
-            uvicorn.Server(config).run(sockets=[listening])
+            server_of(create_app(engine, settings)).run(sockets=[listening])
         finally:
             engine.dispose()
     logger.info("api stopped")

@@ -15,6 +15,9 @@ from db.sessions import SessionRow
 SHOWN_WEIGHT = 5e-5
 """Weights that would be printed as 0.00% are summed up in one line."""
 
+BUCKET_COLUMNS = ("mean MOIC", "median", "90% below", "loses money", "winners")
+"""Of a bucket alone, in the matrix's scenarios."""
+
 PROVEN_GAIN = 5e-5
 """An interval narrower than what is printed is no news."""
 
@@ -22,7 +25,7 @@ PROVEN_GAIN = 5e-5
 def render_result(session: SessionRow, console: Console) -> None:
     """Allocation, figures in and out of sample, constraints, and how good the answer is proven to be."""
     result = session_result(session)
-    console.print(allocation_table(result["allocation"]))
+    console.print(allocation_table(result["allocation"], result["validation"].get("bucketStats")))
     console.print(_figures_table(result))
     if "byRegime" in result["validation"]["outOfSample"]:  # not in results of version 0.1.0
         console.print(regimes_table(result["validation"]["wholeDeals"]["outOfSample"]["byRegime"]))
@@ -38,15 +41,23 @@ def render_result(session: SessionRow, console: Console) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
 
-def allocation_table(allocation: list[Mapping[str, Any]]) -> Table:
+def allocation_table(
+    allocation: list[Mapping[str, Any]], bucket_stats: Sequence[Mapping[str, Any]] | None = None
+) -> Table:
+    """bucket_stats: what the matrix says of each bucket alone; None where the result, of an older version, has none."""
+    stats = {entry["bucketId"]: entry for entry in bucket_stats or ()}
     table = Table(title="Allocation", title_justify="left")
     table.add_column("bucket")
-    for name in ("weight", "dollars", "deals"):
+    for name in ("weight", "dollars", "deals", *(BUCKET_COLUMNS if stats else ())):
         table.add_column(name, justify="right")
     held = [entry for entry in allocation if entry["weight"] >= SHOWN_WEIGHT]
     for entry in sorted(held, key=lambda entry: (-entry["weight"], entry["bucketId"])):
         table.add_row(
-            entry["bucketId"], f"{entry['weight']:.2%}", f"{entry['dollarAmount']:,.2f}", str(entry["dealCount"])
+            entry["bucketId"],
+            f"{entry['weight']:.2%}",
+            f"{entry['dollarAmount']:,.2f}",
+            str(entry["dealCount"]),
+            *(bucket_cells(stats[entry["bucketId"]]) if stats else ()),
         )
     rest = [entry for entry in allocation if entry["weight"] < SHOWN_WEIGHT]
     if rest:
@@ -56,6 +67,18 @@ def allocation_table(allocation: list[Mapping[str, Any]]) -> Table:
     total = sum(entry["dollarAmount"] for entry in allocation)
     table.add_row("total", "100.00%", f"{total:,.2f}", str(sum(entry["dealCount"] for entry in allocation)))
     return table
+
+
+def bucket_cells(stats: Mapping[str, Any]) -> tuple[str, ...]:
+    """One for each of BUCKET_COLUMNS."""
+    error = "" if stats["standardError"] is None else f" ± {stats['standardError']:.2f}"
+    return (
+        f"{stats['meanMoic']:.2f}x{error}",
+        f"{stats['medianMoic']:.2f}x",
+        f"{stats['p90Moic']:.2f}x",
+        f"{stats['lossShare']:.1%}",
+        f"{stats['winProbability']:.1%}",
+    )
 
 
 def _figures_table(result: Mapping[str, Any]) -> Table:
@@ -227,6 +250,8 @@ def rival_lines(rivals: list[Mapping[str, Any]], scenarios: int) -> list[str]:
         )
         if rival["withinNoise"]:
             line = f"WARNING: within the noise of {name}. {line}"
+        elif rival["difference"] < 0 and rival["feasible"]:
+            line = f"WARNING: worse than {name} in scenarios that neither was chosen on. {line}"
         needed = rival["scenariosToSettle"]
         if needed is not None and needed > scenarios:
             line += f" About {needed:,} scenarios would show such a difference."

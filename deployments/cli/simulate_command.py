@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from rich.table import Table
+
+from core.bucket_stats import bucket_stats
+from core.matrix import ScenarioMatrix
 from core.matrix_key import simulation_inputs
 from core.reduction.matrix import reduce_as_asked
 from core.simulation.models import model_of
@@ -14,6 +18,7 @@ from db.settings import load_settings
 from deployments.cli import terminal
 from deployments.cli.output_file import require_directory, write_whole
 from deployments.cli.request_file import read_request
+from deployments.cli.result_view import BUCKET_COLUMNS, bucket_cells
 from deployments.matrix_file import write_matrix
 from deployments.services import database
 
@@ -31,4 +36,16 @@ def simulate(request_path: Path, out: Path, seed_key: str | None) -> None:
     matrix = reduce_as_asked(matrix, normalized.key_document)
     document = normalized.key_document
     write_whole(out, "--out", lambda draft: write_matrix(draft, matrix, normalized.config, inputs.matrix_key, document))
+    terminal.output.print(_stats_table(matrix))
     terminal.say(f"{out}: {matrix.n_buckets} buckets x {matrix.n_scenarios} scenarios, key {inputs.matrix_key}")
+
+
+def _stats_table(matrix: ScenarioMatrix) -> Table:
+    title = f"Buckets in {matrix.n_scenarios:,} scenarios (± standard error)"
+    table = Table(title=title, title_justify="left")
+    table.add_column("bucket")
+    for name in BUCKET_COLUMNS:
+        table.add_column(name, justify="right")
+    for stats in bucket_stats(matrix):
+        table.add_row(stats.bucket_id, *bucket_cells(stats.as_json()))
+    return table

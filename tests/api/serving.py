@@ -11,12 +11,12 @@ from datetime import timedelta
 from uuid import UUID
 
 import httpx
-import uvicorn
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from sqlalchemy import Engine, text
 
 from api.app import create_app
+from api.server import server_of
 from db.access import create_login_link, create_token
 from db.engine import transaction
 from db.funds import EXAMPLE_FUND_ID, add_fund, add_member, local_user_id
@@ -70,10 +70,7 @@ def routes_of(app: FastAPI) -> set[tuple[str, str]]:
 @contextmanager
 def serving(engine: Engine, settings: Settings | None = None) -> Iterator[Served]:
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        create_app(engine, settings or Settings(home="/nowhere")), log_config=None, timeout_graceful_shutdown=2
-    )
-    server = uvicorn.Server(config)
+    server = server_of(create_app(engine, settings or Settings(home="/nowhere")))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="api under test")
     thread.start()
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -150,3 +151,18 @@ def check_constraints(result: dict[str, Any], matrix: Matrix, request: dict[str,
     # A loss more would be one too many: that is what binds, whatever the limit's distance from a whole scenario.
     one_more = actual["p_loss_max"] + 1 / len(multiples)
     assert said["p_loss_max"]["binding"] == (one_more > asked["p_loss_max"] + 1e-12)
+
+
+def check_bucket_stats(result: dict[str, Any], matrix: Matrix) -> None:
+    """Each bucket alone, in the result and beside its multiples in the file."""
+    for stats, row in zip(result["validation"]["bucketStats"], matrix.rows, strict=True):
+        multiples = row["moic"]
+        assert stats["bucketId"] == row["key"]
+        assert stats["meanMoic"] == row["mean_moic"] == pytest.approx(mean(multiples))
+        assert stats["medianMoic"] == row["median_moic"] == pytest.approx(statistics.median(multiples))
+        p90 = statistics.quantiles(multiples, n=10, method="inclusive")[8]
+        assert stats["p90Moic"] == row["p90_moic"] == pytest.approx(p90)
+        assert stats["lossShare"] == row["loss_share"] == pytest.approx(loss_share(multiples))
+        error = statistics.stdev(multiples) / math.sqrt(len(multiples))
+        assert stats["standardError"] == row["standard_error"] == pytest.approx(error)
+        assert stats["winProbability"] == row["win_probability"]

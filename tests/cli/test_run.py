@@ -52,6 +52,7 @@ def test_every_figure_is_found_again_by_other_code_from_the_simulated_matrix(
     recalculation.check_constraints(result, matrix, REQUEST)
     recalculation.check_solver(result, matrix)
     recalculation.check_whole_deals(result, matrix, REQUEST)
+    recalculation.check_bucket_stats(result, matrix)
 
 
 def test_a_second_run_hits_the_matrix_cache_and_shows_the_same_allocation_to_the_bit(
@@ -78,13 +79,14 @@ def test_a_matrix_key_seeds_the_draws_and_nothing_else(
 
     def simulate(name: str, *options: str) -> recalculation.Matrix:
         output, _ = vcfolio.call("simulate", write(), "--out", str(tmp_path / name), *options)
-        assert output == ""
+        assert "Buckets in 130 scenarios" in output
+        assert "Seed_AI" in output
         return recalculation.read_matrix(tmp_path / name)
 
     own = simulate("own.parquet", "--matrix-key", own_key)
     other = simulate("other.parquet", "--matrix-key", "another")
     assert simulate("implied.parquet").rows == own.rows
-    drawn = {"moic", "win_probability"}
+    drawn = {"moic", "win_probability", "mean_moic", "standard_error", "median_moic", "p90_moic", "loss_share"}
     assert [row | dict.fromkeys(drawn) for row in other.rows] == [row | dict.fromkeys(drawn) for row in own.rows]
     assert all(one["moic"] != two["moic"] for one, two in zip(own.rows, other.rows, strict=True))
 

@@ -320,6 +320,7 @@ def test_the_document_has_the_names_that_users_read() -> None:
         "greedyObjective",
         "greedyFeasible",
         "standardErrors",
+        "bucketStats",
         "generated",
         "rivals",
         "outOfSample",

@@ -223,10 +223,21 @@ def test_evicting_reads_neither_matrices_nor_sessions_from_end_to_end(populated:
         assert not scans & {"scenario_matrices", "optimization_sessions"}
 
 
-def test_sessions_whose_outbox_rows_may_go_are_found_by_the_time_of_their_end(populated: Connection) -> None:
-    scans = _explain(populated, retention.DELETE_ENDED_JOBS, {"ended_s": 30 * 86_400, "limit": 500})
-    assert "idx_optimization_sessions_completed" in scans
-    assert not scans & {"job_outbox", "optimization_sessions"}
+STEADY = (
+    "UPDATE optimization_sessions SET completed_at = completed_at - interval '1 year'",
+    "DELETE FROM job_outbox WHERE job_id NOT IN (SELECT job_id FROM job_outbox ORDER BY created_at DESC LIMIT 300)",
+)
+
+
+def test_among_sessions_that_ended_long_ago_outbox_rows_that_may_go_are_found_by_their_own_age(
+    new_database: NewDatabase, template: str
+) -> None:
+    """Day after day there are more of those sessions, and none of them has a row any more."""
+    with new_database(template) as engine, engine.connect() as conn:
+        for statement in (*POPULATE, *STEADY, "ANALYZE"):
+            conn.execute(text(statement))
+        scans = _explain(conn, retention.DELETE_ENDED_JOBS, {"ended_s": 30 * 86_400, "limit": 500})
+    assert scans == {"idx_job_outbox_created", "pk_optimization_sessions", "pk_job_outbox"}
 
 
 def test_a_fenced_write_touches_its_row_by_key(populated: Connection) -> None:

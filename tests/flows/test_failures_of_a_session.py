@@ -11,6 +11,7 @@ import pytest
 from core.session_states import SessionStatus
 from db.embedded.postgres import EmbeddedPostgres
 from db.engine import transaction
+from db.fault_points import armed
 from db.sessions import Fence, cancel
 from tests.asked import HARD
 from tests.flows.conftest import HOME
@@ -54,6 +55,18 @@ def test_a_stored_allocation_that_was_tampered_with_is_never_completed(product: 
     assert product.run(fence).name == "Failed"
     session = product.session(fence)
     assert (session.status, session.error_code) == (SessionStatus.FAILED, "invalid_allocation")
+
+
+def test_an_allocation_changed_while_it_is_validated_is_not_completed_with_the_figures_of_the_other(
+    product: Product,
+) -> None:
+    fence = product.ask()
+    change = f"UPDATE optimization_sessions SET allocation = {TAMPERED['more than all']}"
+    with armed("validate.before_transition", lambda: product.sql(change) and None):
+        assert product.run(fence).name == "Failed"
+    session = product.session(fence)
+    assert (session.status, session.error_code) == (SessionStatus.FAILED, "invalid_allocation")
+    assert session.validation_metrics is None
 
 
 def test_a_key_document_whose_hashes_do_not_match_fails_the_matrix_and_its_session(product: Product) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
@@ -95,8 +96,11 @@ def test_a_bridge_killed_loses_nothing(stack: Stack, ask: Callable[..., str]) ->
 
 
 def test_while_the_prefect_server_is_down_nothing_is_lost_and_no_attempt_is_burnt(
-    stack: Stack, ask: Callable[..., str]
+    stack: Stack, ask: Callable[..., str], request: pytest.FixtureRequest
 ) -> None:
+    """For as long as `--outage-s` says, and at least until the bridge has asked twice in vain whether it is back."""
+    failed, ((began,),) = stack.metric("vcfolio_probes_failed"), stack.rows("SELECT clock_timestamp()")
+    lasts = timedelta(seconds=request.config.getoption("--outage-s"))
     with stopped(stack.server):
         said = len(stack.log.read_text())
         session_ids = [ask(), ask()]
@@ -104,6 +108,10 @@ def test_while_the_prefect_server_is_down_nothing_is_lost_and_no_attempt_is_burn
         assert eventually(lambda: "nothing is enqueued until Prefect answers" in stack.log.read_text()[said:])
         waiting = "SELECT count(*) FROM job_outbox WHERE session_id = ANY (:ids) AND status = 'pending'"
         assert eventually(lambda: stack.rows(waiting, ids=session_ids) == [(2,)])
+        assert eventually(lambda: stack.metric("vcfolio_probes_failed") >= failed + 2)
+        assert eventually(lambda: stack.rows("SELECT clock_timestamp()")[0][0] >= began + lasts)
+        assert stack.metric("vcfolio_circuit_open") == 1
+        assert stack.rows(waiting, ids=session_ids) == [(2,)]
         assert {stack.session(session_id).status for session_id in session_ids} == {SessionStatus.REQUESTED}
     for session_id in session_ids:
         session = stack.wait_for(session_id)

@@ -1,0 +1,71 @@
+"""Pictures of a completed session, which never changes again, and the numbers that stand beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+import numpy as np
+from sqlalchemy import Engine
+
+from api.page.figures import multiple, percent
+from core.arrays import FloatArray
+from core.charts.portfolio import Holding, multiples_chart
+from core.charts.regimes import regime_returns_of, regimes_chart
+from core.charts.treemap import treemap_chart
+from core.config import NormalizedConfig
+from core.errors import CorruptMatrix
+from core.optimization.documents import weights_from
+from core.stages import Stage
+from db.engine import transaction
+from db.matrices import read_reference
+from db.matrix_values import load_matrix
+from db.sessions import SessionRow
+
+ChartName = Literal["treemap", "multiples", "regimes"]
+NAMES: tuple[ChartName, ...] = get_args(ChartName)
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+def chart(name: ChartName, session: SessionRow, multiples: FloatArray | None) -> bytes | None:
+    """As SVG. multiples: see `portfolio_multiples`. None where what it would show is not there."""
+    assert session.allocation is not None
+    if name == "treemap":
+        return treemap_chart(
+            [
+                Holding(entry["bucketId"], Stage(entry["stage"]), entry["weight"], entry["sector"])
+                for entry in session.allocation
+                if entry["weight"] > 0
+            ]
+        )
+    if name == "multiples":
+        return None if multiples is None else multiples_chart(multiples)
+    fresh: Mapping[str, Any] = (session.validation_metrics or {}).get("outOfSample", {})
+    if not fresh.get("byRegime"):
+        return None
+    return regimes_chart(regime_returns_of(fresh["byRegime"]), loss_limit=fresh["lossProbability"].get("limit"))
+
+
+def portfolio_multiples(engine: Engine, session: SessionRow) -> FloatArray | None:
+    """(n_scenarios,), on the matrix that the session was optimised on; None where that one is no longer stored."""
+    with transaction(engine) as conn:
+        reference = read_reference(conn, session.matrix_key)
+    if reference is None or reference.generation != session.matrix_generation or session.allocation is None:
+        return None
+    try:
+        matrix = load_matrix(engine, reference)
+    except CorruptMatrix:  # gone meanwhile, or damaged: whoever needs it next makes it anew
+        return None
+    weights = weights_from(session.allocation, NormalizedConfig.model_validate(session.normalized_config))
+    found: FloatArray = weights @ matrix.moic.astype(np.float64)
+    return found
+
+
+def multiples_rows(multiples: FloatArray) -> tuple[tuple[str, str], ...]:
+    """The distribution in words, for readers who cannot see the picture."""
+    rows = [
+        (f"{percent(q, 0)} of scenarios return at most", multiple(float(np.quantile(multiples, q)))) for q in QUANTILES
+    ]
+    rows.append(("Scenarios that lose money", percent(float(np.mean(multiples < 1.0 - 1e-9)))))
+    return tuple(rows)

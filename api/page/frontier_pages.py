@@ -1,0 +1,119 @@
+"""What a limit costs: the best portfolio at each of a row of its values, solved when somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Form, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from api.access import Database, require_member, visible_session
+from api.frontiers import Frontiers
+from api.page.figures import count, multiple, percent
+from api.page.route import PageRoute
+from api.page_access import PageVisitor, page_guard
+from api.problems import Problem, not_found
+from api.rendering import page
+from core.charts.frontier import frontier_chart
+from core.frontier.document import frontier_picture, is_fraction
+from core.frontier.variation import parse_variation
+from core.session_states import SessionStatus
+from db.engine import transaction
+from db.sessions import load_session
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[Depends(page_guard)])
+
+POINTS = 7
+REACH = 0.5
+"""Values from so much below what was asked to so much above, as a share of it."""
+
+LIMITS: Mapping[str, str] = {
+    "cvarLimit": "CVaR limit",
+    "maxLossProbability": "Loss probability limit",
+    "minExpectedWinners": "Expected winners, at least",
+    "bucketMaxWeight": "Heaviest bucket, at most",
+}
+
+Vary = Annotated[str, Query(max_length=2000)]
+
+
+def around(field: str, asked: float) -> str:
+    """The row of values about what was asked, as `parse_variation` reads it; fractions end at 1."""
+    low, high = asked * (1 - REACH), asked * (1 + REACH)
+    if is_fraction(field):
+        high = min(high, 1.0)
+    return f"{field}={low:.4g}:{high:.4g}:{POINTS}"
+
+
+@router.get("/sessions/{session_id}/frontier")
+def frontier(request: Request, session_id: UUID, who: PageVisitor, engine: Database, vary: Vary = "") -> HTMLResponse:
+    with transaction(engine) as conn:
+        seen = visible_session(conn, session_id, who.principal)
+        if seen.status is not SessionStatus.COMPLETED:
+            raise Problem(409, "not_completed", f"The session is {seen.status.value}: it has no portfolio yet.")
+        asked = load_session(conn, session_id).request
+    offered = [(around(field, float(asked[field])), label) for field, label in LIMITS.items() if asked.get(field)]
+    frontiers: Frontiers = request.app.state.frontiers
+    state = frontiers.state(session_id, parse_variation([vary])) if vary else None
+    document = None if state is None else state.document
+    return page(
+        request,
+        "frontier.html",
+        who,
+        session=seen,
+        offered=offered,
+        vary=vary,
+        state=state,
+        rows=[] if document is None else point_rows(document),
+        chart=urlencode({"vary": vary}),
+        may_change=seen.role.value != "viewer",
+    )
+
+
+@router.post("/sessions/{session_id}/frontier")
+def ask(
+    request: Request,
+    session_id: UUID,
+    who: PageVisitor,
+    engine: Database,
+    vary: Annotated[str, Form(max_length=2000)],
+) -> Response:
+    with transaction(engine) as conn:
+        seen = visible_session(conn, session_id, who.principal)
+        require_member(seen.role)
+        if seen.status is not SessionStatus.COMPLETED:
+            raise Problem(409, "not_completed", f"The session is {seen.status.value}: it has no portfolio yet.")
+        session = load_session(conn, session_id)
+    frontiers: Frontiers = request.app.state.frontiers
+    frontiers.ask(session, parse_variation([vary]))
+    return RedirectResponse(f"/sessions/{session_id}/frontier?{urlencode({'vary': vary})}", 303)
+
+
+@router.get("/sessions/{session_id}/charts/frontier.svg")
+def chart(request: Request, session_id: UUID, who: PageVisitor, engine: Database, vary: Vary) -> Response:
+    with transaction(engine) as conn:
+        visible_session(conn, session_id, who.principal)
+    frontiers: Frontiers = request.app.state.frontiers
+    state = frontiers.state(session_id, parse_variation([vary]))
+    if state is None or state.document is None:
+        raise not_found("frontier")
+    return Response(frontier_chart(frontier_picture(state.document), "svg"), media_type="image/svg+xml")
+
+
+def point_rows(document: Mapping[str, Any]) -> list[tuple[str, str, str, bool]]:
+    """Limit, best expected multiple, proven bound, and whether it is the one that was asked for."""
+    vary = document["vary"]
+    shown = percent if is_fraction(vary["field"]) else count
+    rows = []
+    for point in document["points"]:
+        best = point["pass1EStar"]
+        if best is not None:
+            text = multiple(best, 3)
+        else:
+            text = "no portfolio exists" if point["status"] == "infeasible" else "none found"
+        bound = "-" if point["bound"] is None else multiple(point["bound"], 3)
+        rows.append((shown(point["value"]), text, bound, point["value"] == vary["asked"]))
+    return rows

@@ -1,0 +1,203 @@
+"""The pages that are read: funds, a fund's sessions, a session in whatever state, its report, two compared."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from sqlalchemy import Connection
+
+from api.access import Database, require_member, visible_fund, visible_session
+from api.cursors import parse_session_cursor, session_cursor
+from api.negotiation import CSV, JSON, PARQUET, allocation_table
+from api.page import answer, charts, comparison
+from api.page.constraints import constraint_report
+from api.page.route import PageRoute
+from api.page.steps import progress_view
+from api.page_access import PageVisitor, page_guard
+from api.problems import Problem, not_found
+from api.rendering import page
+from core.request import parse_request
+from core.session_states import SessionStatus
+from db.engine import transaction
+from db.funds import find_fund, funds_of
+from db.requests import cancel_session, request_session
+from db.results import session_result
+from db.session_reads import SessionStatusView, list_sessions
+from db.sessions import SessionRow, load_session
+from db.tables.owners import FundRole
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[Depends(page_guard)])
+
+SESSIONS_A_PAGE = 25
+CHART_MAX_AGE_S = 86_400
+
+
+@router.get("/")
+def home(request: Request, who: PageVisitor, engine: Database) -> HTMLResponse:
+    with transaction(engine) as conn:
+        funds = funds_of(conn, who.principal.user_id)
+        newest = list_sessions(conn, who.principal.user_id, limit=10)
+    return page(request, "home.html", who, funds=funds, sessions=newest)
+
+
+@router.get("/funds/{fund_id}")
+def fund(
+    request: Request,
+    fund_id: UUID,
+    who: PageVisitor,
+    engine: Database,
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
+) -> HTMLResponse:
+    before = None if cursor is None else parse_session_cursor(cursor)
+    with transaction(engine) as conn:
+        role = visible_fund(conn, fund_id, who.principal)
+        named = find_fund(conn, fund_id)
+        found = list_sessions(conn, who.principal.user_id, fund_id=fund_id, before=before, limit=SESSIONS_A_PAGE + 1)
+    shown = found[:SESSIONS_A_PAGE]
+    more = session_cursor(shown[-1].created_at, shown[-1].session_id) if len(found) > SESSIONS_A_PAGE else None
+    return page(request, "fund.html", who, fund=named, may_ask=role is not FundRole.VIEWER, sessions=shown, more=more)
+
+
+@router.get("/sessions/{session_id}")
+def session(request: Request, session_id: UUID, who: PageVisitor, engine: Database) -> HTMLResponse:
+    with transaction(engine) as conn:
+        seen = visible_session(conn, session_id, who.principal)
+        row = load_session(conn, session_id)
+    context = {**_about(seen), "request_json": _pretty(row.request)}
+    if seen.status is not SessionStatus.COMPLETED:
+        return page(request, "session.html", who, **context)
+    multiples = charts.portfolio_multiples(engine, row)
+    rows = () if multiples is None else charts.multiples_rows(multiples)
+    return page(request, "result.html", who, **context, **_answered(row), multiples_rows=rows)
+
+
+@router.get("/sessions/{session_id}/progress")
+def progress(request: Request, session_id: UUID, who: PageVisitor, engine: Database) -> HTMLResponse:
+    """The part of the page that changes while a session runs."""
+    with transaction(engine) as conn:
+        seen = visible_session(conn, session_id, who.principal)
+    return page(request, "progress.html", who, **_about(seen))
+
+
+@router.get("/sessions/{session_id}/report")
+def report(request: Request, session_id: UUID, who: PageVisitor, engine: Database) -> HTMLResponse:
+    with transaction(engine) as conn:
+        seen = visible_session(conn, session_id, who.principal)
+        row = _completed(conn, seen)
+    multiples = charts.portfolio_multiples(engine, row)
+    rows = () if multiples is None else charts.multiples_rows(multiples)
+    context = {**_about(seen), **_answered(row), "multiples_rows": rows, "request_json": _pretty(row.request)}
+    return page(request, "report.html", who, **context, config_json=_pretty(row.normalized_config))
+
+
+@router.get("/sessions/{session_id}/charts/{name}.svg")
+def chart(session_id: UUID, name: charts.ChartName, who: PageVisitor, engine: Database) -> Response:
+    with transaction(engine) as conn:
+        row = _completed(conn, visible_session(conn, session_id, who.principal))
+    multiples = charts.portfolio_multiples(engine, row) if name == "multiples" else None
+    drawn = charts.chart(name, row, multiples)
+    if drawn is None:
+        raise not_found("chart")
+    headers = {"Cache-Control": f"private, max-age={CHART_MAX_AGE_S}"}
+    return Response(drawn, media_type="image/svg+xml", headers=headers)
+
+
+@router.get("/sessions/{session_id}/download/{kind}")
+def download(session_id: UUID, kind: str, who: PageVisitor, engine: Database) -> Response:
+    """The allocation as csv or parquet, the whole result as json; by address, since a link states no media type."""
+    media_type = {"csv": CSV, "parquet": PARQUET, "json": JSON}.get(kind)
+    if media_type is None:
+        raise not_found("download")
+    with transaction(engine) as conn:
+        row = _completed(conn, visible_session(conn, session_id, who.principal))
+    document = session_result(row)
+    body = _pretty(document).encode() if media_type == JSON else allocation_table(document["allocation"], media_type)
+    name = f"{'result' if media_type == JSON else 'allocation'}-{session_id}.{kind}"
+    return Response(body, media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
+@router.post("/sessions/{session_id}/cancel")
+def cancel(session_id: UUID, who: PageVisitor, engine: Database) -> Response:
+    with transaction(engine) as conn:
+        require_member(visible_session(conn, session_id, who.principal).role)
+        # One that has ended meanwhile is shown as it ended.
+        cancel_session(conn, session_id, f"cancelled by {who.principal.user_name} on the page", who.principal.actor)
+    return RedirectResponse(f"/sessions/{session_id}", 303)
+
+
+@router.post("/sessions/{session_id}/retry")
+def retry(request: Request, session_id: UUID, who: PageVisitor, engine: Database) -> Response:
+    """The same request as a new session."""
+    with transaction(engine) as conn:
+        require_member(visible_session(conn, session_id, who.principal).role)
+        asked = parse_request(load_session(conn, session_id).request)
+    created = request_session(
+        engine,
+        request.app.state.settings,
+        asked,
+        created_by=who.principal.user_id,
+        credential=who.principal.credential,
+        client_key=f"page:retry:{uuid4()}",
+    )
+    return RedirectResponse(f"/sessions/{created.session.session_id}", 303)
+
+
+@router.get("/compare")
+def compare(request: Request, who: PageVisitor, engine: Database, a: UUID, b: UUID) -> HTMLResponse:
+    with transaction(engine) as conn:
+        seen = [visible_session(conn, one, who.principal) for one in (a, b)]
+        rows = [load_session(conn, one) for one in (a, b)]
+    first, second = (session_result(row) for row in rows)
+    completed = all(row.status is SessionStatus.COMPLETED for row in rows)
+    return page(
+        request,
+        "compare.html",
+        who,
+        sessions=seen,
+        completed=completed,
+        asked=comparison.request_differences(rows[0].request, rows[1].request),
+        figures=comparison.figure_differences(first, second) if completed else [],
+        weights=comparison.weight_differences(first, second) if completed else [],
+        constraints=comparison.constraint_differences(first, second) if completed else [],
+    )
+
+
+def _completed(conn: Connection, seen: SessionStatusView) -> SessionRow:
+    """Raises Problem 409 while there is no result."""
+    if seen.status is not SessionStatus.COMPLETED:
+        raise Problem(409, "not_completed", f"The session is {seen.status.value}: it has no result.")
+    return load_session(conn, seen.session_id)
+
+
+def _about(seen: SessionStatusView) -> dict[str, Any]:
+    return {
+        "session": seen,
+        "progress": progress_view(seen, datetime.now(UTC)),
+        "may_change": seen.role is not FundRole.VIEWER,
+    }
+
+
+def _answered(row: SessionRow) -> dict[str, Any]:
+    result = session_result(row)
+    fresh = result["validation"]["outOfSample"]
+    return {
+        "result": result,
+        "headline": answer.headline(result),
+        "risk": answer.risk_view(result),
+        "allocation": answer.allocation_view(result["allocation"]),
+        "constraints": constraint_report(result),
+        "regimes": answer.regimes_view(fresh),
+        "rivals": answer.rivals_view(result["validation"]),
+        "proof": answer.proof_lines(result),
+        "whole_deals": answer.whole_deal_lines(result["validation"]),
+        "timings": answer.timing_rows(result),
+    }
+
+
+def _pretty(document: Any) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False)
