@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.arrays import BoolArray
 from core.errors import BadInput, Cancelled, SolverFailed
 from core.solver.backends import WithFallback, make_backend
 from core.solver.branch_and_bound import compiling
@@ -28,8 +29,9 @@ from core.solver.branch_and_bound.dual_simplex import (
     objective,
     solve_lp,
 )
-from core.solver.branch_and_bound.relaxation import EngineMeter, Relaxation
+from core.solver.branch_and_bound.relaxation import ALLOWANCE, ENTRIES_PER_UNIT, EngineMeter, Relaxation
 from core.solver.branch_and_bound.scenarios import scenarios_of, tail_weights
+from core.solver.branch_and_bound.search import Search
 from core.solver.branch_and_bound.tableau import (
     BASE,
     ROWS,
@@ -130,6 +132,13 @@ def test_a_cut_off_stops_the_dual_simplex_only_beyond_it() -> None:
         cut += certified_objective(lp) > best - 0.01 * (1 + abs(best))
         assert dual_simplex(other, best + 1e-5 * (1 + abs(best)), 10_000) == OPTIMAL
     assert cut > 20
+
+
+def test_a_row_that_needs_every_column_at_its_bound_is_not_lost_to_rounding() -> None:
+    for n in range(1, 60):
+        lp = make_lp(np.zeros(n), np.zeros(n), np.full(n, 1.0 / n), 3)
+        add_row(lp, np.ones(n), 1.0, 1.0, BASE, -1)
+        assert solve_lp(lp, np.inf, 1_000) == OPTIMAL
 
 
 @pytest.mark.parametrize("confidence", [0.0, 0.5, 0.8, 0.93, 0.999])
@@ -238,21 +247,49 @@ def test_threads_that_solve_at_the_same_time_get_the_same_bits() -> None:
         assert (outcome.bound, outcome.nodes, outcome.work) == (alone.bound, alone.nodes, alone.work)
 
 
-def test_a_cancel_is_heard_within_a_bounded_amount_of_work() -> None:
-    spent: list[int] = []
-    cancelled = False
+@pytest.mark.parametrize("stage", ["first linear program", "before the tree", "tree"])
+def test_a_cancel_is_heard_within_a_bounded_amount_of_work(stage: str) -> None:
+    """Between two questions whether to stop lies no more than one allowance and the pivots that end it."""
+    program = tree_program()
+    asked_at: list[int] = []
+    stop_after = {"first linear program": 0, "before the tree": 40, "tree": 10**9}[stage]
 
     def interrupted() -> str | None:
-        return "cancelled" if cancelled else None
+        asked_at.append(search.meter.spent)
+        return "cancelled" if len(asked_at) > stop_after or search.known.nodes >= 32 else None
 
-    def progress(seen: object) -> None:
-        nonlocal cancelled
-        spent.append(seen.work)
-        cancelled = seen.nodes >= 32
-
+    search = Search(program, SolveControl(interrupted=interrupted))
     with pytest.raises(Cancelled):
-        BranchAndBoundBackend().maximise(tree_program(), SolveControl(interrupted=interrupted, progress=progress))
-    assert spent
+        search.run("branch-and-bound", None)
+    assert (search.known.nodes >= 32) == (stage == "tree")
+    between = np.diff([0, *asked_at, search.meter.spent])
+    assert between.max() <= 2 * ALLOWANCE // ENTRIES_PER_UNIT
+
+
+def solved_asking(program: ChanceProgram, must: BoolArray) -> tuple[list[int], float]:
+    """What had been spent each time the solve asked whether to stop, and its bound."""
+    asked_at: list[int] = []
+    meter = EngineMeter(SolveControl(interrupted=lambda: asked_at.append(meter.spent)))
+    relaxation = relaxation_of(program)
+    relaxation.meter = meter
+    assert relaxation.solve(must) == OPTIMAL
+    return asked_at, relaxation.bound
+
+
+def test_a_linear_program_that_used_its_allowance_asks_whether_to_stop_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.Generator(np.random.Philox(12))
+    program = random_program(rng, 40, 300, cap=0.1)
+    program = replace(program, payoffs=0.2 + rng.pareto(1.5, (300, 40)), cvar_limit=np.inf)
+    must = program.payoffs.mean(axis=1) >= 1.2
+    asked, bound = solved_asking(program, must)
+    assert len(asked) == 1
+    monkeypatch.setattr("core.solver.branch_and_bound.relaxation.ALLOWANCE", 1_000)
+    asked, paused_bound = solved_asking(program, must)
+    assert len(asked) > 4
+    assert np.diff([0, *asked]).max() <= 4
+    assert paused_bound == pytest.approx(bound, rel=1e-9)
 
 
 def test_more_work_never_worsens_answer_or_bound() -> None:

@@ -38,6 +38,8 @@ PIVOT = 1e-9
 STABLE_PIVOT = 1e-7
 ROUNDING = 2e-15
 """What sums of products may be wrong by, relative to the sum of their magnitudes; cuts carry such errors, too."""
+FLIP_ROUNDING = 1e-14
+"""What is left of a violation after flips is rounding up to this share of it."""
 REFRESH_EVERY = 64
 REBUILD_AFTER = 400
 
@@ -165,7 +167,7 @@ def dual_step(lp: Lp, r: int) -> bool:
     n, v = len(lp.cost), lp.basic[r]
     below = lp.basic_value[r] < lp.lower[v]
     target = lp.lower[v] if below else lp.upper[v]
-    need = abs(target - lp.basic_value[r])
+    need = start = abs(target - lp.basic_value[r])
     ratios = np.empty(n)
     collect_ratios(lp, r, 1.0 if below else -1.0, ratios)
     flips = np.empty(n, dtype=np.int64)
@@ -175,7 +177,8 @@ def dual_step(lp: Lp, r: int) -> bool:
         if j < 0:
             break
         room = abs(lp.tableau[r, j]) * (lp.upper[lp.nonbasic[j]] - lp.lower[lp.nonbasic[j]])
-        if room >= need:
+        # Columns that together just reach the target must not fall short of it by the rounding of their sum.
+        if room >= need or (need - room <= FLIP_ROUNDING * start and abs(lp.tableau[r, j]) >= 1e-3):
             entering = j
             break
         need -= room
