@@ -223,8 +223,8 @@ def headline(result: Document) -> Headline:
     reasons += [f"These scenarios do not show it to be better than {RIVALS[rival['name']]}." for rival in noise]
     worse = [rival for rival in result["validation"].get("rivals", []) if _outdoes(rival)]
     reasons += [
-        f"A plainer portfolio keeps every limit and does better in the same fresh scenarios: {RIVALS[rival['name']]}, by "
-        f"{multiple(-rival['difference'], 3)}."
+        f"A plainer portfolio keeps every limit and does better in the same fresh scenarios: "
+        f"{RIVALS[rival['name']]}, by {multiple(-rival['difference'], 3)}."
         for rival in worse
     ]
     if not result["solver"]["reproducible"]:
