@@ -237,6 +237,21 @@ def test_a_file_fills_the_form_and_a_wrong_one_is_explained(site: Site) -> None:
     assert "is not JSON" in upload("{", 422)
 
 
+def test_what_people_type_stays_text(site: Site) -> None:
+    client = site.logged_in()
+    form = filled(shown(client.get(f"{FUND}/request")))
+    evil = '"><img src=x onerror=alert(1)>'
+    form |= {"buckets.sectors": [evil], "taxonomyVersion": [evil], "totalFundSize": ["1e9999999"], "nonce": ["\0"]}
+    page = client.post(f"{FUND}/request", data=form | {"action": ["rows"]})
+    assert page.status_code == 200
+    assert "<img" not in page.text
+    assert page.text.count("&lt;img src=x") > 2
+    for buckets in ("", "[" * 100_000, '{"stages": NaN}'):
+        refused = client.post(f"{FUND}/request", data=form | {"buckets": [buckets], "action": ["send"]})
+        assert refused.status_code == 422
+        assert "<img" not in refused.text
+
+
 def test_the_check_while_typing_says_what_sending_would(site: Site) -> None:
     client = site.logged_in()
     form = filled(shown(client.get(f"{FUND}/request")))
