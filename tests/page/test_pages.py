@@ -305,6 +305,13 @@ def test_a_frontier_is_solved_when_asked_for(site: Site, told: Told) -> None:
     chart = re.findall(r'src="([^"]+frontier.svg[^"]+)"', page)[0]
     assert client.get(chart).headers["content-type"].startswith("image/svg+xml")
     shown(client.get(address, params={"vary": "nonsense"}), 422)
+    # Of the session whose limits gave way no point has a portfolio: no picture of nothing, but what to do.
+    address = f"/sessions/{told.relaxed}/frontier"
+    client.post(address, data={"csrf_token": token_of(client), "vary": "cvarLimit=0.8,0.9"})
+    while "are solved" in (page := shown(client.get(address, params={"vary": "cvarLimit=0.8,0.9"}))):
+        pass
+    assert "other limits stand in the way" in page
+    assert "frontier.svg" not in page
 
 
 def test_the_first_view_is_small(reading: Site, told: Told) -> None:
