@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Literal
 
 Kind = Literal["number", "percent", "whole", "flag", "choice", "text", "lines", "checks", "json"]
@@ -41,7 +42,7 @@ def typed(kind: Kind, text: str) -> Any:
     if kind == "json":
         try:
             return json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return text
     return text
 
@@ -68,15 +69,15 @@ def _number(text: str, *, percent: bool) -> Any:
     text = text.removesuffix("%").strip() if percent else text.removeprefix("$").strip()
     if _GROUPED.match(text):
         text = text.replace(",", "")
+    if "_" in text:  # which Python would read over
+        return text
     try:
-        number = Decimal(text)
-    except InvalidOperation:
+        number = Decimal(text) / (100 if percent else 1)
+        whole = number.is_finite() and number == number.to_integral_value() and abs(number) < 2**53
+        value = int(number) if whole else float(number)
+    except ArithmeticError:  # no number, or none that has a place in a request
         return text
-    if not number.is_finite():
-        return text
-    if percent:
-        number /= 100
-    return int(number) if number == number.to_integral_value() and abs(number) < 2**53 else float(number)
+    return value if math.isfinite(value) else text
 
 
 def _plain(number: Decimal) -> str:

@@ -66,6 +66,7 @@ def frontier(request: Request, session_id: UUID, who: PageVisitor, engine: Datab
         vary=vary,
         state=state,
         rows=[] if document is None else point_rows(document),
+        found=document is not None and any(point["pass1EStar"] is not None for point in document["points"]),
         chart=urlencode({"vary": vary}),
         may_change=seen.role.value != "viewer",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from functools import cache
 from importlib import resources
@@ -32,6 +33,8 @@ from db.session_reads import newest_request
 from db.sessions import load_session
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[Depends(page_guard)])
+
+_NONCE = re.compile(r"[0-9a-f-]{36}")
 
 Start = Literal["last", "example", "empty"]
 Document = Mapping[str, Any]
@@ -219,7 +222,8 @@ def _require_member(engine: Engine, fund_id: UUID, who: Visitor) -> None:
 def _client_key(form: FormData, asked: OptimizationRequest) -> str:
     """The same form sent twice is one session; sent again with other figures it is another."""
     nonce = form.get("nonce")
-    return f"page:{nonce if isinstance(nonce, str) else ''}"[:64] + f":{request_hash(asked)}"
+    known = nonce if isinstance(nonce, str) and _NONCE.fullmatch(nonce) else ""
+    return f"page:{known}:{request_hash(asked)}"
 
 
 def _by_anchor(problems: list[FormProblem]) -> dict[str, list[str]]:

@@ -103,6 +103,15 @@ def test_whatever_is_typed_is_a_number_or_is_left_as_it_was(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text", ["1e400", "-1e9999999", "nan", "Infinity", "1_0", "0x1", "1,00", "", "$", "1e-9999999"]
+)
+def test_what_is_no_number_of_a_request_is_left_as_text_or_is_finite(text: str) -> None:
+    for kind in ("number", "percent", "whole"):
+        value = typed(kind, text)  # type: ignore[arg-type]
+        assert isinstance(value, str) or abs(value) < float("inf")
+
+
+@pytest.mark.parametrize(
     ("words", "expected"),
     [
         ("must be at most 1", "must be at most 100%"),

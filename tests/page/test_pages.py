@@ -237,6 +237,21 @@ def test_a_file_fills_the_form_and_a_wrong_one_is_explained(site: Site) -> None:
     assert "is not JSON" in upload("{", 422)
 
 
+def test_what_people_type_stays_text(site: Site) -> None:
+    client = site.logged_in()
+    form = filled(shown(client.get(f"{FUND}/request")))
+    evil = '"><img src=x onerror=alert(1)>'
+    form |= {"buckets.sectors": [evil], "taxonomyVersion": [evil], "totalFundSize": ["1e9999999"], "nonce": ["\0"]}
+    page = client.post(f"{FUND}/request", data=form | {"action": ["rows"]})
+    assert page.status_code == 200
+    assert "<img" not in page.text
+    assert page.text.count("&lt;img src=x") > 2
+    for buckets in ("", "[" * 100_000, '{"stages": NaN}'):
+        refused = client.post(f"{FUND}/request", data=form | {"buckets": [buckets], "action": ["send"]})
+        assert refused.status_code == 422
+        assert "<img" not in refused.text
+
+
 def test_the_check_while_typing_says_what_sending_would(site: Site) -> None:
     client = site.logged_in()
     form = filled(shown(client.get(f"{FUND}/request")))
@@ -290,6 +305,13 @@ def test_a_frontier_is_solved_when_asked_for(site: Site, told: Told) -> None:
     chart = re.findall(r'src="([^"]+frontier.svg[^"]+)"', page)[0]
     assert client.get(chart).headers["content-type"].startswith("image/svg+xml")
     shown(client.get(address, params={"vary": "nonsense"}), 422)
+    # Of the session whose limits gave way no point has a portfolio: no picture of nothing, but what to do.
+    address = f"/sessions/{told.relaxed}/frontier"
+    client.post(address, data={"csrf_token": token_of(client), "vary": "cvarLimit=0.8,0.9"})
+    while "are solved" in (page := shown(client.get(address, params={"vary": "cvarLimit=0.8,0.9"}))):
+        pass
+    assert "other limits stand in the way" in page
+    assert "frontier.svg" not in page
 
 
 def test_the_first_view_is_small(reading: Site, told: Told) -> None:
