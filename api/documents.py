@@ -15,6 +15,9 @@ from db.tables.owners import FundRole
 
 API = "/api/optimization"
 
+NO_NUL = r"^[^\x00]*$"
+"""The one character that PostgreSQL's text cannot hold."""
+
 EXAMPLE_SESSION = "5d0c6c9e-1f5b-4f4e-9b43-0c7f6a1d2e3f"
 EXAMPLE_FUND = "00000000-0000-4000-8000-000000000001"
 
@@ -143,6 +146,7 @@ class CancelRequest(Document):
         default="cancelled by request",
         min_length=1,
         max_length=500,
+        pattern=NO_NUL,
         description="kept with the session and the audit",
     )
 

@@ -67,10 +67,11 @@ class Problem(Exception):
         document = ProblemDocument(
             title=HTTPStatus(self.status).phrase,
             status=self.status,
-            detail=self.detail,
+            detail=_encodable(self.detail),
             code=self.code,
             problems=[
-                FieldProblemDocument(field=one.field, value=_shown(one.value), rule=one.rule) for one in self.problems
+                FieldProblemDocument(field=_encodable(one.field), value=_shown(one.value), rule=_encodable(one.rule))
+                for one in self.problems
             ],
         )
         return JSONResponse(document.model_dump(mode="json"), self.status, headers=self.headers, media_type=MEDIA_TYPE)
@@ -136,5 +137,10 @@ def _shown(value: object) -> Any:
         return value
     if isinstance(value, float) and value == value and abs(value) != float("inf"):  # noqa: PLR0124
         return value
-    shown = value if isinstance(value, str) else repr(value)
+    shown = _encodable(value if isinstance(value, str) else repr(value))
     return shown if len(shown) <= SHOWN_VALUE else shown[: SHOWN_VALUE - 3] + "..."
+
+
+def _encodable(text: str) -> str:
+    """JSON may name half of a surrogate pair, and UTF-8 cannot: it is shown as its escape."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -46,7 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--smoke", action="store_true", help="a small case, once")
     smoke = parser.parse_args().smoke
-    rounds, stored, reads = (1, 200, 200) if smoke else (5, 10_000, 3000)
+    rounds, stored, reads = (1, 200, 200) if smoke else (3, 10_000, 1000)
     load = load_average()
     with temporary_database() as engine:
         sessions, secret = _filled(engine, stored)

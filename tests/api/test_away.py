@@ -37,7 +37,9 @@ def test_every_connection_cut_is_made_anew(patience: Patience) -> None:
         prepare_database(engine)
         with serving(engine) as served, served.client() as client:
             assert client.get("/ready").status_code == 200
-            with transaction(make_engine(server.url("postgres"))) as conn:
+            others = make_engine(server.url("postgres"))
+            with transaction(others) as conn:
                 conn.execute(text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'cut'"))
+            others.dispose()
             assert eventually(lambda: client.get("/ready").status_code == 200)
         engine.dispose()

@@ -227,3 +227,18 @@ def test_every_state_can_be_followed(client: httpx.Client, served: Served, statu
     with transaction(served.engine) as conn:
         session_id = session_at(conn, status).session_id
     assert client.get(f"{API}/status/{session_id}").json()["status"] == status
+
+
+@pytest.mark.parametrize("text", ["\\ud800", "\\u0000", "\\u0000".rjust(3000, "x")])
+def test_text_that_nothing_can_store_is_refused_and_shown_safely(
+    client: httpx.Client, served: Served, text: str
+) -> None:
+    for body in (f'{{"{text}": 1}}', f'{{"calibrationVersion": "{text}"}}'):
+        answer = client.post(f"{API}/request", content=body, headers=JSON)
+        assert answer.status_code == 422
+        assert answer.json()["problems"]
+    with transaction(served.engine) as conn:
+        waiting = bridge_session(conn)
+    answer = client.post(f"{API}/sessions/{waiting}/cancel", content=f'{{"reason": "{text}"}}', headers=JSON)
+    assert answer.status_code in (400, 422)
+    assert client.get(f"{API}/status/{waiting}").json()["status"] == "REQUESTED"
