@@ -22,6 +22,7 @@ from core.charts.canvas import markdown_image
 from core.charts.portfolio import allocation_chart, holdings_of, multiples_chart
 from core.config import NormalizedConfig
 from core.matrix import ScenarioMatrix
+from core.matrix_key import simulation_inputs
 from core.optimization.documents import weights_from
 from core.session_states import SessionStatus
 from db.results import session_result
@@ -123,10 +124,11 @@ def _multiples_chart(session: SessionRow, load_matrix: Callable[[], ScenarioMatr
     assert session.allocation is not None
     weights = weights_from(session.allocation, NormalizedConfig.model_validate(session.normalized_config))
     multiples = weights @ load_matrix().moic.astype(np.float64)
+    winner = simulation_inputs(session.matrix_key_json).winner_multiple
     _markdown(
         "portfolio-multiples",
         "What the portfolio returned in the scenarios that it was optimised on",
-        markdown_image("Portfolio multiples", multiples_chart(multiples)),
+        markdown_image("Portfolio multiples", multiples_chart(multiples, winner)),
     )
 
 

@@ -15,6 +15,7 @@ from core.charts.regimes import regime_returns_of, regimes_chart
 from core.charts.treemap import treemap_chart
 from core.config import NormalizedConfig
 from core.errors import CorruptMatrix
+from core.matrix_key import simulation_inputs
 from core.optimization.documents import weights_from
 from core.stages import Stage
 from db.engine import transaction
@@ -40,11 +41,16 @@ def chart(name: ChartName, session: SessionRow, multiples: FloatArray | None) ->
             ]
         )
     if name == "multiples":
-        return None if multiples is None else multiples_chart(multiples)
+        return None if multiples is None else multiples_chart(multiples, winner_multiple_of(session))
     fresh: Mapping[str, Any] = (session.validation_metrics or {}).get("outOfSample", {})
     if not fresh.get("byRegime"):
         return None
     return regimes_chart(regime_returns_of(fresh["byRegime"]), loss_limit=fresh["lossProbability"].get("limit"))
+
+
+def winner_multiple_of(session: SessionRow) -> float:
+    """What makes a deal a winner in the session's worlds."""
+    return simulation_inputs(session.matrix_key_json).winner_multiple
 
 
 def portfolio_multiples(engine: Engine, session: SessionRow) -> FloatArray | None:

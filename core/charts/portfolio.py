@@ -59,9 +59,12 @@ def allocation_chart(holdings: Sequence[Holding], kind: Literal["svg", "png"] = 
         return picture(figure, kind, f"Bar chart of {len(holdings)} buckets; the largest: {largest}")
 
 
-def multiples_chart(multiples: FloatArray, kind: Literal["svg", "png"] = "svg") -> bytes:
+def multiples_chart(
+    multiples: FloatArray, winner_multiple: float | None = None, kind: Literal["svg", "png"] = "svg"
+) -> bytes:
     """How often the portfolio returned which multiple. multiples: shape (n_scenarios,), one for each scenario.
 
+    winner_multiple: what makes a deal a winner; marked, with how often the whole portfolio returns as much. None: not.
     The axis ends at the 99th percentile; what lies beyond is counted in the last bar.
     """
     lost, mean, median = float(np.mean(multiples < 1.0)), float(np.mean(multiples)), float(np.median(multiples))
@@ -77,6 +80,10 @@ def multiples_chart(multiples: FloatArray, kind: Literal["svg", "png"] = "svg") 
             axes.bar(centres, 100 * shares[chosen], width=0.92 * width, color=colour, label=label)
         axes.axvline(median, color=GREEN, linestyle="--", label=f"median {median:.2f}x")
         axes.axvline(mean, color=ORANGE, linestyle="-.", label=f"mean {mean:.2f}x")
+        won = "" if winner_multiple is None else _winners_in_words(multiples, winner_multiple)
+        if winner_multiple is not None:
+            # Off the axis the mark is clipped, and its words stay in the legend.
+            axes.axvline(winner_multiple, color=INK, linestyle=":", label=won)
         axes.legend(loc="upper right")
         axes.set_xlim(0.0, edges[-1])
         axes.set_xlabel("portfolio multiple on invested capital; the last bar holds all beyond")
@@ -86,5 +93,9 @@ def multiples_chart(multiples: FloatArray, kind: Literal["svg", "png"] = "svg") 
             figure,
             kind,
             f"Histogram of the portfolio's multiple in {len(multiples):,} scenarios: below 1 in {lost:.1%}, "
-            f"median {median:.2f}, mean {mean:.2f}",
+            f"median {median:.2f}, mean {mean:.2f}" + (f"; {won}" if won else ""),
         )
+
+
+def _winners_in_words(multiples: FloatArray, winner_multiple: float) -> str:
+    return f"a winner's {winner_multiple:g}x or more: {np.mean(multiples >= winner_multiple):.1%}"

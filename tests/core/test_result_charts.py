@@ -6,11 +6,12 @@ import math
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.charts.portfolio import Holding, holdings_of
+from core.charts.portfolio import Holding, holdings_of, multiples_chart
 from core.charts.regimes import regime_returns_of, regimes_chart
 from core.charts.treemap import Field, squarified, treemap_chart
 from core.stages import Stage
@@ -119,3 +120,11 @@ def test_a_regimes_chart_without_losses_and_without_limit() -> None:
     svg = regimes_chart(regime_returns_of([{"regime": "base", "probability": 1.0, "figures": _figures(3.0, 0.0, 0.0)}]))
 
     assert {"3.00x", "0.0%"} <= set(_texts(svg))
+
+
+@pytest.mark.parametrize(("winner", "told"), [(2.0, "a winner&#x27;s 2x or more: 50.0%"), (10.0, "10x or more: 0.0%")])
+def test_the_multiples_mark_what_makes_a_winner_though_it_be_off_the_axis(winner: float, told: str) -> None:
+    drawn = multiples_chart(np.array([0.5, 1.5, 2.0, 3.0]), winner).decode()
+    plain = drawn.replace("&apos;", "&#x27;").replace("'", "&#x27;")
+    assert told in plain
+    assert "winner" not in multiples_chart(np.array([0.5, 1.5])).decode()
