@@ -184,7 +184,7 @@ class MatrixDocument(Document):
     created_at: datetime
     completed_at: datetime | None
     last_accessed_at: datetime
-    bucket_stats: dict[str, Any] | None
+    bucket_stats: dict[str, dict[str, Any]] | None = Field(description="of each bucket alone, by its key")
     key: dict[str, Any] = Field(description="the canonical document that the key is the hash of")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,10 @@ from sqlalchemy import Connection, text
 
 @dataclass(frozen=True, slots=True)
 class MatrixView:
-    """What is null before a matrix is complete is None. bytes_stored: of the compressed values."""
+    """What is null before a matrix is complete is None. bytes_stored: of the compressed values.
+
+    bucket_stats: of each bucket, in the order of the keys.
+    """
 
     matrix_key: str
     status: str
@@ -28,14 +31,16 @@ class MatrixView:
     created_at: datetime
     completed_at: datetime | None
     last_accessed_at: datetime
-    bucket_stats: Mapping[str, Any] | None
+    bucket_keys: Sequence[str] | None
+    bucket_stats: Sequence[Mapping[str, Any]] | None
     matrix_key_json: Mapping[str, Any]
 
 
 _COLUMNS = """
     SELECT x.matrix_key, x.status, x.sim_model_version, x.calibration_version, x.generation, x.error_reason,
            x.bucket_count, x.s_opt, x.payload_sha256, octet_length(x.moic_matrix) AS bytes_stored, x.created_at,
-           x.completed_at, x.last_accessed_at, x.bucket_stats, x.matrix_key_json
+           x.completed_at, x.last_accessed_at, x.bucket_keys, x.bucket_stats,
+           x.matrix_key_json
     FROM scenario_matrices x
     WHERE EXISTS (
       SELECT FROM optimization_sessions s JOIN fund_members m USING (fund_id)

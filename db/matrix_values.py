@@ -2,14 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from sqlalchemy import Engine
 
-from core.codec import EncodedMatrix, decode
+from core.bucket_stats import bucket_stats
+from core.codec import EncodedMatrix, decode, encode
 from core.errors import CorruptMatrix
 from core.matrix import ScenarioMatrix, ScenarioState
 from db.engine import transaction
-from db.matrices import MatrixReference, load_payload
+from db.matrices import MatrixPayload, MatrixReference, load_payload
+
+
+def payload_of(matrix: ScenarioMatrix, key_document: Mapping[str, Any]) -> MatrixPayload:
+    """All columns of a complete matrix."""
+    encoded = encode(matrix)
+    return MatrixPayload(
+        moic_matrix=encoded.payload,
+        matrix_layout=encoded.layout,
+        compression_codec=encoded.codec,
+        bucket_count=encoded.bucket_count,
+        s_opt=encoded.scenario_count,
+        payload_sha256=encoded.payload_sha256,
+        bucket_keys=list(matrix.bucket_keys),
+        scenario_states=[state.as_json() for state in matrix.states],
+        bucket_params=key_document["bucket_params"],
+        bucket_stats=[
+            {
+                "win_probability": stats.win_probability,
+                "mean": stats.mean,
+                "standard_error": stats.standard_error,
+                "median": stats.median,
+                "p90": stats.p90,
+                "loss_share": stats.loss_share,
+            }
+            for stats in bucket_stats(matrix)
+        ],
+    )
 
 
 def load_matrix(engine: Engine, reference: MatrixReference) -> ScenarioMatrix:

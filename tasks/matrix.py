@@ -32,6 +32,7 @@ from db.matrices import (
     extend_generation,
     fail_generation,
 )
+from db.matrix_values import payload_of
 from db.sessions import Fence, load_session
 from db.settings import Settings
 from tasks import runtime
@@ -39,7 +40,6 @@ from tasks.heartbeat import Beat, Heartbeat, heartbeat_of
 from tasks.large_matrix import simulate
 from tasks.parts import Progress
 from tasks.retries import PATIENT, persevere
-from tasks.stored_matrix import payload_of
 
 logger = logging.getLogger(__name__)
 

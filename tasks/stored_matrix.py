@@ -1,52 +1,21 @@
-"""A matrix stored whole, and the columns of its row."""
+"""A matrix that is stored whole, or made anew until it is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from prefect.logging import get_run_logger
 from sqlalchemy import Engine
 
-from core.bucket_stats import bucket_stats
-from core.codec import encode
 from core.errors import CorruptMatrix, MatrixFailed
-from core.matrix import ScenarioMatrix
 from db.engine import transaction
-from db.matrices import MatrixPayload, MatrixReference, invalidate, read_reference
+from db.matrices import MatrixReference, invalidate, read_reference
 from db.matrix_values import load_matrix
 from tasks.retries import persevere
 
 MATRIX_ATTEMPTS = 3
 """How often in a row a matrix may vanish or be corrupt under its users before that is a failure."""
-
-
-def payload_of(matrix: ScenarioMatrix, key_document: Mapping[str, Any]) -> MatrixPayload:
-    """All columns of a complete matrix."""
-    encoded = encode(matrix)
-    return MatrixPayload(
-        moic_matrix=encoded.payload,
-        matrix_layout=encoded.layout,
-        compression_codec=encoded.codec,
-        bucket_count=encoded.bucket_count,
-        s_opt=encoded.scenario_count,
-        payload_sha256=encoded.payload_sha256,
-        bucket_keys=list(matrix.bucket_keys),
-        scenario_states=[state.as_json() for state in matrix.states],
-        bucket_params=key_document["bucket_params"],
-        bucket_stats=[
-            {
-                "win_probability": stats.win_probability,
-                "mean": stats.mean,
-                "standard_error": stats.standard_error,
-                "median": stats.median,
-                "p90": stats.p90,
-                "loss_share": stats.loss_share,
-            }
-            for stats in bucket_stats(matrix)
-        ],
-    )
 
 
 def whole_matrix(engine: Engine, key: str, make: Callable[[bool], MatrixReference]) -> MatrixReference:

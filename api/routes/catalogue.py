@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query
@@ -125,6 +125,12 @@ def _matrix(view: MatrixView) -> MatrixDocument:
         created_at=view.created_at,
         completed_at=view.completed_at,
         last_accessed_at=view.last_accessed_at,
-        bucket_stats=None if view.bucket_stats is None else dict(view.bucket_stats),
+        bucket_stats=_stats(view),
         key=dict(view.matrix_key_json),
     )
+
+
+def _stats(view: MatrixView) -> dict[str, dict[str, Any]] | None:
+    if view.bucket_keys is None or view.bucket_stats is None:
+        return None
+    return {key: dict(stats) for key, stats in zip(view.bucket_keys, view.bucket_stats, strict=True)}

@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import logging
 import socket
+import threading
 from datetime import timedelta
 
+import uvicorn
 from sqlalchemy import Engine
 
-from core.errors import BadInput
+from core.errors import BadInput, Unavailable
 from db.access import create_login_link
 from db.bootstrap import prepare_database
 from db.engine import Patience, make_engine, transaction
@@ -17,13 +19,14 @@ from db.funds import LOCAL_USER
 from db.server import open_postgres
 from db.settings import Settings, load_settings
 from deployments.cli import terminal
-from deployments.cli.stopping import end_with
+from deployments.cli.stopping import end_with, stop_signal
 from deployments.logs import configure_logs
 from deployments.services import database
 
 logger = logging.getLogger(__name__)
 
 CONNECTIONS = 16
+STOP_LOOK_S = 0.2
 # Whoever waits at the other end of a line should hear within two seconds that the database is away.
 PATIENCE = Patience(connect_s=2, pool_s=1.5, statement_s=10)
 
@@ -41,10 +44,23 @@ def serve(parent: int | None) -> None:
         try:
             prepare_database(engine)
             logger.info("api started at %s", page_address(settings), extra={"stage": "start"})
-            server_of(create_app(engine, settings)).run(sockets=[listening])
+            _serve(server_of(create_app(engine, settings)), listening)
         finally:
             engine.dispose()
     logger.info("api stopped")
+
+
+def _serve(server: uvicorn.Server, listening: socket.socket) -> None:
+    """Beside the main thread, which listens for signals: uvicorn would end the process by the very signal it got."""
+    serving = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="server")
+    with stop_signal() as stopping:
+        serving.start()
+        while serving.is_alive() and not stopping.wait(STOP_LOOK_S):
+            pass
+        server.should_exit = True
+        serving.join()
+        if not stopping.is_set():
+            raise Unavailable("the API's server ended by itself; its log says why")
 
 
 def login(user: str) -> None:

@@ -13,6 +13,7 @@ from api.result_document import ResultDocument
 from tests.api.serving import serving
 from tests.conftest import NewDatabase
 from tests.page.carried_out import RELAXED, carried_out
+from tests.waiting import eventually
 
 API = "/api/optimization"
 
@@ -61,3 +62,30 @@ def test_the_allocation_can_be_had_as_a_table(client: httpx.Client, completed: s
 def test_accept_decides(client: httpx.Client, completed: str, accept: str, status: int, content_type: str) -> None:
     answer = client.get(f"{API}/result/{completed}", headers={"Accept": accept})
     assert (answer.status_code, answer.headers["content-type"]) == (status, content_type)
+
+
+def test_its_matrix_can_be_read_about_bucket_by_bucket(client: httpx.Client, completed: str) -> None:
+    result = client.get(f"{API}/result/{completed}").json()
+    matrix = client.get(f"/api/matrices/{result['matrixKey']}").json()
+    assert (matrix["status"], matrix["scenarios"]) == ("complete", 40)
+    assert matrix["bucketStats"].keys() == {row["bucketId"] for row in result["allocation"]}
+    assert all(0 <= stats["win_probability"] <= 1 for stats in matrix["bucketStats"].values())
+    assert [one["matrixKey"] for one in client.get("/api/matrices").json()] == [result["matrixKey"]]
+
+
+def test_what_a_limit_costs_is_solved_on_request_and_the_same_when_asked_again(
+    client: httpx.Client, completed: str
+) -> None:
+    frontier, vary = f"{API}/sessions/{completed}/frontier", {"vary": "minExpectedWinners=0:2:3"}
+    assert client.get(frontier, params=vary).status_code == 404
+    assert client.post(frontier, params=vary).status_code in (200, 202)
+    assert eventually(lambda: client.get(frontier, params=vary).json()["status"] in ("done", "failed"))
+    done = client.post(frontier, params=vary)
+    assert done.status_code == 200
+    document = done.json()
+    assert (document["status"], document["solved"], document["error"]) == ("done", 3, None)
+    points = document["frontier"]["points"]
+    assert [point["value"] for point in points] == [2.0, 1.0, 0.0]
+    best = [point["pass1EStar"] for point in points if point["status"] != "infeasible"]
+    assert best == sorted(best)
+    assert client.get(frontier, params={"vary": "fundId=1:2:3"}).json()["problems"][0]["field"] == "vary"

@@ -41,7 +41,7 @@ def payload(content: bytes = b"four bytes") -> MatrixPayload:
         bucket_keys=["Seed_SaaS"],
         scenario_states=[{"macro_regime": "base"}, {"macro_regime": "boom"}],
         bucket_params=[{"key": "Seed_SaaS"}],
-        bucket_stats={"Seed_SaaS": {"win_probability": 0.1}},
+        bucket_stats=[{"win_probability": 0.1}],
     )
 
 

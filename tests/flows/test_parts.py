@@ -19,12 +19,12 @@ from core.session_states import SessionStatus
 from core.simulation.models import model_of
 from core.simulation.parts import Part, parts_of
 from core.validation import large_sample
+from db.matrix_values import payload_of
 from db.settings import Settings
 from flows import out_of_sample as out_of_sample_flow
 from tasks import large_matrix
 from tasks.large_matrix import matrix_part, simulate
 from tasks.parts import in_parts, task_runner
-from tasks.stored_matrix import payload_of
 from tests.core.examples import example_normalized
 from tests.flows.product import Product, task_states
 

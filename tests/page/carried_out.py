@@ -9,11 +9,14 @@ from uuid import UUID
 from sqlalchemy import Engine
 
 from core.config import NormalizedConfig
+from core.matrix import ScenarioMatrix
 from core.matrix_key import simulation_inputs
 from core.optimization.documents import allocation_document, deals_from, limits_from, solver_document, weights_from
 from core.optimization.optimise import optimise
+from core.reduction.matrix import reduce_as_asked
 from core.request import parse_request
 from core.session_states import SessionStatus
+from core.simulation.models import model_of
 from core.solver.backends import make_backend
 from core.solver.program import SolveControl
 from core.validation.validate import validate
@@ -21,11 +24,9 @@ from db import sessions
 from db.engine import transaction
 from db.funds import local_user_id
 from db.matrices import AlreadyComplete, MatrixVersions, Started, begin_generation, complete_generation
+from db.matrix_values import payload_of
 from db.requests import submit_request
 from db.sessions import Fence, SessionRow, load_session
-from db.settings import Settings
-from tasks.large_matrix import simulate
-from tasks.stored_matrix import payload_of
 from tests.asked import SMALL
 from tests.db.examples import UNLIMITED
 
@@ -102,7 +103,7 @@ def _with_matrix(engine: Engine, fence: Fence) -> SessionRow:
             waited_for=None,
         )
     if isinstance(begun, Started):
-        matrix = simulate(session.matrix_key_json, Settings(home="/nowhere"), lambda _done, _parts: None)
+        matrix = _simulated(session)
         with transaction(engine) as conn:
             assert complete_generation(conn, begun, payload_of(matrix, session.matrix_key_json))
             assert sessions.start_optimizing(conn, fence, begun.generation, "generated")
@@ -113,9 +114,15 @@ def _with_matrix(engine: Engine, fence: Fence) -> SessionRow:
     return session
 
 
+def _simulated(session: SessionRow) -> ScenarioMatrix:
+    document = session.matrix_key_json
+    model = model_of(session.normalized_config["sim_model_version"])
+    return reduce_as_asked(model.generate(simulation_inputs(document)), document)
+
+
 def _solved(engine: Engine, fence: Fence, session: SessionRow, until: SessionStatus) -> None:
     config = NormalizedConfig.model_validate(session.normalized_config)
-    matrix = simulate(session.matrix_key_json, Settings(home="/nowhere"), lambda _done, _parts: None)
+    matrix = _simulated(session)
     optimum = optimise(config, matrix, make_backend(), SolveControl(work_limit=10_000), clock=time.perf_counter)
     with transaction(engine) as conn:
         assert sessions.store_allocation(
