@@ -110,7 +110,7 @@ def visible_session(conn: Connection, session_id: UUID, principal: Principal) ->
 
 def require_member(role: FundRole) -> None:
     """Raises Problem 403 for a viewer, who reads and changes nothing."""
-    if role is FundRole.VIEWER:
+    if not role.may_change:
         raise Problem(403, "forbidden", "a viewer of the fund reads; starting and cancelling is for its members")
 
 

@@ -53,7 +53,10 @@ class RunningStack:
             return load_session(conn, session_id)
 
     def wait_until(self, session_id: UUID, condition: Callable[[SessionRow], bool]) -> SessionRow:
+        """Raises where the session has ended without it."""
         while not condition(session := self.session(session_id)):
+            if session.status.terminal:
+                raise RuntimeError(f"session {session_id} is {session.status.value} before what was waited for")
             time.sleep(LOOK_S)
         return session
 

@@ -29,6 +29,7 @@ from typing import Any
 from benchmarks.benchmark_case import HALFWAY, Case, make_case
 from benchmarks.markdown import report
 from benchmarks.naive_program import NaiveOutcome, solve_naively
+from benchmarks.outbox import load_average
 from core.codec import decode, encode
 from core.matrix import ScenarioMatrix
 from core.matrix_key import simulation_inputs
@@ -95,7 +96,7 @@ def main() -> None:
         say("first command on an empty home")
         empty_home = _run(home, make_case("empty home", 0.9, 8, 100))
         measured = list(_measure_all(home, size))
-    machine["load average after"] = _load_average()
+    machine["load average after"] = load_average()
     payload = _payload(make_case("payload", 0.9, size.buckets, size.scenarios))
     document = {
         "machine": machine,
@@ -216,7 +217,7 @@ def _machine() -> dict[str, Any]:
         "system": platform.platform(),
         "Python": platform.python_version(),
         **{name: version(name) for name in packages},
-        "load average before": _load_average(),
+        "load average before": load_average(),
     }
 
 
@@ -226,10 +227,6 @@ def _processor() -> str:
     except OSError:
         return platform.processor()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
-
-
-def _load_average() -> str:
-    return " ".join(f"{load:.1f}" for load in os.getloadavg())
 
 
 if __name__ == "__main__":

@@ -29,7 +29,13 @@ from benchmarks.markdown import table
 from benchmarks.running_stack import RunningStack, running_stack, seconds
 
 EXAMPLE: dict[str, Any] = json.loads((Path(__file__).parents[1] / "examples" / "fund.json").read_text())
-ENDLESS = EXAMPLE | {"maxLossProbability": 0.12, "cvarLimit": 0.3, "workLimit": 2**31 - 1}
+ENDLESS = EXAMPLE | {
+    "maxLossProbability": 0.12,
+    "cvarLimit": 0.3,
+    "minExpectedWinners": 1.75,
+    "scenarioGenConfig": {"scenarioCount": 400},
+    "workLimit": 2**31 - 1,
+}
 SMALL = EXAMPLE | {
     "buckets": {"stages": ["Seed", "A"], "sectors": ["AI", "Health"]},
     "scenarioGenConfig": {"scenarioCount": 40},

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, select
 
 from core.errors import BadInput, NotFound, TooManyWaiting
 from core.normalize import NormalizedRequest, normalize
@@ -21,6 +21,7 @@ from db.funds import find_fund
 from db.queue import count_waiting
 from db.sessions import CreatedSession, NewSession, create_session
 from db.settings import Settings
+from db.tables import optimization_sessions as rows
 from db.tables.access import Action
 from db.tables.sessions import Driver
 
@@ -113,7 +114,7 @@ def cancel_session(conn: Connection, session_id: UUID, reason: str, actor: Actor
     """See `db.sessions.cancel`. False when it has ended or does not exist."""
     cancelled = sessions.cancel(conn, session_id, reason)
     if cancelled:
-        fund_id = sessions.load_session(conn, session_id).fund_id
+        fund_id = conn.scalar(select(rows.c.fund_id).where(rows.c.session_id == session_id))
         record(conn, actor, Action.SESSION_CANCELLED, session_id=session_id, fund_id=fund_id, detail=reason)
     return cancelled
 

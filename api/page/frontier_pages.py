@@ -12,19 +12,20 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from api.access import Database, require_member, visible_session
 from api.frontiers import Frontiers
+from api.page.completed import completed
 from api.page.figures import count, multiple, percent
 from api.page.route import PageRoute
 from api.page_access import PageVisitor, page_guard
-from api.problems import Problem, not_found
+from api.problems import not_found
 from api.rendering import page
 from core.charts.frontier import frontier_chart
 from core.frontier.document import frontier_picture, is_fraction
 from core.frontier.variation import parse_variation
-from core.session_states import SessionStatus
 from db.engine import transaction
-from db.sessions import load_session
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[Depends(page_guard)])
+
+NO_PORTFOLIO = "it has no portfolio yet."
 
 SHARES = (0.5, 0.65, 0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5)
 """Values are these multiples of what was asked for, as far as a limit may have them."""
@@ -50,9 +51,7 @@ def around(field: str, asked: float) -> str:
 def frontier(request: Request, session_id: UUID, who: PageVisitor, engine: Database, vary: Vary = "") -> HTMLResponse:
     with transaction(engine) as conn:
         seen = visible_session(conn, session_id, who.principal)
-        if seen.status is not SessionStatus.COMPLETED:
-            raise Problem(409, "not_completed", f"The session is {seen.status.value}: it has no portfolio yet.")
-        asked = load_session(conn, session_id).request
+        asked = completed(conn, seen, NO_PORTFOLIO).request
     offered = [(around(field, float(asked[field])), label) for field, label in LIMITS.items() if asked.get(field)]
     frontiers: Frontiers = request.app.state.frontiers
     state = frontiers.state(session_id, parse_variation([vary])) if vary else None
@@ -68,7 +67,7 @@ def frontier(request: Request, session_id: UUID, who: PageVisitor, engine: Datab
         rows=[] if document is None else point_rows(document),
         found=document is not None and any(point["pass1EStar"] is not None for point in document["points"]),
         chart=urlencode({"vary": vary}),
-        may_change=seen.role.value != "viewer",
+        may_change=seen.role.may_change,
     )
 
 
@@ -83,9 +82,7 @@ def ask(
     with transaction(engine) as conn:
         seen = visible_session(conn, session_id, who.principal)
         require_member(seen.role)
-        if seen.status is not SessionStatus.COMPLETED:
-            raise Problem(409, "not_completed", f"The session is {seen.status.value}: it has no portfolio yet.")
-        session = load_session(conn, session_id)
+        session = completed(conn, seen, NO_PORTFOLIO)
     frontiers: Frontiers = request.app.state.frontiers
     frontiers.ask(session, parse_variation([vary]))
     return RedirectResponse(f"/sessions/{session_id}/frontier?{urlencode({'vary': vary})}", 303)

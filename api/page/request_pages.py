@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine
 from starlette.datastructures import FormData, UploadFile
 
 from api.access import Database, Visitor, require_member, visible_fund, visible_session
+from api.asking import ask
 from api.page.forecast import Forecast, forecast
 from api.page.form import FormContext, form_groups, found
 from api.page.form_reading import Problem as FormProblem
@@ -28,7 +29,6 @@ from core.request import OptimizationRequest, parse_request, parse_request_text,
 from db.calibrations import list_snapshots, load_snapshot, newest_version
 from db.engine import transaction
 from db.funds import find_fund
-from db.requests import request_session
 from db.session_reads import newest_request
 from db.sessions import load_session
 
@@ -94,14 +94,7 @@ def send(request: Request, fund_id: UUID, who: PageVisitor, engine: Database, fo
         return _form(request, who, engine, fund_id, document, said="The rows by sector are those of the sectors named.")
     try:
         asked = parse_request(document)
-        created = request_session(
-            engine,
-            request.app.state.settings,
-            asked,
-            created_by=who.principal.user_id,
-            credential=who.principal.credential,
-            client_key=_client_key(form, asked),
-        )
+        created = ask(request, asked, who.principal, _client_key(form, asked))
     except BadInput as error:
         return _form(request, who, engine, fund_id, document, problems=error.problems, status=422)
     return RedirectResponse(f"/sessions/{created.session.session_id}", 303)

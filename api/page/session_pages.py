@@ -9,27 +9,27 @@ from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from sqlalchemy import Connection
 
 from api.access import Database, require_member, visible_fund, visible_session
+from api.asking import ask
 from api.cursors import parse_session_cursor, session_cursor
 from api.negotiation import CSV, JSON, PARQUET, allocation_table
 from api.page import answer, charts, comparison
+from api.page.completed import completed
 from api.page.constraints import constraint_report
 from api.page.route import PageRoute
 from api.page.steps import progress_view
 from api.page_access import PageVisitor, page_guard
-from api.problems import Problem, not_found
+from api.problems import not_found
 from api.rendering import page
 from core.request import parse_request
 from core.session_states import SessionStatus
 from db.engine import transaction
 from db.funds import find_fund, funds_of
-from db.requests import cancel_session, request_session
+from db.requests import cancel_session
 from db.results import session_result
 from db.session_reads import SessionStatusView, list_sessions
 from db.sessions import SessionRow, load_session
-from db.tables.owners import FundRole
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[Depends(page_guard)])
 
@@ -60,7 +60,7 @@ def fund(
         found = list_sessions(conn, who.principal.user_id, fund_id=fund_id, before=before, limit=SESSIONS_A_PAGE + 1)
     shown = found[:SESSIONS_A_PAGE]
     more = session_cursor(shown[-1].created_at, shown[-1].session_id) if len(found) > SESSIONS_A_PAGE else None
-    return page(request, "fund.html", who, fund=named, may_ask=role is not FundRole.VIEWER, sessions=shown, more=more)
+    return page(request, "fund.html", who, fund=named, may_ask=role.may_change, sessions=shown, more=more)
 
 
 @router.get("/sessions/{session_id}")
@@ -88,7 +88,7 @@ def progress(request: Request, session_id: UUID, who: PageVisitor, engine: Datab
 def report(request: Request, session_id: UUID, who: PageVisitor, engine: Database) -> HTMLResponse:
     with transaction(engine) as conn:
         seen = visible_session(conn, session_id, who.principal)
-        row = _completed(conn, seen)
+        row = completed(conn, seen)
     multiples = charts.portfolio_multiples(engine, row)
     rows = () if multiples is None else charts.multiples_rows(multiples)
     context = {**_about(seen), **_answered(row), "multiples_rows": rows, "request_json": _pretty(row.request)}
@@ -98,7 +98,7 @@ def report(request: Request, session_id: UUID, who: PageVisitor, engine: Databas
 @router.get("/sessions/{session_id}/charts/{name}.svg")
 def chart(session_id: UUID, name: charts.ChartName, who: PageVisitor, engine: Database) -> Response:
     with transaction(engine) as conn:
-        row = _completed(conn, visible_session(conn, session_id, who.principal))
+        row = completed(conn, visible_session(conn, session_id, who.principal))
     multiples = charts.portfolio_multiples(engine, row) if name == "multiples" else None
     drawn = charts.chart(name, row, multiples)
     if drawn is None:
@@ -114,7 +114,7 @@ def download(session_id: UUID, kind: str, who: PageVisitor, engine: Database) ->
     if media_type is None:
         raise not_found("download")
     with transaction(engine) as conn:
-        row = _completed(conn, visible_session(conn, session_id, who.principal))
+        row = completed(conn, visible_session(conn, session_id, who.principal))
     document = session_result(row)
     body = _pretty(document).encode() if media_type == JSON else allocation_table(document["allocation"], media_type)
     name = f"{'result' if media_type == JSON else 'allocation'}-{session_id}.{kind}"
@@ -136,14 +136,7 @@ def retry(request: Request, session_id: UUID, who: PageVisitor, engine: Database
     with transaction(engine) as conn:
         require_member(visible_session(conn, session_id, who.principal).role)
         asked = parse_request(load_session(conn, session_id).request)
-    created = request_session(
-        engine,
-        request.app.state.settings,
-        asked,
-        created_by=who.principal.user_id,
-        credential=who.principal.credential,
-        client_key=f"page:retry:{uuid4()}",
-    )
+    created = ask(request, asked, who.principal, f"page:retry:{uuid4()}")
     return RedirectResponse(f"/sessions/{created.session.session_id}", 303)
 
 
@@ -153,32 +146,25 @@ def compare(request: Request, who: PageVisitor, engine: Database, a: UUID, b: UU
         seen = [visible_session(conn, one, who.principal) for one in (a, b)]
         rows = [load_session(conn, one) for one in (a, b)]
     first, second = (session_result(row) for row in rows)
-    completed = all(row.status is SessionStatus.COMPLETED for row in rows)
+    both = all(row.status is SessionStatus.COMPLETED for row in rows)
     return page(
         request,
         "compare.html",
         who,
         sessions=seen,
-        completed=completed,
+        completed=both,
         asked=comparison.request_differences(rows[0].request, rows[1].request),
-        figures=comparison.figure_differences(first, second) if completed else [],
-        weights=comparison.weight_differences(first, second) if completed else [],
-        constraints=comparison.constraint_differences(first, second) if completed else [],
+        figures=comparison.figure_differences(first, second) if both else [],
+        weights=comparison.weight_differences(first, second) if both else [],
+        constraints=comparison.constraint_differences(first, second) if both else [],
     )
-
-
-def _completed(conn: Connection, seen: SessionStatusView) -> SessionRow:
-    """Raises Problem 409 while there is no result."""
-    if seen.status is not SessionStatus.COMPLETED:
-        raise Problem(409, "not_completed", f"The session is {seen.status.value}: it has no result.")
-    return load_session(conn, seen.session_id)
 
 
 def _about(seen: SessionStatusView) -> dict[str, Any]:
     return {
         "session": seen,
         "progress": progress_view(seen, datetime.now(UTC)),
-        "may_change": seen.role is not FundRole.VIEWER,
+        "may_change": seen.role.may_change,
     }
 
 

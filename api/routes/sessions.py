@@ -9,6 +9,7 @@ from fastapi import APIRouter, Body, Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from api.access import Database, Reader, Requester, require_member, visible_fund, visible_session
+from api.asking import ask
 from api.bodies import json_text, optimization_request
 from api.cursors import parse_session_cursor, session_cursor
 from api.documents import (
@@ -24,7 +25,7 @@ from api.negotiation import CSV, JSON, PARQUET, allocation_table, chosen
 from api.problems import Problem, ProblemDocument, Responses
 from core.session_states import SessionStatus
 from db.engine import transaction
-from db.requests import cancel_session, request_session
+from db.requests import cancel_session
 from db.results import session_result
 from db.session_reads import list_sessions
 from db.sessions import load_session
@@ -80,14 +81,7 @@ def request_optimization(
     parsed = optimization_request(text)
     with transaction(engine) as conn:
         require_member(visible_fund(conn, parsed.fund_id, principal))
-    created = request_session(
-        engine,
-        request.app.state.settings,
-        parsed,
-        created_by=principal.user_id,
-        credential=principal.credential,
-        client_key=key,
-    )
+    created = ask(request, parsed, principal, key)
     session_id = created.session.session_id
     links = SessionLinks.of(session_id)
     response.headers["Location"] = links.status

@@ -16,6 +16,10 @@ class FundRole(StrEnum):
     MEMBER = "member"
     VIEWER = "viewer"
 
+    @property
+    def may_change(self) -> bool:
+        return self is not FundRole.VIEWER
+
 
 NAME_RULE = "name = btrim(name) AND char_length(name) BETWEEN 1 AND 200"
 

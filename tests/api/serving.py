@@ -44,13 +44,15 @@ class Served:
                 conn, user_name=user, name=name, scopes=scopes or (Scope.READ, Scope.REQUEST), lifetime=DAY
             )[1]
 
+    def login_link(self, user: str = "local") -> str:
+        with transaction(self.engine) as conn:
+            return f"{self.url}/login/{create_login_link(conn, user, DAY)}"
+
     @contextmanager
     def logged_in(self, user: str = "local") -> Iterator[httpx.Client]:
         """As a browser after the login link's button."""
-        with transaction(self.engine) as conn:
-            code = create_login_link(conn, user, DAY)
         with self.client() as client:
-            assert client.post(f"/login/{code}").status_code == 303
+            assert client.post(self.login_link(user)).status_code == 303
             yield client
 
 

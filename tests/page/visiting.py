@@ -1,25 +1,15 @@
-"""The page as browsers meet it: a real server on a port of its own, over a real database."""
+"""The page as browsers meet it, served as the API's tests serve it."""
 
 from __future__ import annotations
 
-import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 
 import httpx
-import uvicorn
 from sqlalchemy import Engine
 
-from api.app import create_app
-from db.access import create_login_link
-from db.engine import transaction
-from db.settings import Settings
-from tests.waiting import eventually
-
-DAY = timedelta(days=1)
+from tests.api import serving as api_serving
 
 
 class Browser(httpx.Client):
@@ -31,12 +21,18 @@ class Browser(httpx.Client):
 
 @dataclass(frozen=True)
 class Site:
-    url: str
-    engine: Engine
+    served: api_serving.Served
+
+    @property
+    def url(self) -> str:
+        return self.served.url
+
+    @property
+    def engine(self) -> Engine:
+        return self.served.engine
 
     def login_link(self, user: str = "local") -> str:
-        with transaction(self.engine) as conn:
-            return f"{self.url}/login/{create_login_link(conn, user, DAY)}"
+        return self.served.login_link(user)
 
     def browser(self) -> Browser:
         return Browser(base_url=self.url, timeout=60, trust_env=False)
@@ -50,16 +46,5 @@ class Site:
 
 @contextmanager
 def serving(engine: Engine) -> Iterator[Site]:
-    listening = socket.create_server(("127.0.0.1", 0))
-    app = create_app(engine, Settings(home="/nowhere"))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="page under test")
-    thread.start()
-    try:
-        assert eventually(lambda: server.started or not thread.is_alive())
-        assert thread.is_alive()
-        yield Site(f"http://127.0.0.1:{listening.getsockname()[1]}", engine)
-    finally:
-        server.should_exit = True
-        thread.join()
-        listening.close()
+    with api_serving.serving(engine) as served:
+        yield Site(served)
