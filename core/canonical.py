@@ -20,6 +20,8 @@ def round6(value: Any) -> Any:
     """`value` with every float in it rounded to six decimals and -0.0 made 0.0; lists and maps are rebuilt."""
     if isinstance(value, float):
         return round(value, DECIMALS) + 0.0
+    if isinstance(value, str):  # before the question whether it is a mapping, which takes long to answer
+        return value
     if isinstance(value, Mapping):
         return {key: round6(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -97,9 +97,8 @@ def _cap_problem(key: str, stage: Stage, p90: float, multiplier: float, cap: flo
         yield FieldProblem("scenarioGenConfig.outcomeCap", cap, rule)
 
 
-def tranche_stages(bucket: BucketParams) -> list[Stage]:
+def tranche_stages(bucket: BucketParams) -> tuple[Stage, ...]:
     """The later stages in which the bucket spends its reserves, in order; none without reserves."""
     if round6(bucket.reserve_ratio) == 0:
-        return []
-    later = list(Stage)[list(Stage).index(bucket.stage) + 1 :]
-    return later[: int(round6(bucket.rounds_to_exit))]
+        return ()
+    return bucket.stage.later[: int(round6(bucket.rounds_to_exit))]

@@ -16,9 +16,15 @@ class Stage(StrEnum):
     @property
     def next(self) -> Stage | None:
         """The stage after this one; None after C."""
-        order = list(Stage)
-        position = order.index(self) + 1
-        return order[position] if position < len(order) else None
+        return next(iter(self.later), None)
+
+    @property
+    def later(self) -> tuple[Stage, ...]:
+        """All stages after this one, in order."""
+        return _LATER[self]
+
+
+_LATER = {stage: tuple(Stage)[position:] for position, stage in enumerate(Stage, start=1)}
 
 
 def bucket_id(stage: str, sector: str) -> str:

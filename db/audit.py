@@ -45,17 +45,16 @@ def record(
     matrix_key: str | None = None,
     detail: str = "",
 ) -> None:
-    conn.execute(
-        insert(audit_entries).values(
-            user_id=actor.user_id,
-            credential=actor.credential,
-            action=action.value,
-            session_id=session_id,
-            fund_id=fund_id,
-            matrix_key=matrix_key,
-            detail=detail,
-        )
-    )
+    entry = {
+        "user_id": actor.user_id,
+        "credential": actor.credential,
+        "action": action.value,
+        "session_id": session_id,
+        "fund_id": fund_id,
+        "matrix_key": matrix_key,
+        "detail": detail,
+    }
+    conn.execute(insert(audit_entries), entry)
 
 
 def list_entries(conn: Connection, *, reader: UUID | None = None, before: int | None, limit: int) -> list[AuditEntry]:

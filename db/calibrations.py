@@ -68,11 +68,12 @@ def load_snapshot(conn: Connection, version: str) -> CalibrationSnapshot:
 
 
 def usable_snapshot(conn: Connection, version: str, fund_id: UUID) -> CalibrationSnapshot | None:
-    """None for a version that is not stored, and for one of another fund."""
+    """None for a version that is not stored, for one of another fund, and for a fund that does not exist."""
     document = conn.scalar(
-        text(
-            "SELECT snapshot FROM calibration_snapshots WHERE version = :version AND coalesce(fund_id, :fund) = :fund"
-        ),
+        text("""
+            SELECT c.snapshot FROM calibration_snapshots c JOIN funds f ON f.id = coalesce(c.fund_id, f.id)
+            WHERE c.version = :version AND f.id = :fund
+        """),
         {"version": version, "fund": fund_id},
     )
     return None if document is None else CalibrationSnapshot.model_validate(document)

@@ -55,6 +55,25 @@ class ReturnedJob:
     status: JobStatus
 
 
+_PUT_JOB = text("""
+    WITH put AS (
+      INSERT INTO job_outbox AS o (idempotency_key, session_id, epoch, payload, status, enqueued_at, next_run_at)
+      VALUES (
+        'optimization_session:' || CAST(:session AS uuid), :session, :epoch,
+        jsonb_build_object('session_id', CAST(:session AS uuid), 'epoch', CAST(:epoch AS integer)),
+        :status, CASE WHEN :status = 'enqueued' THEN now() END, now() + make_interval(secs => :delay_s)
+      )
+      ON CONFLICT (session_id) DO UPDATE SET
+        epoch = excluded.epoch, payload = excluded.payload, status = excluded.status,
+        enqueued_at = excluded.enqueued_at, next_run_at = excluded.next_run_at,
+        attempts = 0, claim_id = NULL, processing_at = NULL, flow_run_id = NULL,
+        begun_seen_at = NULL, error_reason = NULL, last_error = NULL
+      RETURNING status
+    )
+    SELECT pg_notify(:channel, '') FROM put WHERE status = 'pending'
+""")
+
+
 def put_job(
     conn: Connection,
     session_id: UUID,
@@ -64,23 +83,9 @@ def put_job(
 ) -> None:
     """Make the session's row say that this epoch needs a flow run (pending) or has one (enqueued), whatever it said."""
     conn.execute(
-        text("""
-            INSERT INTO job_outbox AS o (idempotency_key, session_id, epoch, payload, status, enqueued_at, next_run_at)
-            VALUES (
-              'optimization_session:' || CAST(:session AS uuid), :session, :epoch,
-              jsonb_build_object('session_id', CAST(:session AS uuid), 'epoch', CAST(:epoch AS integer)),
-              :status, CASE WHEN :status = 'enqueued' THEN now() END, now() + make_interval(secs => :delay_s)
-            )
-            ON CONFLICT (session_id) DO UPDATE SET
-              epoch = excluded.epoch, payload = excluded.payload, status = excluded.status,
-              enqueued_at = excluded.enqueued_at, next_run_at = excluded.next_run_at,
-              attempts = 0, claim_id = NULL, processing_at = NULL, flow_run_id = NULL,
-              begun_seen_at = NULL, error_reason = NULL, last_error = NULL
-        """),
-        {"session": session_id, "epoch": epoch, "status": status.value, "delay_s": delay_s},
+        _PUT_JOB,
+        {"session": session_id, "epoch": epoch, "status": status.value, "delay_s": delay_s, "channel": CHANNEL},
     )
-    if status is JobStatus.PENDING:
-        conn.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
 
 
 def close_job(conn: Connection, session_id: UUID, reason: str) -> bool:

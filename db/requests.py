@@ -31,9 +31,10 @@ def resolve_request(conn: Connection, request: OptimizationRequest) -> Normalize
 
     Raises BadInput (NotFound) naming what is wrong; nothing is written.
     """
-    fund = _fund_exists(conn, request)
+    fund = request.fund_id
     version = request.calibration_version or newest_version(conn, fund)
     if version is None:
+        _require_fund(conn, fund)
         known = ", ".join(summary.version for summary in list_snapshots(conn, None))
         raise BadInput.of(
             "calibrationVersion",
@@ -42,6 +43,7 @@ def resolve_request(conn: Connection, request: OptimizationRequest) -> Normalize
         )
     snapshot = usable_snapshot(conn, version, fund)
     if snapshot is None:
+        _require_fund(conn, fund)
         usable = sorted(summary.version for summary in list_snapshots(conn, fund))
         raise NotFound.of("calibrationVersion", version, f"must be one of the fund's: {', '.join(usable)}")
     return normalize(request, snapshot)
@@ -127,8 +129,8 @@ def invalidate_matrix(conn: Connection, key: str, actor: Actor) -> bool:
     return forgotten
 
 
-def _fund_exists(conn: Connection, request: OptimizationRequest) -> UUID:
+def _require_fund(conn: Connection, fund_id: UUID) -> None:
     try:
-        return find_fund(conn, request.fund_id).id
+        find_fund(conn, fund_id)
     except NotFound:
-        raise NotFound.of("fundId", str(request.fund_id), "no fund has this id; see `vcfolio fund list`") from None
+        raise NotFound.of("fundId", str(fund_id), "no fund has this id; see `vcfolio fund list`") from None

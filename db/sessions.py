@@ -6,7 +6,7 @@ run owns the session, or it has ended (`owns` tells whether a refusal had anothe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     Connection,
+    bindparam,
     exists,
     func,
     literal,
@@ -23,9 +24,9 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    text,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert
 
 from core.errors import Conflict, NotFound
 from core.session_states import NEXT_STATUS, SessionStatus
@@ -33,6 +34,7 @@ from db import outbox
 from db.events import record_event
 from db.tables import optimization_sessions as sessions
 from db.tables import scenario_matrices as matrices
+from db.tables.base import Json
 from db.tables.events import EventKind
 from db.tables.outbox import JobStatus
 from db.tables.sessions import ACTIVE, Driver, MatrixOrigin
@@ -105,10 +107,21 @@ class SessionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionState:
+    """Which session it is and how it stands, without its documents."""
+
+    session_id: UUID
+    status: SessionStatus
+    epoch: int
+    error_code: str | None
+    error_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class CreatedSession:
     """created False: the session of an earlier call with the same client key. lease_token: granted to an inline run."""
 
-    session: SessionRow
+    session: SessionState
     created: bool
     lease_token: UUID | None
 
@@ -122,6 +135,22 @@ class Fence:
     lease_token: UUID
 
 
+# Words of SQL, because SQLAlchemy compiles an insert with ON CONFLICT anew each time.
+_CREATE = text("""
+    INSERT INTO optimization_sessions (
+      session_id, fund_id, created_by, driver, client_key, request_hash, request, normalized_config,
+      matrix_key, matrix_key_json, lease_token, lease_expires_at, lease_owner
+    ) VALUES (
+      coalesce(CAST(:session_id AS uuid), gen_random_uuid()), :fund_id, :created_by, :driver, :client_key,
+      :request_hash, :request, :normalized_config, :matrix_key, :matrix_key_json,
+      CASE WHEN CAST(:lease_s AS double precision) IS NOT NULL THEN gen_random_uuid() END,
+      now() + make_interval(secs => CAST(:lease_s AS double precision)), :lease_owner
+    )
+    ON CONFLICT (fund_id, client_key) DO NOTHING
+    RETURNING session_id, status, epoch, error_code, error_reason, lease_token
+""").bindparams(*(bindparam(name, type_=Json) for name in ("request", "normalized_config", "matrix_key_json")))
+
+
 def create_session(
     conn: Connection, new: NewSession, driver: Driver, lease_s: float | None, lease_owner: str | None
 ) -> CreatedSession:
@@ -131,45 +160,39 @@ def create_session(
     the client key was used for another request.
     """
     assert (driver == "inline") == (lease_s is not None)
-    lease: dict[str, Any] = {}
-    if lease_s is not None:
-        lease = {**_lease_for(lease_s), "lease_owner": lease_owner}
-    statement = (
-        insert(sessions)
-        .values(
-            fund_id=new.fund_id,
-            created_by=new.created_by,
-            driver=driver,
-            client_key=new.client_key,
-            **({} if new.session_id is None else {"session_id": new.session_id}),
-            request_hash=new.request_hash,
-            request=new.request,
-            normalized_config=new.normalized_config,
-            matrix_key=new.matrix_key,
-            matrix_key_json=new.matrix_key_json,
-            **lease,
-        )
-        .on_conflict_do_nothing(index_elements=["fund_id", "client_key"])
-        .returning(*sessions.c)
-    )
-    inserted = conn.execute(statement).mappings().one_or_none()
+    values = {column: getattr(new, column) for column in NewSession.__slots__}
+    inserted = conn.execute(
+        _CREATE, {**values, "driver": driver, "lease_s": lease_s, "lease_owner": lease_owner}
+    ).one_or_none()
     if inserted is None:
         return CreatedSession(_earlier_session(conn, new), created=False, lease_token=None)
-    session = _session(inserted)
+    *state, lease_token = inserted
+    session = _state(state)
     outbox.put_job(
         conn, session.session_id, session.epoch, JobStatus.PENDING if driver == "bridge" else JobStatus.ENQUEUED
     )
-    return CreatedSession(session, created=True, lease_token=session.lease_token)
+    return CreatedSession(session, created=True, lease_token=lease_token)
 
 
-def _earlier_session(conn: Connection, new: NewSession) -> SessionRow:
-    statement = select(sessions).where(sessions.c.fund_id == new.fund_id, sessions.c.client_key == new.client_key)
-    earlier = _session(conn.execute(statement).mappings().one())
-    if earlier.request_hash != new.request_hash:
+def _earlier_session(conn: Connection, new: NewSession) -> SessionState:
+    *state, request_hash = conn.execute(
+        text("""
+            SELECT session_id, status, epoch, error_code, error_reason, request_hash FROM optimization_sessions
+            WHERE fund_id = :fund AND client_key = :client_key
+        """),
+        {"fund": new.fund_id, "client_key": new.client_key},
+    ).one()
+    earlier = _state(state)
+    if request_hash != new.request_hash:
         raise Conflict.of(
             "client key", new.client_key, f"was used for another request, that of session {earlier.session_id}"
         )
     return earlier
+
+
+def _state(row: Sequence[Any]) -> SessionState:
+    session_id, status, epoch, error_code, error_reason = row
+    return SessionState(session_id, SessionStatus(status), epoch, error_code, error_reason)
 
 
 def load_session(conn: Connection, session_id: UUID) -> SessionRow:

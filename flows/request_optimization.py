@@ -19,7 +19,7 @@ from db.audit import PREFECT
 from db.engine import transaction
 from db.funds import find_fund, local_user_id
 from db.requests import submit_request
-from db.sessions import Fence, SessionRow, reopen, take_session
+from db.sessions import Fence, SessionState, reopen, take_session
 from flows.session_run import run_session, superseded
 from tasks import runtime
 from tasks.process_owner import lease_owner
@@ -77,7 +77,7 @@ def _lease(run_id: UUID, request: OptimizationRequest) -> Fence | State[Any]:
     return Fence(session.session_id, epoch, token)
 
 
-def _end_of(session: SessionRow) -> State[Any]:
+def _end_of(session: SessionState) -> State[Any]:
     if session.status is SessionStatus.COMPLETED:
         return Completed(message=f"session {session.session_id} is completed")
     return Failed(message=f"{session.error_code}: {session.error_reason}; ask anew for another attempt")

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from uuid import uuid4
 
 import pytest
@@ -100,9 +100,12 @@ def test_a_session_runs_through_its_states_and_keeps_what_each_stored(connection
 
 def test_the_request_is_frozen_as_it_was_given(connection: Connection) -> None:
     new = new_session(connection, request={"a": None, "b": [1.5, "ü"]}, client_key="click")
-    session = sessions.create_session(connection, new, "bridge", None, None).session
-    assert session == sessions.load_session(connection, session.session_id)
-    assert (session.request, session.client_key, session.driver) == ({"a": None, "b": [1.5, "ü"]}, "click", "bridge")
+    created = sessions.create_session(connection, new, "bridge", None, None).session
+    session = sessions.load_session(connection, created.session_id)
+    frozen = {field.name: getattr(session, field.name) for field in fields(new)}
+    assert frozen == {**asdict(new), "session_id": created.session_id}
+    assert (session.request, session.driver) == ({"a": None, "b": [1.5, "ü"]}, "bridge")
+    assert created == sessions.SessionState(session.session_id, session.status, session.epoch, None, None)
     assert session.allocation is session.progress is session.validation_metrics is None
 
 
