@@ -61,12 +61,26 @@ def new_database(postgres: EmbeddedPostgres) -> Iterator[NewDatabase]:
 
 
 @pytest.fixture(scope="session")
-def template(postgres: EmbeddedPostgres) -> str:
-    """The name of a migrated database that nobody is connected to."""
-    postgres.ensure_database(TEMPLATE)
-    engine = make_engine(postgres.url(TEMPLATE))
-    migrations.upgrade(engine)
-    engine.dispose()
+def new_template(postgres: EmbeddedPostgres) -> NewDatabase:
+    """`with new_template(name) as engine:` an empty database to fill, and afterwards to clone: nobody is connected."""
+
+    @contextmanager
+    def template(name: str) -> Iterator[Engine]:
+        postgres.ensure_database(name)
+        engine = make_engine(postgres.url(name))
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+
+    return template
+
+
+@pytest.fixture(scope="session")
+def template(new_template: NewDatabase) -> str:
+    """The name of a migrated database."""
+    with new_template(TEMPLATE) as engine:
+        migrations.upgrade(engine)
     return TEMPLATE
 
 

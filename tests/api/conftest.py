@@ -6,8 +6,6 @@ import pytest
 from sqlalchemy import Engine
 
 from db.bootstrap import prepare_database
-from db.embedded.postgres import EmbeddedPostgres
-from db.engine import make_engine
 from tests.api.serving import Served, add_people, serving
 from tests.conftest import NewDatabase
 
@@ -15,13 +13,11 @@ TEMPLATE = "api_template"
 
 
 @pytest.fixture(scope="session")
-def api_template(postgres: EmbeddedPostgres) -> str:
+def api_template(new_template: NewDatabase) -> str:
     """A migrated database with the benchmarks, and people in several roles."""
-    postgres.ensure_database(TEMPLATE)
-    engine = make_engine(postgres.url(TEMPLATE))
-    prepare_database(engine)
-    add_people(engine)
-    engine.dispose()
+    with new_template(TEMPLATE) as engine:
+        prepare_database(engine)
+        add_people(engine)
     return TEMPLATE
 
 

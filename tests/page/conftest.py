@@ -10,8 +10,7 @@ from sqlalchemy import Engine
 from core.session_states import SessionStatus
 from db.audit import Actor
 from db.bootstrap import prepare_database
-from db.embedded.postgres import EmbeddedPostgres
-from db.engine import make_engine, transaction
+from db.engine import transaction
 from db.funds import EXAMPLE_FUND_ID, add_fund, add_member, local_user_id
 from db.requests import cancel_session
 from db.tables.owners import FundRole
@@ -37,10 +36,13 @@ class Told:
 
 
 @pytest.fixture(scope="session")
-def told(postgres: EmbeddedPostgres) -> Told:
+def told(new_template: NewDatabase) -> Told:
     """Made once, in the database that the others are cloned from."""
-    postgres.ensure_database(TEMPLATE)
-    engine = make_engine(postgres.url(TEMPLATE))
+    with new_template(TEMPLATE) as engine:
+        return _told(engine)
+
+
+def _told(engine: Engine) -> Told:
     prepare_database(engine)
     with transaction(engine) as conn:
         add_member(conn, EXAMPLE_FUND_ID, "vera", FundRole.VIEWER)
@@ -48,7 +50,7 @@ def told(postgres: EmbeddedPostgres) -> Told:
     cancelled = carried_out(engine, SessionStatus.MATRIX_GENERATING)
     with transaction(engine) as conn:
         assert cancel_session(conn, cancelled, "no longer needed", Actor(local_user_id(conn), "test"))
-    sessions = Told(
+    return Told(
         requested=carried_out(engine, SessionStatus.REQUESTED),
         simulating=carried_out(engine, SessionStatus.MATRIX_GENERATING),
         optimizing=carried_out(engine, SessionStatus.OPTIMIZING),
@@ -58,8 +60,6 @@ def told(postgres: EmbeddedPostgres) -> Told:
         relaxed=carried_out(engine, **RELAXED),
         completed=carried_out(engine, bucketMaxWeight=0.6, totalFundSize=50_000_000),
     )
-    engine.dispose()
-    return sessions
 
 
 @pytest.fixture
