@@ -83,12 +83,24 @@ class ConflictDocument(_Part):
     ways_out: list[WayOut]
 
 
+class OtherPortfolio(_Part):
+    """As close to equal weights as the answer. difference: of the bucket's weight, the largest there is."""
+
+    bucket_id: str
+    difference: float
+    weights: list[float]
+
+
 class TieBreak(_Part):
+    """unique: whether no other portfolio is as close to equal weights; null where that was not settled."""
+
     model_config = ConfigDict(extra="allow")
 
     deviation: float
     deviation_bound: float | None
     proven: bool
+    unique: bool | None = None
+    witness: OtherPortfolio | None = None
 
 
 class Solver(_Part):

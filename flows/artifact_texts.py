@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.figures import FIGURES
+from core.optimization.uniqueness_sentence import uniqueness_sentence
 
 
 def constraints_markdown(result: Mapping[str, Any]) -> str:
@@ -48,5 +49,7 @@ def risk_markdown(result: Mapping[str, Any]) -> str:
         cells = (each.label, each.limit(figure), each.shown(result[each.name]), each.with_interval(figure), holds)
         lines.append(f"| {' | '.join(cells)} |")
     solver = result["solver"]
-    lines += ["", f"Proven to be within {solver['gap']:.4%} of the best portfolio on its scenarios."]
+    proof = f"Proven to be within {solver['gap']:.4%} of the best portfolio on its scenarios."
+    unique = uniqueness_sentence(solver["tieBreak"])
+    lines += ["", proof if unique is None else f"{proof} {unique}"]
     return "\n".join(lines)

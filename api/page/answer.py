@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from api.page.figures import constraint_name, count, dollars, duration, multiple, percent, signed_multiple
+from core.optimization.uniqueness_sentence import uniqueness_sentence
 from core.stages import Stage
 
 Verdict = Literal["good", "unsure", "bad", "none"]
@@ -291,6 +292,9 @@ def proof_lines(result: Document) -> tuple[str, ...]:
         f"Among equally good portfolios it is {nearest} the most even one, within "
         f"{multiple(result['primaryLockEpsilon'], 4)} of the best."
     )
+    unique = uniqueness_sentence(tie_break)
+    if unique is not None:
+        lines.append(unique)
     lines.append(
         f"Its own scenarios flatter it by {signed_multiple(fresh['optimismGap'])}; the fresh mean is known to "
         f"± {multiple(fresh['expectedMoic']['standardError'], 3)}."

@@ -22,6 +22,7 @@ from core.optimization.relaxation import Relaxed, RelaxedBound, relax_minimally
 from core.optimization.report import ConstraintStatus, constraint_report
 from core.optimization.strict import StrictFigures, evaluate, normalise_weights
 from core.optimization.tie_break import deviations, tie_break_program, weights_of, with_objective_floor
+from core.optimization.uniqueness import Uniqueness, only_as_close
 from core.solver.program import ChanceProgram, SolveControl, SolveOutcome, SolverBackend
 from core.solver.strict_check import is_feasible
 
@@ -63,8 +64,9 @@ def optimise(
 ) -> Optimum:
     """Maximise expected MOIC within the limits of `config`.
 
-    clock: seconds, for the audit only. stage: told "first pass", "conflict", "relaxation", "tie-break" and "prices" as
-    they begin. start: weights (B,) to start from. explain: say why limits conflict and what those that bind cost.
+    clock: seconds, for the audit only. stage: told "first pass", "conflict", "relaxation", "tie-break", "uniqueness"
+    and "prices" as they begin. start: weights (B,) to start from. explain: say why limits conflict, whether the answer
+    is the only one, and what limits that bind cost.
     Raises Infeasible (relaxation off), NoAnswerWithinLimit, Cancelled.
     """
     problem = PortfolioProblem.of(config, matrix)
@@ -101,7 +103,22 @@ def optimise(
     second: _SecondPass = timed("tie-break", lambda: _tie_break(program, first, config, backend, control))
     effort = effort.plus(second.outcome)
     prices: Prices | None = None
+    uniqueness: Uniqueness | None = None
     if explain:
+        floor = first.objective - config.primary_lock_epsilon
+        uniqueness = timed(
+            "uniqueness",
+            lambda: only_as_close(
+                program,
+                floor,
+                second.weights,
+                backend,
+                control,
+                tie_break_work=second.outcome.work,
+                proven=second.proven,
+            ),
+        )
+        effort = effort.plus(uniqueness)
         prices = timed("prices", lambda: binding_prices(problem, limits, first, backend, control))
         effort = effort.plus(prices)
     figures = evaluate(second.weights, matrix, config)
@@ -122,6 +139,7 @@ def optimise(
             second,
             effort,
             seconds,
+            unique=_unique(uniqueness, problem),
             prices_complete=None if prices is None else prices.complete,
             epsilon=config.primary_lock_epsilon,
             control=control,
@@ -191,12 +209,28 @@ def _explanations(problem: PortfolioProblem, relaxations: tuple[RelaxedBound, ..
     return tuple(explain_relaxation(bound, relaxations, classes, problem.n_scenarios) for bound in relaxations)
 
 
+def _unique(uniqueness: Uniqueness | None, problem: PortfolioProblem) -> dict[str, Any]:
+    """Whether the answer is the only one as close to equal weights; if not, where another one differs most."""
+    witness = None if uniqueness is None else uniqueness.witness
+    return {
+        "unique": None if uniqueness is None else uniqueness.unique,
+        "witness": None
+        if witness is None
+        else {
+            "bucketId": problem.config.buckets[witness.bucket].bucket_id,
+            "difference": witness.difference,
+            "weights": witness.weights.tolist(),
+        },
+    }
+
+
 def _audit(
     first: SolveOutcome,
     second: _SecondPass,
     effort: _Effort,
     seconds: dict[str, float],
     *,
+    unique: dict[str, Any],
     prices_complete: bool | None,
     epsilon: float,
     control: SolveControl,
@@ -215,6 +249,7 @@ def _audit(
         "pass2Seconds": seconds["tie-break"],
         "relaxationSeconds": seconds.get("relaxation"),
         "conflictSeconds": seconds.get("conflict"),
+        "uniquenessSeconds": seconds.get("uniqueness"),
         "pricesSeconds": seconds.get("prices"),
         "pricesComplete": prices_complete,
         "tieBreak": {
@@ -222,6 +257,7 @@ def _audit(
             "deviation": second.deviation,
             "deviationBound": -second.outcome.bound,
             "primaryLockEpsilon": epsilon,
+            **unique,
         },
         "settings": {
             "relativeGap": control.relative_gap,

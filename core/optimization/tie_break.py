@@ -20,14 +20,7 @@ from core.solver.sums import dot, products
 
 def with_objective_floor(program: ChanceProgram, floor: float) -> ChanceProgram:
     """The program with `objective @ x >= floor` as its last row."""
-    polytope = program.polytope
-    locked = replace(
-        polytope,
-        rows=np.vstack([polytope.rows, program.objective]),
-        row_lower=np.append(polytope.row_lower, floor),
-        row_upper=np.append(polytope.row_upper, np.inf),
-    )
-    return replace(program, polytope=locked)
+    return replace(program, polytope=program.polytope.with_rows(program.objective[None, :], floor, np.inf))
 
 
 def tie_break_program(first: ChanceProgram, objective_floor: float) -> ChanceProgram:

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
+import numpy as np
+
 from core.arrays import FloatArray
 
 LOSS_THRESHOLD = 1.0 - 1e-9
@@ -34,6 +36,15 @@ class Polytope:
     row_upper: FloatArray
     lower: FloatArray
     upper: FloatArray
+
+    def with_rows(self, rows: FloatArray, lower: FloatArray | float, upper: FloatArray | float) -> Polytope:
+        """With `lower <= rows @ x <= upper` as its last rows. rows: (k, n); one number is the bound of all of them."""
+        return replace(
+            self,
+            rows=np.vstack([self.rows, rows]),
+            row_lower=np.append(self.row_lower, np.broadcast_to(lower, len(rows))),
+            row_upper=np.append(self.row_upper, np.broadcast_to(upper, len(rows))),
+        )
 
 
 @dataclass(frozen=True, slots=True)

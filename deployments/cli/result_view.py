@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from core.figures import FIGURES
+from core.optimization.uniqueness_sentence import uniqueness_sentence
 from db.results import session_result
 from db.sessions import SessionRow
 
@@ -215,6 +216,9 @@ def proof_lines(result: Mapping[str, Any]) -> list[str]:
         lines.append(
             "The tie-break was not proven to be the nearest to equal weights; it keeps every limit all the same."
         )
+    unique = uniqueness_sentence(solver["tieBreak"])
+    if unique is not None:
+        lines.append(unique)
     if not solver["reproducible"]:
         lines.append("A time limit cut the solve short: this answer is not reproducible.")
     return lines

@@ -108,9 +108,28 @@ def check_solver(result: dict[str, Any], matrix: Matrix) -> None:
     equal = 1 / len(weights)
     assert tie_break["deviation"] == pytest.approx(math.fsum(abs(w - equal) for w in weights), abs=1e-6)
     assert tie_break["deviation"] <= tie_break["deviationBound"] + 1e-3 or not tie_break["proven"]
+    assert (tie_break["unique"] is False) == (tie_break["witness"] is not None)
+    if tie_break["witness"] is not None:
+        check_witness(result, matrix)
     assert result["expectedMoic"] >= result["pass1EStar"] - result["primaryLockEpsilon"] - CLOSE
     assert solver["bound"] >= result["pass1EStar"] - CLOSE
     assert solver["gap"] == pytest.approx((solver["bound"] - solver["objective"]) / solver["objective"], abs=CLOSE)
+
+
+def check_witness(result: dict[str, Any], matrix: Matrix) -> None:
+    """Another portfolio, as close to equal weights, as good, that loses in no more scenarios than may lose."""
+    tie_break = result["solver"]["tieBreak"]
+    other, equal = tie_break["witness"]["weights"], 1 / len(result["allocation"])
+    differences = {entry["bucketId"]: w - entry["weight"] for entry, w in zip(result["allocation"], other, strict=True)}
+    largest = max(differences, key=lambda bucket: abs(differences[bucket]))
+    assert differences[largest] == pytest.approx(tie_break["witness"]["difference"], abs=1e-9)
+    assert largest == tie_break["witness"]["bucketId"]
+    assert math.fsum(other) == pytest.approx(1.0, abs=1e-12)
+    assert math.fsum(abs(w - equal) for w in other) <= tie_break["deviation"] + 1e-6
+    multiples = matrix.multiples(other)
+    assert math.fsum(multiples) / len(multiples) >= result["pass1EStar"] - result["primaryLockEpsilon"] - 1e-6
+    allowed = next(c["required"] for c in result["constraints"] if c["type"] == "p_loss_max")
+    assert loss_share(multiples) <= allowed + 1e-9
 
 
 def check_constraints(result: dict[str, Any], matrix: Matrix, request: dict[str, Any]) -> None:

@@ -86,9 +86,17 @@ def test_a_matrix_of_ones_own_needs_nothing_of_vcfolios_and_its_figures_are_foun
     assert (solver["backend"], solver["status"]) == ("highs", "optimal")
     assert solver["pass1Seconds"] > 0
     assert solver["pass2Seconds"] > 0
+    assert solver["uniquenessSeconds"] > 0
     assert {"gap", "bound", "nodes"} <= solver.keys()
     shown, notes = homeless.call("optimize", *files)
-    for told in ("Allocation", "expected MOIC", "one more losing scenario", "proven to be within", "Not tested"):
+    for told in (
+        "Allocation",
+        "expected MOIC",
+        "one more losing scenario",
+        "proven to be within",
+        "equal weights",
+        "Not tested",
+    ):
         assert told in shown
     assert "note:" not in notes
 

@@ -200,10 +200,10 @@ def test_with_relaxation_off_the_same_fund_is_refused() -> None:
 def test_the_steps_are_announced_in_their_order() -> None:
     seen: list[str] = []
     optimise(*fund_of(0), make_backend(), CONTROL, clock=lambda: 0.0, stage=seen.append)
-    assert seen == ["first pass", "tie-break", "prices"]
+    assert seen == ["first pass", "tie-break", "uniqueness", "prices"]
     seen.clear()
     optimise(*tight_fund(0), make_backend(), CONTROL, clock=lambda: 0.0, stage=seen.append)
-    assert seen == ["first pass", "conflict", "relaxation", "first pass", "tie-break", "prices"]
+    assert seen == ["first pass", "conflict", "relaxation", "first pass", "tie-break", "uniqueness", "prices"]
 
 
 def test_a_spent_work_limit_gives_an_answer_with_its_gap_or_says_that_there_is_none() -> None:
