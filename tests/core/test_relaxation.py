@@ -54,9 +54,17 @@ def test_every_class_gives_way_by_the_least_that_the_more_sacred_ones_leave(fuzz
     for sacred in MOST_SACRED_FIRST:
         least = least_violation(config, matrix, sacred, margin=-2e-9, elastic=held)
         assert least is not None
-        assert achieved[sacred] == pytest.approx(least, abs=2e-6), sacred
+        allowed = 0.0
+        if max(achieved[sacred], proven.get(sacred, 0.0)) > least + 5e-7:
+            # Where billionths of a limit decide over millionths of the next: as much as a few billionths make.
+            more = {name: amount + 1e-8 * (name != "p_loss_max") for name, amount in held.items()}
+            looser = least_violation(config, matrix, sacred, margin=-2e-8, elastic=more)
+            tighter = least_violation(config, matrix, sacred, margin=2e-9, elastic=held)
+            assert looser is not None
+            allowed = max(least - looser, 0.0 if tighter is None else tighter - least)
+        assert least - 2e-6 <= achieved[sacred] <= least + allowed + 2e-6, sacred
         if sacred != "p_loss_max":
-            assert proven.get(sacred, 0.0) <= least + 1e-6, sacred
+            assert proven.get(sacred, 0.0) <= least + allowed + 1e-6, sacred
         held[sacred] = achieved[sacred]
 
 
