@@ -39,7 +39,7 @@ def agrees_with(backend: SolverBackend, program: ChanceProgram, strict: object, 
     assert outcome.status == "optimal"
     assert outcome.x is not None
     assert is_feasible(program, outcome.x)
-    assert outcome.objective == pytest.approx(program.objective @ outcome.x, abs=1e-12)
+    assert outcome.objective == pytest.approx(program.objective @ outcome.x, rel=1e-12, abs=1e-12)
     assert outcome.bound >= outcome.objective - 1e-9
     assert loose.feasible
     assert outcome.objective <= loose.objective + 1e-6 * max(1.0, abs(loose.objective))
