@@ -11,6 +11,7 @@ from core.solver.branch_and_bound.cuts import THRESHOLD
 from core.solver.branch_and_bound.dual_simplex import CUT_OFF, INFEASIBLE, OPTIMAL
 from core.solver.branch_and_bound.knowledge import Knowledge
 from core.solver.branch_and_bound.relaxation import Relaxation
+from core.solver.branch_and_bound.sweep import Sweep
 from core.solver.branch_and_bound.tree import Decisions
 
 PATIENCE = 12
@@ -25,6 +26,7 @@ class NodeProgram:
         self.relaxation = relaxation
         self.known = known
         self.gain = np.zeros(len(relaxation.multiples))
+        self.sweep = Sweep(relaxation, known.max_losses)
 
     @property
     def cost(self) -> float:

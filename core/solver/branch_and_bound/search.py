@@ -12,7 +12,6 @@ from core.solver.branch_and_bound.knowledge import Knowledge
 from core.solver.branch_and_bound.node_program import NodeProgram
 from core.solver.branch_and_bound.relaxation import EngineMeter, Relaxation
 from core.solver.branch_and_bound.scenarios import scenarios_of, with_overrun
-from core.solver.branch_and_bound.sweep import Sweep
 from core.solver.branch_and_bound.tree import Decisions
 from core.solver.program import ChanceProgram, SolveControl, SolveOutcome
 from core.solver.work import LimitReached
@@ -32,12 +31,12 @@ class Search:
         plain = scenarios_of(program, with_overrun=False)
         self.incumbents = Incumbents(program, plain, self.meter)
         self.known = Knowledge(program, control, self.meter, self.incumbents)
-        self.polytope, scenarios, cost = program.polytope, plain, -program.objective
+        polytope, scenarios, cost = program.polytope, plain, -program.objective
         if self.known.seeks_any:
             scenarios = scenarios_of(program, with_overrun=True)
-            self.polytope = with_overrun(program.polytope, 2.0 * len(plain.offset))
+            polytope = with_overrun(program.polytope, 2.0 * len(plain.offset))
             cost = np.append(np.zeros_like(cost), 1.0)
-        self.relaxation = Relaxation(cost, self.polytope, scenarios, self.meter)
+        self.relaxation = Relaxation(cost, polytope, scenarios, self.meter)
         self.node = NodeProgram(self.relaxation, self.known)
 
     def run(self, backend: str, start: FloatArray | None) -> SolveOutcome:
@@ -58,7 +57,9 @@ class Search:
             self.known.exhausted()
             return True
         self.known.improve_bound(self.node.cost)
-        self._first_answers()
+        if not self._first_answers(decisions):
+            self.known.exhausted()
+            return True
         if self.known.is_closed():
             return False
         if not self._decide_by_bounds(decisions):
@@ -66,23 +67,27 @@ class Search:
             return True
         return not self.known.is_closed() and Exploration(self.node, self.known).run(decisions)
 
-    def _first_answers(self) -> None:
+    def _first_answers(self, decisions: Decisions) -> bool:
+        """False when bounds show, before long searches, that there is no answer."""
         until = self.meter.share(0.2)
         if self.incumbents.offer(self.node.relaxed_point()) or self.known.is_closed():
-            return
+            return True
         self.incumbents.improve(self.relaxation.multiples.copy(), until)
         self.known.report()
         if self.known.is_closed():
-            return
+            return True
         self.incumbents.exchange(until)
         if self.incumbents.x is None:
+            swept = self.known.seeks_any or self.node.sweep.run(decisions, self.known.cutoff, self.meter.share(0.1))
+            if not (swept and self.node.relax(decisions)):
+                return False
             AlsoX(self.incumbents).run(self.known.bound, until)
             self.incumbents.exchange(until)
         self.known.report()
+        return True
 
     def _decide_by_bounds(self, decisions: Decisions) -> bool:
         """Reduced costs, then one linear program a scenario; False when nothing better is left."""
-        saved = self.relaxation.snapshot()
         until = self.meter.share(0.3)
         for _ in range(REDUCED_COST_ROUNDS):
             changed = self.node.tighten(decisions)
@@ -93,9 +98,8 @@ class Search:
                 break
         for _ in range(SWEEPS):
             before = _decided(decisions)
-            sweep = Sweep(self.relaxation, self.polytope, saved, self.known.cutoff, self.known.max_losses)
             self.known.overtake()
-            if not (sweep.run(decisions, until) and self.node.relax(decisions)):
+            if not (self.node.sweep.run(decisions, self.known.cutoff, until) and self.node.relax(decisions)):
                 return False
             self.known.improve_bound(self.node.cost)
             self.incumbents.improve(self.relaxation.multiples.copy(), until)

@@ -1,85 +1,171 @@
-"""One linear program a scenario and side, at the root: floors for the chance cut, and scenarios decided outright.
+"""One linear program a scenario and side: floors for the chance cut, and scenarios decided outright.
 
 The same as `bounds.tighten`, but with the relaxation optimised for each multiple instead of estimated from one basis.
+Any basis gives a certified bound, so a program that is left early costs strength, never validity.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from core.solver.branch_and_bound.bounds import SAFETY, gains
-from core.solver.branch_and_bound.cuts import THRESHOLD
-from core.solver.branch_and_bound.dual_simplex import CUT_OFF, INFEASIBLE, OPTIMAL
-from core.solver.branch_and_bound.relaxation import Relaxation
-from core.solver.branch_and_bound.tableau import ROWS, Lp, drop_slack_rows, set_cost
+from core.arrays import BoolArray, FloatArray, IntArray
+from core.solver.branch_and_bound.bounds import SAFETY, SMALLEST_DEPTH, gains
+from core.solver.branch_and_bound.compiling import kernel
+from core.solver.branch_and_bound.cuts import THRESHOLD, relax
+from core.solver.branch_and_bound.dual_simplex import CUT_OFF, FULL, INFEASIBLE, OPTIMAL, certified_objective
+from core.solver.branch_and_bound.relaxation import ALLOWANCE, RESOLUTION, SPARE_ROWS, Relaxation
+from core.solver.branch_and_bound.scenarios import Scenarios
+from core.solver.branch_and_bound.tableau import (
+    BASE,
+    ROWS,
+    WORK,
+    Lp,
+    add_row,
+    copy_into,
+    drop_slack_rows,
+    set_cost,
+    with_capacity,
+)
 from core.solver.branch_and_bound.tree import Decisions
-from core.solver.program import Polytope
 
 PATIENCE = 1
+EMPTY = -1
+
+
+@kernel
+def copy_with_cutoff(lp: Lp, target: Lp, cutoff: float) -> None:
+    """lp with `cost @ x <= cutoff` as its last row, into target, which must have room."""
+    copy_into(lp, target)
+    target.counts[WORK] = 0
+    scale = max(np.abs(lp.cost).max(), 1e-300)
+    add_row(target, lp.cost / scale, -np.inf, cutoff / scale, BASE, -1)
+
+
+@kernel
+def record(
+    s: int, sign: float, bound: float, must: BoolArray, lost: BoolArray, floor: FloatArray, gain: FloatArray
+) -> None:
+    """What scenario s's least (sign 1) or largest (-1) multiple says, and its gain in the chance cut to match."""
+    if sign < 0.0:
+        lost[s] = bound < THRESHOLD
+    elif bound >= THRESHOLD:
+        must[s] = True
+    else:
+        floor[s] = max(floor[s], bound)
+    gain[s] = 0.0 if must[s] or lost[s] else 1.0 / max(THRESHOLD - floor[s], SMALLEST_DEPTH)
+
+
+@kernel
+def sweep_side(
+    lp: Lp,
+    scenarios: Scenarios,
+    order: IntArray,
+    begin: int,
+    sign: float,
+    must: BoolArray,
+    lost: BoolArray,
+    floor: FloatArray,
+    max_losses: int,
+    allowance: int,
+    highest: FloatArray,
+) -> int:
+    """Least multiples (sign 1) or largest ones (-1) of the free scenarios in `order` from place `begin`, into must,
+    lost and floor, all (S,). The place to go on from, EMPTY when nothing is left within the cut-off.
+
+    highest: (S,), the largest multiples seen; one of 1 or more makes a look at the ceiling needless.
+    allowance: work after which to pause, that of a single program, too.
+    """
+    end = lp.counts[WORK] + allowance
+    x, multiples, gain = np.empty(len(lp.cost)), np.empty(len(must)), np.empty(len(must))
+    gains(must, lost, floor, gain)
+    budget = float(max_losses - np.count_nonzero(lost))
+    for k in range(begin, len(order)):
+        if lp.counts[WORK] > end:
+            return k
+        s = order[k]
+        if must[s] or lost[s] or (sign < 0.0 and highest[s] >= 1.0):
+            continue
+        set_cost(lp, sign * scenarios.payoffs[s])
+        drop_slack_rows(lp)
+        cutoff = THRESHOLD + 2 * SAFETY - scenarios.offset[s] if sign > 0.0 else np.inf
+        verdict = relax(
+            lp, scenarios, must, gain, budget, THRESHOLD, RESOLUTION, cutoff, PATIENCE, allowance, x, multiples
+        )
+        if verdict == INFEASIBLE:
+            return EMPTY
+        if verdict == FULL:
+            return k
+        if verdict == OPTIMAL:
+            np.maximum(highest, multiples, highest)
+        bound = scenarios.offset[s] + sign * certified_objective(lp) - sign * SAFETY
+        record(s, sign, np.inf if verdict == CUT_OFF else bound, must, lost, floor, gain)
+        budget = float(max_losses - np.count_nonzero(lost))
+        if budget < 0.0:
+            return EMPTY
+    return len(order)
 
 
 class Sweep:
-    """Works on a relaxation of its own: the root's rows, with the cut-off as one more."""
+    """Works on a copy of the linear program of the node at hand, with the cut-off as one more row."""
 
-    def __init__(self, root: Relaxation, polytope: Polytope, saved: Lp, cutoff: float, max_losses: int) -> None:
-        scenarios = root.scenarios
-        self.max_losses = max_losses
-        self.lp = Relaxation(root.lp.cost, polytope, scenarios, root.meter)
-        self.lp.add_base_row(root.lp.cost, -np.inf, cutoff)
-        self._adopt_cuts(saved, root.n_base)
-        self._scenarios = scenarios
+    def __init__(self, relaxation: Relaxation, max_losses: int) -> None:
+        self._relaxation = relaxation
+        self._max_losses = max_losses
+        self._lp = with_capacity(relaxation.lp, len(relaxation.lp.kind) + SPARE_ROWS)
 
-    def _adopt_cuts(self, saved: Lp, n_base: int) -> None:
-        n = len(saved.cost)
-        for i in range(n_base, int(saved.counts[ROWS])):
-            self.lp.adopt(saved.rows[i], float(saved.lower[n + i]), int(saved.kind[i]), int(saved.tag[i]))
-
-    def run(self, decisions: Decisions, until: int) -> bool:
-        """One sweep over the free scenarios; False when nothing is left within the cut-off."""
-        gain = np.empty(len(decisions.must))
+    def run(self, decisions: Decisions, cutoff: float, until: int) -> bool:
+        """Floors and ceilings of all free scenarios; False when nothing is left within the cut-off."""
+        self._begin(cutoff)
         highest = np.full(len(decisions.must), -np.inf)
-        for s in np.flatnonzero(~(decisions.must | decisions.lost)).tolist():
-            if self.lp.meter.spent >= until:
-                return True
-            gains(decisions.must, decisions.lost, decisions.floor, gain)
-            if not self._raise_floor(s, decisions, gain, highest):
-                return False
-        for s in np.flatnonzero(~(decisions.must | decisions.lost) & (highest < 1.0)).tolist():
-            if self.lp.meter.spent >= until:
-                return True
-            if highest[s] >= 1.0:
-                continue
-            gains(decisions.must, decisions.lost, decisions.floor, gain)
-            if not self._lower_ceiling(s, decisions, gain, highest):
-                return False
-        return decisions.lost_count <= self.max_losses
-
-    def _optimise(self, s: int, sign: float, cutoff: float, decisions: Decisions, gain: np.ndarray) -> int:
-        set_cost(self.lp.lp, sign * self._scenarios.payoffs[s])
-        drop_slack_rows(self.lp.lp)
-        budget = float(self.max_losses - decisions.lost_count)
-        return self.lp.solve(decisions.must, gain=gain, budget=budget, cutoff=cutoff, patience=PATIENCE)
-
-    def _raise_floor(self, s: int, decisions: Decisions, gain: np.ndarray, highest: np.ndarray) -> bool:
-        offset = float(self._scenarios.offset[s])
-        verdict = self._optimise(s, 1.0, THRESHOLD + 2 * SAFETY - offset, decisions, gain)
-        if verdict == INFEASIBLE:
+        if not self._side(1.0, _worst_first(self._free(decisions), self._multiples), decisions, highest, until):
             return False
-        if verdict == OPTIMAL:
-            np.maximum(highest, self.lp.multiples, out=highest)
-        floor = offset + self.lp.bound - SAFETY
-        decisions.floor[s] = max(decisions.floor[s], floor)
-        if verdict == CUT_OFF or floor >= THRESHOLD:
-            decisions.must[s] = True
+        unseen = self._free(decisions) & (highest < 1.0)
+        return self._side(-1.0, np.flatnonzero(unseen), decisions, highest, until)
+
+    @property
+    def _multiples(self) -> FloatArray:
+        return self._relaxation.multiples
+
+    def _free(self, decisions: Decisions) -> BoolArray:
+        return ~(decisions.must | decisions.lost)
+
+    def _begin(self, cutoff: float) -> None:
+        lp = self._relaxation.lp
+        if len(self._lp.kind) < len(lp.kind) + 1:
+            self._lp = with_capacity(lp, len(lp.kind) + SPARE_ROWS)
+        copy_with_cutoff(lp, self._lp, cutoff)
+
+    def _side(
+        self,
+        sign: float,
+        order: IntArray,
+        decisions: Decisions,
+        highest: FloatArray,
+        until: int,
+    ) -> bool:
+        at, meter = 0, self._relaxation.meter
+        while at < len(order) and meter.spent < until:
+            at = sweep_side(
+                self._lp,
+                self._relaxation.scenarios,
+                order,
+                at,
+                sign,
+                decisions.must,
+                decisions.lost,
+                decisions.floor,
+                self._max_losses,
+                ALLOWANCE // 10,
+                highest,
+            )
+            meter.charge(self._lp)
+            if at == EMPTY:
+                return False
+            if self._lp.counts[ROWS] + SPARE_ROWS // 2 > len(self._lp.kind):
+                self._lp = with_capacity(self._lp, 2 * len(self._lp.kind))
         return True
 
-    def _lower_ceiling(self, s: int, decisions: Decisions, gain: np.ndarray, highest: np.ndarray) -> bool:
-        offset = float(self._scenarios.offset[s])
-        verdict = self._optimise(s, -1.0, np.inf, decisions, gain)
-        if verdict == INFEASIBLE:
-            return False
-        if verdict == OPTIMAL:
-            np.maximum(highest, self.lp.multiples, out=highest)
-        if offset - self.lp.bound + SAFETY < THRESHOLD:
-            decisions.lost[s] = True
-        return decisions.lost_count <= self.max_losses
+
+def _worst_first(chosen: BoolArray, multiples: FloatArray) -> IntArray:
+    places = np.flatnonzero(chosen)
+    return places[np.argsort(multiples[places], kind="stable")]
