@@ -72,6 +72,8 @@ def visit(request: pytest.FixtureRequest, chromium: Browser, site: Site) -> Iter
 
 def judge(visit: Page) -> None:
     """No page is wider than its window, and axe-core finds nothing against WCAG 2.2 AA in it."""
+    # What is expected of a page may be there before its style is.
+    visit.wait_for_load_state("load")
     assert visit.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), visit.url
     if not AXE.exists():
         return
