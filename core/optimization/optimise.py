@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -21,7 +20,7 @@ from core.optimization.problem import ConstraintType, PortfolioProblem
 from core.optimization.relaxation import Relaxed, RelaxedBound, relax_minimally
 from core.optimization.report import ConstraintStatus, constraint_report
 from core.optimization.strict import StrictFigures, evaluate, normalise_weights
-from core.optimization.tie_break import deviations, tie_break_program, weights_of, with_objective_floor
+from core.optimization.tie_break import deviation, deviations, tie_break_program, weights_of, with_objective_floor
 from core.optimization.uniqueness import Uniqueness, only_as_close
 from core.solver.program import ChanceProgram, SolveControl, SolveOutcome, SolverBackend
 from core.solver.strict_check import is_feasible
@@ -196,8 +195,7 @@ def _tie_break(
         for cleaned in (np.where(answer < NEGLIGIBLE_WEIGHT, 0.0, answer), answer):
             weights = normalise_weights(cleaned)
             if is_feasible(locked, weights):
-                deviation = math.fsum(abs(weights - 1.0 / len(weights)))
-                return _SecondPass(second, weights, deviation, second.status == "optimal" and position == 0)
+                return _SecondPass(second, weights, deviation(weights), second.status == "optimal" and position == 0)
     raise SolverFailed("the answer does not stand up to the strict check of its own constraints")
 
 

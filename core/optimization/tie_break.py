@@ -9,6 +9,7 @@ that needs no choice, so the answer is the same whoever computes it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -45,6 +46,11 @@ def tie_break_program(first: ChanceProgram, objective_floor: float) -> ChancePro
         cvar_limit=first.cvar_limit + dot(first.cvar_slack, uniform),
         cvar_slack=np.concatenate([first.cvar_slack, -first.cvar_slack]),
     )
+
+
+def deviation(weights: FloatArray) -> float:
+    """sum_b |w_b - 1/B| of weights (B,)."""
+    return math.fsum(abs(weights - 1.0 / len(weights)))
 
 
 def deviations(weights: FloatArray) -> FloatArray:

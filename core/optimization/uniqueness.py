@@ -34,7 +34,7 @@ import numpy as np
 
 from core.arrays import FloatArray, IntArray
 from core.optimization.strict import normalise_weights
-from core.optimization.tie_break import deviations, tie_break_program, weights_of, with_objective_floor
+from core.optimization.tie_break import deviation, deviations, tie_break_program, weights_of, with_objective_floor
 from core.solver.cut_lp import MARGIN, CutLp, cvar_cut
 from core.solver.good_enough import GoodEnough
 from core.solver.program import (
@@ -133,7 +133,7 @@ class _Proof:
     ) -> None:
         self.locked = with_objective_floor(program, floor)
         self.weights = weights
-        self.deviation = math.fsum(abs(weights - 1.0 / len(weights)))
+        self.deviation = deviation(weights)
         self.point = deviations(weights)
         self.second = tie_break_program(program, floor)
         self.near = _with_rows(self.second, np.ones((1, 2 * len(weights))), -np.inf, self.deviation + SLACK)
@@ -213,10 +213,9 @@ class _Proof:
         other = normalise_weights(weights)
         difference = other - self.weights
         bucket = int(np.argmax(np.abs(difference)))
-        deviation = math.fsum(abs(other - 1.0 / len(other)))
         if (
             abs(difference[bucket]) > WEIGHT_TOLERANCE
-            and deviation <= self.deviation + LINEAR_TOLERANCE
+            and deviation(other) <= self.deviation + LINEAR_TOLERANCE
             and is_feasible(self.locked, other)
         ):
             raise _Found(Witness(other, bucket, float(difference[bucket])))
