@@ -97,18 +97,20 @@ def _run_stages(fence: Fence) -> None:
         publisher.reached(session.status)
         return session
 
+    reference: MatrixReference | None = None
     session = reached()
     if session.status is SessionStatus.REQUESTED:
         _must(_advance(fence, SessionStatus.MATRIX_GENERATING, partial(start_matrix, fence=fence)), fence)
         session = reached()
     if session.status is SessionStatus.MATRIX_GENERATING:
-        _start_optimizing(fence, session)
+        reference = _start_optimizing(fence, session)
         session = reached()
     if session.status is SessionStatus.OPTIMIZING:
-        _optimize(fence, _ensure_matrix(fence, session))
+        reference = _ensure_matrix(fence, session, reference)
+        _optimize(fence, reference)
         session = reached()
     if session.status is SessionStatus.VALIDATING:
-        reference = _ensure_matrix(fence, session)
+        reference = _ensure_matrix(fence, session, reference)
         _validate(fence, session, reference)
         publisher.completed(reached(), partial(load_matrix, runtime.engine(), reference))
 
@@ -135,12 +137,12 @@ def _validate(fence: Fence, session: SessionRow, reference: MatrixReference) -> 
         raise InvalidAllocation("the stored allocation is not the one that was validated: it was changed meanwhile")
 
 
-def _start_optimizing(fence: Fence, session: SessionRow) -> None:
+def _start_optimizing(fence: Fence, session: SessionRow) -> MatrixReference:
     """MATRIX_GENERATING -> OPTIMIZING with the matrix in place; once more when it vanished in between."""
     for _ in range(MATRIX_ATTEMPTS):
         reference = _ensure_matrix(fence, session)
         if _advance(fence, SessionStatus.OPTIMIZING, partial(_start_with, fence=fence, reference=reference)):
-            return
+            return reference
         _must(_in_database(partial(read_reference, key=reference.key)) != reference, fence)
     raise MatrixFailed(f"matrix {session.matrix_key} vanished {MATRIX_ATTEMPTS} times before it could be used")
 
@@ -150,10 +152,15 @@ def _start_with(conn: Connection, fence: Fence, reference: MatrixReference) -> b
     return start_optimizing(conn, fence, reference.generation, "generated" if made_here else "hit")
 
 
-def _ensure_matrix(fence: Fence, session: SessionRow) -> MatrixReference:
-    """The session's matrix, whole and verified. Prefect's cache may remember one that was evicted or damaged since."""
+def _ensure_matrix(fence: Fence, session: SessionRow, known: MatrixReference | None = None) -> MatrixReference:
+    """The session's matrix, whole and verified. Prefect's cache may remember one that was evicted or damaged since.
+
+    known: what the run's matrix task said before, so that the task is shown once; asked again if that is gone.
+    """
 
     def make(anew: bool) -> MatrixReference:
+        if known is not None and not anew:
+            return known
         task = generate_matrix.with_options(refresh_cache=True) if anew else generate_matrix
         return MatrixReference(**task(session.matrix_key, fence))
 

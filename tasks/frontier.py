@@ -20,6 +20,7 @@ from db.matrix_values import load_matrix
 from tasks import runtime
 from tasks.matrix import ensure_generated
 from tasks.retries import PATIENT
+from tasks.run_names import MATRIX_RUN_NAME
 from tasks.stored_matrix import whole_matrix
 
 _told_to_stop = threading.Event()
@@ -32,7 +33,7 @@ def stop_points() -> None:
 
 @task(
     name="frontier-matrix",
-    task_run_name="matrix {matrix_key}",
+    task_run_name=MATRIX_RUN_NAME,
     cache_policy=NO_CACHE,
     persist_result=False,
     **PATIENT,

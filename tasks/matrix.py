@@ -40,6 +40,7 @@ from tasks.heartbeat import Beat, Heartbeat, heartbeat_of
 from tasks.large_matrix import simulate
 from tasks.parts import Progress
 from tasks.retries import PATIENT, persevere
+from tasks.run_names import MATRIX_RUN_NAME
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ def canonical_key(_context: TaskRunContext, parameters: dict[str, Any]) -> str:
 
 @task(
     name="matrix",
-    task_run_name="matrix {matrix_key}",
+    task_run_name=MATRIX_RUN_NAME,
     cache_policy=CacheKeyFnPolicy(cache_key_fn=canonical_key),
     cache_expiration=CACHE_EXPIRATION,
     persist_result=True,

@@ -39,6 +39,7 @@ class Optimized:
 
 @task(
     name="optimize",
+    task_run_name="optimize",
     cache_policy=NO_CACHE,
     persist_result=False,
     **PATIENT,

@@ -1,8 +1,11 @@
-"""How a session's flow run is called in Prefect, whoever makes it."""
+"""How runs are called in Prefect, whoever makes them. Without Prefect: the bridge names runs before it needs it."""
 
 from __future__ import annotations
 
 from uuid import UUID
+
+MATRIX_RUN_NAME = "{matrix_key:.24}"
+"""Of a matrix task: its key (which begins with "matrix") as far as tells matrices apart at a glance."""
 
 
 def session_run_name(fund_name: str, session_id: UUID) -> str:

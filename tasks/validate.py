@@ -23,6 +23,7 @@ from tasks.retries import PATIENT
 
 @task(
     name="validate",
+    task_run_name="validate",
     cache_policy=NO_CACHE,
     persist_result=False,
     **PATIENT,

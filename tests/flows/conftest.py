@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from tasks import runtime
 _TEMPORARY = tempfile.TemporaryDirectory(prefix="vcfolio-prefect-")
 HOME = Path(_TEMPORARY.name)
 
+assert "prefect" not in sys.modules, "a module collected before imports Prefect, which would read another configuration"
 # Prefect reads its configuration when it is imported, so what imports it comes below; where its server is can be told
 # later. None of this is to be seen by other tests.
 with pytest.MonkeyPatch.context() as environment:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -131,7 +132,7 @@ class Product:
             return list(result) if result.returns_rows else []
 
 
-def task_states(flow_run_id: UUID | None, *tasks: str) -> dict[str, set[str]]:
+def task_states(flow_run_id: UUID | None, *tasks: str) -> dict[str, list[str]]:
     """For each task of the flow run, the names of the states that its runs ended in."""
     assert flow_run_id is not None
     wanted = set(tasks)
@@ -142,16 +143,18 @@ def task_states(flow_run_id: UUID | None, *tasks: str) -> dict[str, set[str]]:
         while True:
             # The server takes note of a task run some moments after it has ended.
             runs = client.read_task_runs(flow_run_filter=only)
-            ended = {
-                run.name.split()[0].split("-")[0] for run in runs if run.state is not None and run.state.is_final()
-            }
+            ended = {_task(run.name) for run in runs if run.state is not None and run.state.is_final()}
             if wanted <= ended:
                 break
             assert monotonic() < deadline, f"only {ended} of {wanted} are on record"
-    states: dict[str, set[str]] = {}
+    states: dict[str, list[str]] = {}
     for run in runs:
-        states.setdefault(run.name.split()[0].split("-")[0], set()).add(run.state.name)
+        states.setdefault(_task(run.name), []).append(run.state.name)
     return states
+
+
+def _task(run_name: str) -> str:
+    return re.split("[ _-]", run_name)[0]
 
 
 @contextmanager

@@ -35,9 +35,9 @@ def test_a_session_runs_to_its_end_with_every_stage_stored(product: Product) -> 
     ]
     assert moments == sorted(moments)
     assert task_states(session.flow_run_id, "matrix", "optimize", "validate") == {
-        "matrix": {"Completed", "Cached"},
-        "optimize": {"Completed"},
-        "validate": {"Completed"},
+        "matrix": ["Completed"],
+        "optimize": ["Completed"],
+        "validate": ["Completed"],
     }
     assert product.sql("SELECT status, epoch FROM job_outbox") == [("enqueued", 0)]
 
@@ -45,7 +45,7 @@ def test_a_session_runs_to_its_end_with_every_stage_stored(product: Product) -> 
 def test_a_second_session_of_the_same_key_is_a_hit_and_gets_the_same_allocation_to_the_bit(product: Product) -> None:
     first, second = product.completed(), product.completed()
     assert (first.matrix_key, "generated", "hit") == (second.matrix_key, first.matrix_origin, second.matrix_origin)
-    assert task_states(second.flow_run_id, "matrix")["matrix"] == {"Cached"}
+    assert task_states(second.flow_run_id, "matrix")["matrix"] == ["Cached"]
     assert canonical_json(first.allocation) == canonical_json(second.allocation)
     assert canonical_json(first.validation_metrics) == canonical_json(second.validation_metrics)
 
@@ -70,6 +70,30 @@ def test_a_cached_matrix_that_does_not_stand_as_recorded_is_made_anew(product: P
     assert canonical_json(first.allocation) == canonical_json(second.allocation)
     (checksums,) = zip(*product.sql("SELECT payload_sha256 FROM matrix_generations"), strict=True)
     assert len(set(checksums)) == 1
+
+
+EVICT_ONCE_SOLVED = (
+    """
+    CREATE FUNCTION evict() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+      DELETE FROM scenario_matrices;
+      RETURN NULL;
+    END $$
+    """,
+    """
+    CREATE TRIGGER evict AFTER UPDATE ON optimization_sessions FOR EACH ROW
+    WHEN (OLD.status = 'OPTIMIZING' AND NEW.status = 'VALIDATING') EXECUTE FUNCTION evict()
+    """,
+)
+
+
+def test_a_matrix_evicted_once_its_session_has_solved_is_made_anew_for_the_validation(product: Product) -> None:
+    for statement in EVICT_ONCE_SOLVED:
+        product.sql(statement)
+    session = product.completed()
+    assert session.matrix_generation == 1
+    assert task_states(session.flow_run_id, "matrix")["matrix"] == ["Completed", "Completed"]
+    assert product.sql("SELECT generation FROM scenario_matrices") == [(2,)]
 
 
 @pytest.mark.parametrize(

@@ -184,7 +184,7 @@ class Stack:
         runs = self.prefect("POST", "/task_runs/filter", flow_runs={"id": {"any_": [str(flow_run_id)]}})
         states: dict[str, list[str]] = {}
         for run in sorted(runs, key=lambda run: run["start_time"] or ""):
-            states.setdefault(re.split("[ -]", run["name"])[0], []).append(run["state_name"])
+            states.setdefault(re.split("[ _-]", run["name"])[0], []).append(run["state_name"])
         return states
 
     def artifacts(self, flow_run_id: Any) -> dict[str, dict[str, Any]]:
