@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence, Sized
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
 from pydantic.alias_generators import to_camel
@@ -23,6 +23,15 @@ class Inconsistent(ValueError):
         super().__init__("; ".join(f"{value!r} {rule}" for _, value, rule in contradictions))
 
 
+def _for_forms(schema: dict[str, Any]) -> None:
+    """Prefect's form orders fields by `position`, since its database forgets the order of an object's keys, and offers
+    to choose only among alternatives that are not nested."""
+    for position, field in enumerate(schema.get("properties", {}).values()):
+        field["position"] = position
+        if "anyOf" in field:
+            field["anyOf"] = [form for nested in field["anyOf"] for form in nested.get("oneOf", [nested])]
+
+
 class RequestModel(BaseModel):
     """Reads camelCase and snake_case, writes camelCase with `by_alias=True`, knows no other keys than its own."""
 
@@ -34,6 +43,7 @@ class RequestModel(BaseModel):
         validate_by_name=True,
         validate_by_alias=True,
         field_title_generator=lambda name, _field: name.replace("_", " "),
+        json_schema_extra=_for_forms,
     )
 
 

@@ -196,10 +196,10 @@ class OptimizationRequest(RequestModel):
         default=0.0, description="least expected number of winners (winnerMultiple), 0 or more; default 0"
     )
     sector_bounds: Annotated[dict[Name, Bounds], AfterValidator(_minima_fit)] = Field(
-        default={}, description="limits by sector; default none"
+        default={}, description="limits by sector: {sector: {min, max}}; default none"
     )
     stage_bounds: Annotated[dict[Stage, Bounds], AfterValidator(_minima_fit)] = Field(
-        default={}, description="limits by stage; default none"
+        default={}, description="limits by stage: {stage: {min, max}}; default none"
     )
     bucket_max_weight: Fraction | None = Field(
         default=None, description="largest weight of one bucket, 1 / number of buckets to 1; default none: no cap"
@@ -210,7 +210,10 @@ class OptimizationRequest(RequestModel):
         "default all stages and sectors of the calibration",
     )
     scenario_gen_config: ScenarioGenConfig = Field(default=ScenarioGenConfig(), description="how worlds are simulated")
-    policy: PolicyRequest = Field(default=PolicyRequest(), description="deal terms that replace the calibration's")
+    policy: PolicyRequest = Field(
+        default=PolicyRequest(),
+        description="deal terms that replace the calibration's; by stage or sector as {name: value}",
+    )
     taxonomy_version: Name = Field(default="v1", description="version of the stage and sector names; default v1")
     model_version: ModelVersion = Field(
         default="three_component_v2", description="version of the scenario model; default three_component_v2"
