@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId, FlowRunFilter, FlowRunFilterStartTime
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterId,
+    FlowRunFilter,
+    FlowRunFilterStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 from sqlalchemy import Engine
@@ -93,11 +101,19 @@ def _deployed(client: SyncPrefectClient, name: str) -> bool:
 
 
 def _schedule_finding(client: SyncPrefectClient, now: datetime) -> Finding:
-    """The reaper should have begun within the last minutes; a stack that was only just started may say so, too."""
+    """The reaper should have run within the last minutes; a stack that was only just started may say so, too.
+
+    A run that crashed or failed does not count: a schedule may fire on time and nothing come of it.
+    """
     deployment = client.read_deployment_by_name(REAPER)
+    if deployment.paused or not any(schedule.active for schedule in deployment.schedules):
+        return Finding("schedules", False, False, "the reaper's is paused: switch it on again in Prefect's page")
     runs = client.read_flow_runs(
         deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id])),
-        flow_run_filter=FlowRunFilter(start_time=FlowRunFilterStartTime(is_null_=False)),
+        flow_run_filter=FlowRunFilter(
+            start_time=FlowRunFilterStartTime(is_null_=False),
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.COMPLETED])),
+        ),
         sort=FlowRunSort.START_TIME_DESC,
         limit=1,
     )
@@ -107,5 +123,6 @@ def _schedule_finding(client: SyncPrefectClient, now: datetime) -> Finding:
     if now - newest <= SCHEDULE_PATIENCE:
         words = f"the reaper ran {ago:.0f} s ago" if begun else "registered just now, the first run is due soon"
         return Finding("schedules", True, False, words)
-    words = f"the reaper should run each minute and began {ago:.0f} s ago: no worker, or Prefect's scheduler is stuck"
-    return Finding("schedules", False, False, words if begun else "the reaper has never run; " + words)
+    last = f"last did so {ago:.0f} s ago" if begun else "never has"
+    words = f"the reaper should run each minute and {last}: no worker, its runs fail, or Prefect's scheduler is stuck"
+    return Finding("schedules", False, False, words)

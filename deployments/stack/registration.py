@@ -67,7 +67,8 @@ def register_deployments() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
         cwd=PROJECT,
-        env=child_environment({"PREFECT_LOGGING_INTERNAL_LEVEL": "ERROR", "NO_COLOR": "1"}),
+        # prefect.yaml has runs begin in $PWD, which a change of directory leaves as it was.
+        env=child_environment({"PWD": str(PROJECT), "PREFECT_LOGGING_INTERNAL_LEVEL": "ERROR", "NO_COLOR": "1"}),
         capture_output=True,
         text=True,
         timeout=DEPLOY_TIMEOUT_S,
@@ -79,8 +80,6 @@ def register_deployments() -> None:
 
 def online_workers(client: SyncPrefectClient, pool: str) -> int:
     """How many workers poll this pool now; 0 for a pool that does not exist."""
-    try:
-        workers = client.read_workers_for_work_pool(pool)
-    except ObjectNotFound:
+    if not _exists(client, pool):
         return 0
-    return sum(worker.status is WorkerStatus.ONLINE for worker in workers)
+    return sum(worker.status is WorkerStatus.ONLINE for worker in client.read_workers_for_work_pool(pool))

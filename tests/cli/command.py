@@ -31,7 +31,7 @@ class CommandLine:
         environment = {name: inherited[name] for name in inherited if not name.startswith(CONFIGURES_VCFOLIO)}
         return subprocess.Popen(
             [sys.executable, "-c", PROGRAM, *arguments],
-            env={**environment, "VCFOLIO_HOME": str(self.home), **variables},
+            env={**environment, "VCFOLIO_HOME": str(self.home), "PWD": str(self.elsewhere), **variables},
             cwd=self.elsewhere,
             stdout=output or subprocess.PIPE,
             stderr=output or subprocess.PIPE,
