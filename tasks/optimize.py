@@ -14,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 
 from core.config import NormalizedConfig
 from core.optimization.documents import allocation_document, solver_document
-from core.optimization.optimise import Optimum, optimise
+from core.optimization.optimise import MOIC_STEP, Optimum, optimise
 from core.solver.backends import make_backend
 from core.solver.program import Interruption, SolveControl, SolveProgress
 from db.engine import transaction
@@ -94,12 +94,14 @@ class _Watch:
 
     def progress(self, progress: SolveProgress) -> None:
         fault_point("optimize.solving")
+        # What the other steps optimise is no multiple, and whoever follows takes these two for one.
+        of_multiple = self._step == MOIC_STEP
         self._heartbeat.report(
             {
                 "stage": "optimize",
                 "step": self._step,
-                "objective": progress.objective,
-                "bound": progress.bound if abs(progress.bound) < float("inf") else None,
+                "objective": progress.objective if of_multiple else None,
+                "bound": progress.bound if of_multiple and abs(progress.bound) < float("inf") else None,
                 "nodes": progress.nodes,
                 "work": progress.work,
             }

@@ -25,6 +25,8 @@ from core.optimization.uniqueness import Uniqueness, only_as_close
 from core.solver.program import ChanceProgram, SolveControl, SolveOutcome, SolverBackend
 from core.solver.strict_check import is_feasible
 
+MOIC_STEP = "first pass"
+"""The step whose objective is the expected MOIC."""
 NEGLIGIBLE_WEIGHT = 1e-9
 """Weights below this are rounding of the solver; a portfolio does not hold ten-billionths."""
 
@@ -81,7 +83,7 @@ def optimise(
         seconds[name] = seconds.get(name, 0.0) + clock() - began
         return result
 
-    first: SolveOutcome = timed("first pass", lambda: backend.maximise(problem.program(limits), control, start))
+    first: SolveOutcome = timed(MOIC_STEP, lambda: backend.maximise(problem.program(limits), control, start))
     effort = _Effort().plus(first)
     if first.status == "infeasible":
         if explain:
@@ -91,7 +93,7 @@ def optimise(
         effort = effort.plus(conflict or _Effort())
         relaxed: Relaxed = timed("relaxation", lambda: relax_minimally(problem, limits, backend, control))
         limits, relaxations = relaxed.limits, relaxed.bounds
-        first = timed("first pass", lambda: backend.maximise(problem.program(limits), control, relaxed.weights))
+        first = timed(MOIC_STEP, lambda: backend.maximise(problem.program(limits), control, relaxed.weights))
         effort = effort.plus(relaxed).plus(first)
     if first.x is None or first.objective is None:
         raise NoAnswerWithinLimit(
