@@ -122,7 +122,8 @@ class _StageView:
         # A stage shorter than the refresh is shown all the same, as done.
         passed = NEXT_STATUS[before]
         while passed is not status:
-            self.progress.add_task(STAGES[passed], total=1, completed=1)
+            line = self.progress.add_task(STAGES[passed], total=1)
+            self.progress.update(line, completed=1)  # only an update stops its clock
             passed = NEXT_STATUS[passed]
         if not status.terminal:
             self._line = self.progress.add_task(STAGES[status], total=1)
