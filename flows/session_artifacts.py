@@ -38,6 +38,8 @@ PERCENT = {
     SessionStatus.FAILED: 100.0,
 }
 
+WHERE = "Where to find this session"
+
 
 class Publisher:
     """Of one run. A run that no deployment started (the command line's) is not looked at, and publishes nothing."""
@@ -80,13 +82,13 @@ class Publisher:
         self._progress = create_progress_artifact(0.0, description=f"Session {self._session_id}")  # type: ignore[assignment]
         if self._page_url is not None:
             link = f"{self._page_url.rstrip('/')}/sessions/{self._session_id}"
-            create_link_artifact(link, link_text="The session's page", key="session")
+            create_link_artifact(link, link_text="The session's page", key="session", description=WHERE)
         else:
             words = (
                 f"Session `{self._session_id}`\n\n`vcfolio status {self._session_id} --watch` follows it, "
                 f"`vcfolio result {self._session_id}` shows what it found."
             )
-            _markdown("session", "Where to find this session", words)
+            _markdown("session", WHERE, words)
 
     def _update(self, status: SessionStatus) -> None:
         assert self._progress is not None

@@ -63,8 +63,9 @@ def run_session(fence: Fence) -> State[Any]:
 
 def _drive(fence: Fence, heartbeat: Heartbeat) -> State[Any]:
     """Run the stages; decide what each way of failing means for the session and for the flow run."""
+    publisher = Publisher(fence.session_id, runtime.settings().page_url)
     try:
-        _run_stages(fence)
+        _run_stages(fence, publisher)
     except (Superseded, Cancelled) as error:
         return _lost(fence, str(error))
     except VcfolioError as error:
@@ -74,6 +75,11 @@ def _drive(fence: Fence, heartbeat: Heartbeat) -> State[Any]:
             _let_go(fence)
             raise
         _in_database(partial(fail, fence=fence, error_code=error.code, error_reason=str(error)))
+        failed = SessionStatus.FAILED
+        logger.warning(
+            "session %s: %s: %s: %s", fence.session_id, failed, error.code, error, extra=_fields(fence, failed)
+        )
+        publisher.reached(failed)
         return Failed(message=f"{error.code}: {error}", data=error)
     except Exception as error:
         _record_unclassified(fence, error)
@@ -85,15 +91,13 @@ def _drive(fence: Fence, heartbeat: Heartbeat) -> State[Any]:
     return Completed(message=f"session {fence.session_id} is completed")
 
 
-def _run_stages(fence: Fence) -> None:
+def _run_stages(fence: Fence, publisher: Publisher) -> None:
     flow_run_id = UUID(prefect_runtime.flow_run.id)
     _must(_in_database(partial(record_flow_run, fence=fence, flow_run_id=flow_run_id)), fence)
-    publisher = Publisher(fence.session_id, runtime.settings().page_url)
 
     def reached() -> SessionRow:
         session = _in_database(partial(load_session, session_id=fence.session_id))
-        fields = {"session_id": str(fence.session_id), "epoch": fence.epoch, "stage": session.status.value}
-        logger.info("session %s: %s", fence.session_id, session.status.value, extra=fields)
+        logger.info("session %s: %s", fence.session_id, session.status, extra=_fields(fence, session.status))
         publisher.reached(session.status)
         return session
 
@@ -214,8 +218,7 @@ def _record_unclassified(fence: Fence, error: Exception) -> None:
 
 def _lost(fence: Fence, reason: str) -> State[Any]:
     """Of a run that does not own its session any more: cancelled with it, or superseded by another."""
-    fields = {"session_id": str(fence.session_id), "epoch": fence.epoch, "stage": "lost"}
-    logger.warning("session %s: %s", fence.session_id, reason, extra=fields)
+    logger.warning("session %s: %s", fence.session_id, reason, extra=_fields(fence, "lost"))
     with suppress(VcfolioError), transaction(runtime.engine()) as conn:
         session = load_session(conn, fence.session_id)
         if session.error_code == CANCELLED:
@@ -227,3 +230,8 @@ def _lost(fence: Fence, reason: str) -> State[Any]:
 def superseded(reason: str) -> State[Any]:
     """Of a run that has nothing to do: the session is another's, or has ended."""
     return State(type=StateType.CANCELLED, name="Superseded", message=reason)
+
+
+def _fields(fence: Fence, stage: str) -> dict[str, Any]:
+    """Of a line of the log."""
+    return {"session_id": str(fence.session_id), "epoch": fence.epoch, "stage": stage}

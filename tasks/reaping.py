@@ -125,7 +125,8 @@ class _Reaper:
 
     def _count(self, lost: LostSession, kind: EventKind) -> None:
         self._report.sessions[kind] += 1
-        logger.warning("session %s, epoch %d: %s", lost.session_id, lost.epoch, kind.value)
+        fields = {"session_id": str(lost.session_id), "epoch": lost.epoch, "stage": "reaper"}
+        logger.warning("session %s, epoch %d: %s", lost.session_id, lost.epoch, kind.value, extra=fields)
 
     def _bury(self, lost: LostSession, state: RunState | None) -> None:
         """A run that was killed stays Running for ever in Prefect, and keeps a slot of its work pool."""

@@ -181,7 +181,8 @@ def _cancel_session(session_id: UUID) -> None:
         with transaction(engine) as conn:
             cancel_session(conn, session_id, CANCELLED_IN_PREFECT, Actor(None, PREFECT))
     except Unavailable as error:
-        logger.warning("session %s cannot be cancelled now: %s", session_id, error)
+        fields = {"session_id": str(session_id), "stage": "cancel"}
+        logger.warning("session %s cannot be cancelled now: %s", session_id, error, extra=fields)
     finally:
         engine.dispose()
 

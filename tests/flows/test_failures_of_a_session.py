@@ -24,13 +24,17 @@ OUT_OF_WORK = {"workLimit": 1, "maxLossProbability": 0.2}
 
 
 @pytest.mark.parametrize(("changes", "code"), [(IMPOSSIBLE, "infeasible"), (OUT_OF_WORK, "no_answer_within_limit")])
-def test_a_request_without_an_answer_fails_with_the_reason(product: Product, changes: dict, code: str) -> None:
+def test_a_request_without_an_answer_fails_with_the_reason(
+    product: Product, changes: dict, code: str, caplog: pytest.LogCaptureFixture
+) -> None:
     fence = product.ask(**changes)
     state = product.run(fence)
     session = product.session(fence)
     assert (state.name, session.status, session.error_code) == ("Failed", SessionStatus.FAILED, code)
     assert session.lease_token is None
     assert task_states(session.flow_run_id, "optimize")["optimize"] == ["Failed"]
+    line = next(record for record in caplog.records if code in record.getMessage() and record.name.startswith("flows"))
+    assert (line.session_id, line.epoch, line.stage) == (str(fence.session_id), 0, "FAILED")
 
 
 TAMPERED = {

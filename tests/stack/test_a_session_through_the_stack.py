@@ -40,6 +40,7 @@ def test_a_request_is_carried_through_and_shown(stack: Stack, ask: Callable[...,
     artifacts = stack.artifacts(run["id"])
     assert artifacts["progress"]["data"] == 100
     assert second in artifacts["session"]["data"]
+    assert all(artifact["description"] for artifact in artifacts.values())
     buckets = {row["bucket"] for row in json.loads(artifacts["allocation"]["data"])}
     assert buckets == {entry["bucketId"] for entry in sessions[1].allocation or []}
     assert "RELAXED" in artifacts["constraints"]["data"]
