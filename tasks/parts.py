@@ -12,7 +12,7 @@ from typing import Any
 from prefect import Task, unmapped
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
-from core.errors import BadInput
+from core.errors import BadInput, Unavailable
 from core.simulation.parts import Part
 from db.settings import Settings
 
@@ -25,12 +25,16 @@ def in_parts(
 ) -> list[Any]:
     """What `task(**shared, start=..., stop=...)` returns for each part, in their order. Called within a flow run.
 
-    Raises what the first part that fails has raised, and BadInput for a task runner that is not to be had.
+    Raises what the first part that fails has raised, BadInput for a task runner that is not to be had, and Unavailable
+    for one that cannot begin.
     """
     runner = task_runner(settings)
     mapped = {"start": [part.start for part in parts], "stop": [part.stop for part in parts]}
     with runner:
-        futures = runner.map(task, {**{name: unmapped(value) for name, value in shared.items()}, **mapped})
+        try:
+            futures = runner.map(task, {**{name: unmapped(value) for name, value in shared.items()}, **mapped})
+        except OSError as error:  # Dask's word for a scheduler that does not answer
+            raise Unavailable(f"the task runner {settings.task_runner} cannot begin: {error}") from error
         found = []
         for done, future in enumerate(futures):
             progress(done, len(parts))
@@ -52,7 +56,8 @@ def task_runner(settings: Settings) -> TaskRunner[Any]:
 
 def _dask(settings: Settings) -> TaskRunner[Any]:
     try:
-        from prefect_dask import DaskTaskRunner  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415 - an extra
+        # An extra, which need not be installed.
+        from prefect_dask.task_runners import DaskTaskRunner  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415
     except ImportError as error:
         rule = "needs the package prefect-dask: pip install 'vcfolio[dask]'"
         raise BadInput.of("VCFOLIO_TASK_RUNNER", settings.task_runner, rule) from error
