@@ -13,7 +13,7 @@ from db.bootstrap import prepare_database
 from db.engine import make_engine
 from db.server import open_postgres
 from db.settings import Settings, export
-from deployments.prefect.environment import client_environment
+from deployments.prefect.environment import configure_client
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,8 @@ def flow_services(settings: Settings) -> Iterator[FlowServices]:
     may still be starting then; there is work to do meanwhile.
     """
     with open_postgres(settings) as server, _prefect_api(settings) as api:
-        export({"DATABASE_URL": server.url, **client_environment(settings.home, api.url)})
+        export({"DATABASE_URL": server.url})
+        configure_client(settings.home, api.url)
         guards = dict(api.guards)
         if server.embedded is not None:
             guards = {"PostgreSQL": server.embedded.ensure_running} | guards

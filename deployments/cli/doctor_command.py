@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from core.errors import Unavailable
 from db.settings import Settings, export, load_settings
 from deployments.cli import terminal
-from deployments.prefect.environment import IMPATIENT, client_environment
+from deployments.prefect.environment import IMPATIENT, configure_client
 from deployments.services import database
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def _look_at_prefect(settings: Settings) -> list[Finding]:
         from deployments.stack.health import Finding  # noqa: PLC0415
 
         return [Finding("Prefect server", False, True, "not running: `vcfolio up` starts it, or set PREFECT_API_URL")]
-    export({**client_environment(settings.home, url), **IMPATIENT})
+    configure_client(settings.home, url)
+    export(IMPATIENT)
     return list(_ask_prefect(url))
 
 

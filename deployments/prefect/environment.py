@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from db.settings import export
+
+
+def configure_client(home: Path, api_url: str) -> None:
+    """This process, before it imports Prefect, which complains of a home directory that it cannot make."""
+    (home / "prefect").mkdir(parents=True, exist_ok=True)
+    export(client_environment(home, api_url))
+
 
 def client_environment(home: Path, api_url: str) -> dict[str, str]:
     """For flows and workers. home: vcfolio's directory; results are stored in it under one path for all of them."""
