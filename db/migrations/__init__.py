@@ -5,10 +5,15 @@ Every connection that upgrades waits for one advisory lock, so that any number o
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sqlalchemy import Connection, Engine, text
 
 from core.errors import BadInput, Conflict, NotFound
 from db.engine import transaction
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 HEAD = "0009"
 """The newest revision in `versions/`. Known without importing Alembic, so that a start at head costs two queries."""
@@ -35,23 +40,18 @@ def downgrade(engine: Engine, revision: str) -> bool:
 
     Raises as `upgrade` does, and BadInput for a revision above the database's own.
     """
+    _require_known(revision)
     before = current(engine) or "base"
     if revision != "base" and (before == "base" or before < revision):
-        raise BadInput.of("revision", revision, f"is above the database's own, which is {before}")
+        raise BadInput.of("revision", revision, f"must not be above the database's own, which is {before}")
     return _migrate(engine, "downgrade", revision)
 
 
 def _migrate(engine: Engine, direction: str, revision: str) -> bool:
     # A process at head never needs Alembic, whose import takes a third of a second.
     from alembic import command  # noqa: PLC0415
-    from alembic.config import Config  # noqa: PLC0415
-    from alembic.script import ScriptDirectory  # noqa: PLC0415
 
-    config = Config()
-    config.set_main_option("script_location", "db:migrations")
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if revision not in known | {"base"}:
-        raise NotFound.of("revision", revision, f"must be one of base, {', '.join(sorted(known))}")
+    config, known = _require_known(revision)
     with transaction(engine) as connection:
         connection.execute(text("SET LOCAL lock_timeout = 0"))
         connection.execute(text("SET LOCAL statement_timeout = 0"))
@@ -62,6 +62,19 @@ def _migrate(engine: Engine, direction: str, revision: str) -> bool:
         config.attributes["connection"] = connection
         (command.upgrade if direction == "upgrade" else command.downgrade)(config, revision)
         return _current(connection) != before
+
+
+def _require_known(revision: str) -> tuple[Config, set[str]]:
+    """Alembic's configuration, and the revisions that there are. Raises NotFound for any other."""
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", "db:migrations")
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if revision not in known | {"base"}:
+        raise NotFound.of("revision", revision, f"must be one of base, {', '.join(sorted(known))}")
+    return config, known
 
 
 def _current(connection: Connection) -> str | None:

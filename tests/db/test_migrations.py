@@ -135,13 +135,14 @@ def test_a_database_of_a_newer_version_is_refused(engine: Engine) -> None:
         migrations.upgrade(engine)
 
 
-def test_an_unknown_revision_is_refused(engine: Engine) -> None:
-    with pytest.raises(NotFound, match="revision = '0000'"):
-        migrations.downgrade(engine, "0000")
+@pytest.mark.parametrize("revision", ["0000", "9999", "yesterday"])
+def test_an_unknown_revision_is_refused_with_those_that_there_are(engine: Engine, revision: str) -> None:
+    with pytest.raises(NotFound, match=f"revision = '{revision}': must be one of base, 0001, "):
+        migrations.downgrade(engine, revision)
 
 
 def test_a_downgrade_does_not_go_up(engine: Engine) -> None:
     migrations.downgrade(engine, "0002")
-    with pytest.raises(BadInput, match="revision = '0004': is above the database's own, which is 0002"):
+    with pytest.raises(BadInput, match="revision = '0004': must not be above the database's own, which is 0002"):
         migrations.downgrade(engine, "0004")
     assert not migrations.downgrade(engine, "0002")
