@@ -17,6 +17,7 @@ from core.solver.backends import WithFallback, make_backend
 from core.solver.branch_and_bound import compiling
 from core.solver.branch_and_bound.backend import BranchAndBoundBackend
 from core.solver.branch_and_bound.bounds import tighten
+from core.solver.branch_and_bound.decisions import Decisions, losses_left
 from core.solver.branch_and_bound.dual_simplex import (
     CUT_OFF,
     INFEASIBLE,
@@ -30,7 +31,7 @@ from core.solver.branch_and_bound.dual_simplex import (
     solve_lp,
 )
 from core.solver.branch_and_bound.relaxation import ALLOWANCE, ENTRIES_PER_UNIT, EngineMeter, Relaxation
-from core.solver.branch_and_bound.scenarios import scenarios_of, tail_weights
+from core.solver.branch_and_bound.scenarios import nth_largest, scenarios_of, worst_tail
 from core.solver.branch_and_bound.search import Search
 from core.solver.branch_and_bound.tableau import (
     BASE,
@@ -38,13 +39,12 @@ from core.solver.branch_and_bound.tableau import (
     SCENARIO,
     Lp,
     add_row,
-    drop_slack_rows,
     make_lp,
     read_solution,
     rebuild,
     set_cost,
 )
-from core.solver.branch_and_bound.tree import CutPool, Decisions, Node, OpenNodes, load_rows
+from core.solver.branch_and_bound.tree import CutPool, Node, OpenNodes, load_rows
 from core.solver.highs_model import HighsModel
 from core.solver.program import ChanceProgram, SolveControl, SolveOutcome
 from core.solver.rows import dense_rows
@@ -147,12 +147,22 @@ def test_the_tail_is_the_one_of_the_strict_check_ties_included(confidence: float
     for _ in range(20):
         program = replace(random_program(rng, 4, 23), cvar_confidence=confidence)
         portfolio = rng.choice([0.0, 0.25, 0.5, 0.9, 1.0, 2.0], 23)
-        weights = np.empty(23)
-        value = tail_weights(scenarios_of(program, with_overrun=False), portfolio, weights)
+        size = (1.0 - confidence) * 23
+        value, edge, share = worst_tail(scenarios_of(program, with_overrun=False), portfolio)
         assert value == pytest.approx(loss_tail(portfolio, confidence).value, abs=1e-12)
-        assert weights @ np.maximum(0.0, 1.0 - portfolio) == pytest.approx(value, abs=1e-12)
+        losses = np.maximum(0.0, 1.0 - portfolio)
+        weights = np.where(losses > edge, 1.0, np.where((losses == edge) & (losses > 0.0), share, 0.0)) / size
+        assert weights @ losses == pytest.approx(value, abs=1e-12)
         assert weights.sum() <= 1.0 + 1e-12
-        assert weights.max() <= 1.0 / ((1.0 - confidence) * 23) + 1e-12
+        assert 0.0 <= share <= 1.0
+
+
+def test_the_nth_largest_is_the_one_of_a_sort_ties_included() -> None:
+    rng = np.random.Generator(np.random.Philox(7))
+    for size in (1, 2, 3, 10, 57):
+        for values in (rng.random(size), rng.choice([0.0, 0.25, 1.0], size), np.ones(size), np.arange(size, 0.0, -1.0)):
+            found = [nth_largest(values.copy(), n) for n in range(1, size + 1)]
+            assert found == sorted(values.tolist(), reverse=True)
 
 
 def relaxation_of(program: ChanceProgram) -> Relaxation:
@@ -186,6 +196,16 @@ def test_bounds_by_reduced_costs_hold_for_every_point_within_the_cut_off(seed: i
     assert found.must.any() or found.lost.any() or found.floor.any()
 
 
+def test_without_losses_left_every_other_scenario_must_not_lose() -> None:
+    decisions = Decisions.none(5)
+    decisions.lost[[1, 3]] = True
+    assert losses_left(decisions, 3) == 1
+    assert not decisions.must.any()
+    assert losses_left(decisions, 1) == -1
+    assert losses_left(decisions, 2) == 0
+    assert decisions.must.tolist() == [True, False, True, False, True]
+
+
 def test_a_stored_node_comes_back_with_its_rows_and_its_optimum() -> None:
     program = tree_program()
     n, n_scenarios = len(program.objective), len(program.payoffs)
@@ -197,7 +217,6 @@ def test_a_stored_node_comes_back_with_its_rows_and_its_optimum() -> None:
     budget = float(program.max_losses)
     relaxation = relaxation_of(program)
     assert relaxation.solve(must, gain=gain, budget=budget) == OPTIMAL
-    drop_slack_rows(relaxation.lp)
     pool, nodes = CutPool(n, capacity=4), OpenNodes()
     basis = pool.save(relaxation.lp, relaxation.n_base, nodes)
     assert SCENARIO in basis.kind

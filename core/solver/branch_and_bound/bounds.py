@@ -12,9 +12,11 @@ Such verdicts hold for that cut-off, hence for that objective and that incumbent
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from core.arrays import BoolArray, FloatArray
+from core.arrays import BoolArray, FloatArray, IntArray
 from core.solver.branch_and_bound.compiling import kernel
 from core.solver.branch_and_bound.cuts import THRESHOLD
 from core.solver.branch_and_bound.dual_simplex import certified_objective
@@ -36,65 +38,78 @@ def gains(must: BoolArray, lost: BoolArray, floor: FloatArray, gain: FloatArray)
         gain[s] = 0.0 if must[s] or lost[s] else 1.0 / max(THRESHOLD - floor[s], SMALLEST_DEPTH)
 
 
+class Moves(NamedTuple):
+    """What moving each nonbasic variable off its bound means, all (n,).
+
+    direction: which way, 0 for fixed; per_cost: one over the price of a unit, 0 where it is free; cost: of moving as
+    far as its width and the slack allow; free: how far it moves at no cost.
+    """
+
+    direction: FloatArray
+    per_cost: FloatArray
+    cost: FloatArray
+    free: FloatArray
+
+
 @kernel
-def cheap_moves(lp: Lp, slack: float, price: FloatArray, room: FloatArray, direction: FloatArray) -> None:
-    """Per nonbasic variable: what moving it costs, how far it may, and which way (0: fixed)."""
-    for j in range(len(lp.cost)):
+def moves_within(lp: Lp, slack: float) -> Moves:
+    n = len(lp.cost)
+    moves = Moves(np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n))
+    for j in range(n):
         v = lp.nonbasic[j]
         width = lp.upper[v] - lp.lower[v]
-        direction[j] = 0.0 if width < 1e-14 else (-1.0 if lp.at_upper[j] else 1.0)
-        price[j] = max(0.0, direction[j] * lp.reduced[j])
-        room[j] = width
-        if price[j] > 1e-12:
-            room[j] = min(width, slack / price[j])
+        direction = 0.0 if width < 1e-14 else (-1.0 if lp.at_upper[j] else 1.0)
+        price = max(0.0, direction * lp.reduced[j])
+        moves.direction[j] = direction
+        if price > 1e-12:
+            moves.per_cost[j] = 1.0 / price
+            moves.cost[j] = min(width * price, slack)
+        else:
+            moves.free[j] = width
+    return moves
 
 
 @kernel
-def multiple_line(lp: Lp, payoff: FloatArray, line_of: np.ndarray, line: FloatArray) -> None:
-    """The multiple's dependence on the nonbasic variables, into line (n,)."""
+def multiple_line(lp: Lp, payoff: FloatArray, column_lines: IntArray, line: FloatArray) -> None:
+    """The multiple's dependence on the nonbasic variables, into line (n,). column_lines: those of basic columns."""
     n = len(lp.cost)
     for j in range(n):
         v = lp.nonbasic[j]
         line[j] = payoff[v] if v < n else 0.0
-    for k in range(n):
-        if line_of[k] >= 0 and payoff[k] != 0.0:
-            a = payoff[k]
-            source = lp.tableau[line_of[k]]
-            for j in range(n):
-                line[j] += a * source[j]
+    for k in range(len(column_lines)):
+        i = column_lines[k]
+        a = payoff[lp.basic[i]]
+        source = lp.tableau[i]
+        for j in range(n):
+            line[j] += a * source[j]
 
 
 @kernel
-def largest_move(
-    line: FloatArray, sign: float, slack: float, price: FloatArray, room: FloatArray, direction: FloatArray
-) -> float:
-    """By how much sign * line can grow for `slack` of the objective: the fractional knapsack."""
-    n = len(line)
-    free = 0.0
-    ratio = np.empty(n)
-    count = 0
-    for j in range(n):
-        gain = sign * line[j] * direction[j]
-        ratio[j] = 0.0
-        if gain > 1e-12:
-            if price[j] <= 1e-12:
-                free += gain * room[j]
-            else:
-                ratio[j] = gain / price[j]
-                count += 1
+def largest_move(line: FloatArray, sign: float, moves: Moves, slack: float, enough: float, ratio: FloatArray) -> float:
+    """By how much sign * line can grow for `slack` of the objective, the fractional knapsack; or `enough` and more.
+
+    ratio: (n,) to work in.
+    """
+    for j in range(len(line)):
+        ratio[j] = max(0.0, sign * line[j] * moves.direction[j])
+    moved = 0.0
+    for j in range(len(line)):
+        moved += ratio[j] * moves.free[j]
+    for j in range(len(line)):
+        ratio[j] *= moves.per_cost[j]
     left = slack
-    for _ in range(count):
+    while left > 0.0 and moved < enough:
         best = 0
-        for j in range(1, n):
+        for j in range(1, len(ratio)):
             if ratio[j] > ratio[best]:
                 best = j
-        spent = min(left, room[best] * price[best])
-        free += ratio[best] * spent
+        if ratio[best] == 0.0:
+            break
+        spent = min(left, moves.cost[best])
+        moved += ratio[best] * spent
         left -= spent
         ratio[best] = 0.0
-        if left <= 0.0:
-            break
-    return free
+    return moved
 
 
 @kernel
@@ -115,25 +130,23 @@ def tighten(
     if slack == np.inf:
         return 0
     n = len(lp.cost)
-    price, room, direction, line = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
-    cheap_moves(lp, max(slack, 0.0), price, room, direction)
-    line_of = np.full(n, -1, dtype=np.int64)
-    for i in range(lp.counts[ROWS]):
-        if lp.basic[i] < n:
-            line_of[lp.basic[i]] = i
+    moves = moves_within(lp, max(slack, 0.0))
+    line, ratio = np.empty(n), np.empty(n)
+    column_lines = np.flatnonzero(lp.basic[: lp.counts[ROWS]] < n)
     changed = 0
     for s in range(len(multiples)):
         if must[s] or lost[s]:
             continue
-        multiple_line(lp, scenarios.payoffs[s], line_of, line)
+        multiple_line(lp, scenarios.payoffs[s], column_lines, line)
         lp.counts[WORK] += n * n
-        least = multiples[s] - largest_move(line, -1.0, slack, price, room, direction) - SAFETY
+        here = multiples[s] - SAFETY
+        least = here - largest_move(line, -1.0, moves, slack, here - floor[s], ratio)
         if least >= THRESHOLD:
             must[s] = True
             changed += 1
         elif multiples[s] < THRESHOLD:
-            most = multiples[s] + largest_move(line, 1.0, slack, price, room, direction) + SAFETY
-            if most < THRESHOLD:
+            here = multiples[s] + SAFETY
+            if here + largest_move(line, 1.0, moves, slack, THRESHOLD - here, ratio) < THRESHOLD:
                 lost[s] = True
                 changed += 1
         if least > floor[s]:

@@ -1,27 +1,40 @@
-"""Which scenario to branch on: both children of the likeliest candidates are tried by a few pivots."""
+"""Which scenario to branch on: by pseudo-costs, which trials of both children start and every node refines.
+
+Source: Achterberg, Koch and Martin (2005), branching rules revisited (reliability branching).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import NamedTuple
 
 import numpy as np
 
 from core.arrays import FloatArray, IntArray
 from core.solver.branch_and_bound.compiling import kernel
-from core.solver.branch_and_bound.cuts import THRESHOLD, add_scaled, add_scenario, chance_row
+from core.solver.branch_and_bound.cuts import (
+    THRESHOLD,
+    add_scaled,
+    add_scenario,
+    chance_row,
+    find_losing,
+    losses_taken,
+)
 from core.solver.branch_and_bound.dual_simplex import (
     CUT_OFF,
     INFEASIBLE,
     certified_objective,
     dual_simplex,
 )
-from core.solver.branch_and_bound.relaxation import Relaxation
 from core.solver.branch_and_bound.scenarios import Scenarios
 from core.solver.branch_and_bound.tableau import CHANCE, WORK, Lp, copy_into
-from core.solver.branch_and_bound.tree import Node
 
 PIVOTS = 120
+CANDIDATES = 8
+RELIABLE_AFTER = 4
+LEAST_TAKEN = 1e-4
+
+BRANCH, KEEP, GIVE_UP, NEITHER = 0, 1, 2, 3
+"""What to do with the scenario that was chosen."""
 
 
 @kernel
@@ -52,7 +65,7 @@ def try_children(
     """
     work = lp.counts[WORK]
     row = np.empty(len(lp.cost))
-    others = gain.copy()
+    others, places = gain.copy(), np.empty(len(gain), dtype=np.int64)
     tried = 0
     for k in range(len(candidates)):
         s = candidates[k]
@@ -62,8 +75,9 @@ def try_children(
         kept[k] = child_bound(scratch, cutoff)
         copy_into(lp, scratch)
         others[s] = 0.0
-        low, over = chance_row(scenarios, multiples, others, budget - 1.0, row)
-        if over > 0.0:
+        losing = places[: find_losing(multiples, others, places)]
+        if losses_taken(multiples, losing, others) > budget - 1.0:
+            low = chance_row(scenarios, losing, others, budget - 1.0, row)
             add_scaled(scratch, row, low, CHANCE, -1)
         lost[k] = child_bound(scratch, cutoff) if budget >= 1.0 else np.inf
         others[s] = gain[s]
@@ -75,121 +89,127 @@ def try_children(
     return tried
 
 
-@kernel
-def rank(
-    multiples: FloatArray,
-    gain: FloatArray,
-    kept_cost: FloatArray,
-    lost_cost: FloatArray,
-    score: FloatArray,
-) -> int:
-    """Product of the expected changes of both children, per scenario, into score (0: none); how many.
+class PseudoCosts(NamedTuple):
+    """What branches have done to the bound, per unit of what they took. Sides: 0 kept scenarios, 1 lost ones.
 
-    kept_cost, lost_cost: (S,) per unit of what the branch takes: the shortfall, and the unused part of a loss.
+    total, times: (2, S) sums, and of how many; total_of_all, times_of_all: (2,) over all scenarios.
     """
-    count = 0
+
+    total: FloatArray
+    times: FloatArray
+    total_of_all: FloatArray
+    times_of_all: FloatArray
+
+    @classmethod
+    def none(cls, n_scenarios: int) -> PseudoCosts:
+        return cls(np.zeros((2, n_scenarios)), np.zeros((2, n_scenarios)), np.zeros(2), np.zeros(2))
+
+
+@kernel
+def learn(pseudo: PseudoCosts, side: int, s: int, gained: float, taken: float) -> None:
+    if taken > LEAST_TAKEN and gained < np.inf:
+        pseudo.total[side, s] += max(0.0, gained) / taken
+        pseudo.times[side, s] += 1.0
+        pseudo.total_of_all[side] += max(0.0, gained) / taken
+        pseudo.times_of_all[side] += 1.0
+
+
+@kernel
+def expected(pseudo: PseudoCosts, side: int, s: int) -> float:
+    """The scenario's own average, the average of all where it has none."""
+    if pseudo.times[side, s] > 0.0:
+        return float(pseudo.total[side, s] / pseudo.times[side, s])
+    if pseudo.times_of_all[side] > 0.0:
+        return float(pseudo.total_of_all[side] / pseudo.times_of_all[side])
+    return 1.0
+
+
+@kernel
+def takes(multiples: FloatArray, gain: FloatArray, s: int) -> tuple[float, float]:
+    """What each branch on s takes: the shortfall, and the unused part of a loss."""
+    shortfall = max(0.0, THRESHOLD - multiples[s])
+    return shortfall, 1.0 - min(1.0, gain[s] * shortfall)
+
+
+@kernel
+def likeliest(multiples: FloatArray, gain: FloatArray, pseudo: PseudoCosts, candidates: IntArray) -> int:
+    """The scenarios with the largest product of both children's expected changes, in order; how many."""
+    score = np.zeros(len(gain))
     for s in range(len(score)):
-        score[s] = 0.0
         if gain[s] > 0.0 and multiples[s] < THRESHOLD:
-            shortfall = THRESHOLD - multiples[s]
-            unused = 1.0 - min(1.0, gain[s] * shortfall)
-            score[s] = max(kept_cost[s] * shortfall, 1e-7) * max(lost_cost[s] * unused, 1e-7)
-            count += 1
+            shortfall, unused = takes(multiples, gain, s)
+            kept, lost = expected(pseudo, 0, s) * shortfall, expected(pseudo, 1, s) * unused
+            score[s] = max(kept, 1e-7) * max(lost, 1e-7)
+    count = 0
+    while count < len(candidates):
+        best = 0
+        for s in range(1, len(score)):
+            if score[s] > score[best]:
+                best = s
+        if score[best] == 0.0:
+            break
+        candidates[count] = best
+        score[best] = 0.0
+        count += 1
     return count
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """scenario: to branch on, or decided outright; -1 when no scenario is free.
-
-    decided: the other child is pruned, or "neither" has anything. kept_cost, lost_cost: bounds of the children.
-    """
-
-    scenario: int
-    decided: Literal["keep", "give up", "neither"] | None = None
-    kept_cost: float = -np.inf
-    lost_cost: float = -np.inf
+@kernel
+def nearest(multiples: FloatArray, gain: FloatArray) -> int:
+    """The free scenario with the least multiple; -1 when none is free."""
+    chosen = -1
+    for s in range(len(gain)):
+        if gain[s] > 0.0 and (chosen < 0 or multiples[s] < multiples[chosen]):
+            chosen = s
+    return chosen
 
 
-class Branching:
-    """Pseudo-costs that strong branching starts and every node refines.
+@kernel
+def choose(
+    lp: Lp,
+    scratch: Lp,
+    scenarios: Scenarios,
+    multiples: FloatArray,
+    gain: FloatArray,
+    budget: float,
+    cutoff: float,
+    pseudo: PseudoCosts,
+    bounds: FloatArray,
+) -> tuple[int, int]:
+    """The scenario to branch on, and BRANCH with both children's bounds in `bounds` (2,), or what is decided outright:
+    KEEP or GIVE_UP where the other child is pruned, NEITHER where both are."""
+    candidates = np.empty(CANDIDATES, dtype=np.int64)
+    bounds[:] = -np.inf
+    count = likeliest(multiples, gain, pseudo, candidates)
+    if count == 0:
+        return nearest(multiples, gain), BRANCH
+    if is_reliable(pseudo, candidates[0]):
+        return candidates[0], BRANCH
+    unreliable = 0
+    for k in range(count):
+        if not is_reliable(pseudo, candidates[k]):
+            candidates[unreliable] = candidates[k]
+            unreliable += 1
+    kept, lost = np.empty(unreliable), np.empty(unreliable)
+    tried = try_children(lp, scratch, scenarios, multiples, gain, budget, cutoff, candidates[:unreliable], kept, lost)
+    here = certified_objective(lp)
+    best, most = 0, -np.inf
+    for k in range(tried):
+        s = candidates[k]
+        shortfall, unused = takes(multiples, gain, s)
+        learn(pseudo, 0, s, kept[k] - here, shortfall)
+        learn(pseudo, 1, s, lost[k] - here, unused)
+        product = max(kept[k] - here, 1e-9) * max(lost[k] - here, 1e-9)
+        if product > most:
+            best, most = k, product
+    last = tried - 1
+    if kept[last] == np.inf or lost[last] == np.inf:
+        both = kept[last] == lost[last]
+        return candidates[last], NEITHER if both else (GIVE_UP if kept[last] == np.inf else KEEP)
+    bounds[0], bounds[1] = kept[best], lost[best]
+    return candidates[best], BRANCH
 
-    Source: Achterberg, Koch and Martin (2005), branching rules revisited (reliability branching).
-    """
 
-    candidates = 8
-    reliable_after = 4
-
-    def __init__(self, relaxation: Relaxation) -> None:
-        n_scenarios = len(relaxation.multiples)
-        self._relaxation = relaxation
-        self._scratch = relaxation.snapshot()
-        self._sum = np.zeros((2, n_scenarios))
-        self._count = np.zeros((2, n_scenarios))
-        self._score = np.zeros(n_scenarios)
-
-    def learn(self, node: Node, cost: float) -> None:
-        """What the branch to this node did to the bound."""
-        if node.scenario >= 0 and np.isfinite(node.taken) and node.taken > 1e-4:
-            side = 0 if node.keeps else 1
-            self._sum[side, node.scenario] += max(0.0, cost - node.parent_cost) / node.taken
-            self._count[side, node.scenario] += 1.0
-            node.taken = np.inf
-
-    def choose(self, gain: FloatArray, budget: float, cutoff: float) -> Choice:
-        multiples = self._relaxation.multiples
-        costs = [self._expected(side) for side in (0, 1)]
-        count = rank(multiples, gain, costs[0], costs[1], self._score)
-        if count == 0:
-            undecided = np.flatnonzero(gain > 0.0)
-            return self._nearest(undecided)
-        order = np.argsort(-self._score, kind="stable")[: min(count, self.candidates)]
-        unreliable = self._count.min(axis=0)[order] < self.reliable_after
-        if not unreliable[0]:
-            return Choice(int(order[0]))
-        return self._strong(np.ascontiguousarray(order[unreliable]), gain, budget, cutoff)
-
-    def _nearest(self, undecided: IntArray) -> Choice:
-        if len(undecided) == 0:
-            return Choice(-1)
-        return Choice(int(undecided[np.argmin(self._relaxation.multiples[undecided])]))
-
-    def _expected(self, side: int) -> FloatArray:
-        """Per scenario, (S,): its own average, the average of all where it has none."""
-        total, count = self._sum[side], self._count[side]
-        overall = total.sum() / count.sum() if count.sum() > 0.0 else 1.0
-        return np.where(count > 0.0, total / np.maximum(count, 1.0), overall)
-
-    def _strong(self, candidates: IntArray, gain: FloatArray, budget: float, cutoff: float) -> Choice:
-        relaxation = self._relaxation
-        lp = relaxation.lp
-        if len(self._scratch.kind) < len(lp.kind):
-            self._scratch = relaxation.snapshot()
-        kept, lost = np.zeros(len(candidates)), np.zeros(len(candidates))
-        args = (relaxation.scenarios, relaxation.multiples, gain, budget, cutoff, candidates, kept, lost)
-        tried = int(try_children(lp, self._scratch, *args))
-        here = relaxation.bound
-        self._learn_all(candidates[:tried], kept, lost, gain, here)
-        last = tried - 1
-        s = int(candidates[last])
-        if np.isinf(kept[last]) or np.isinf(lost[last]):
-            if np.isinf(kept[last]) and np.isinf(lost[last]):
-                return Choice(s, "neither")
-            return Choice(s, "give up" if np.isinf(kept[last]) else "keep")
-        gained = np.maximum(kept - here, 1e-9) * np.maximum(lost - here, 1e-9)
-        best = int(np.argmax(gained[:tried]))
-        return Choice(int(candidates[best]), None, float(kept[best]), float(lost[best]))
-
-    def taken(self, scenario: int, gain: FloatArray) -> tuple[float, float]:
-        """What each branch takes: the shortfall, and the unused part of a loss."""
-        shortfall = max(0.0, THRESHOLD - float(self._relaxation.multiples[scenario]))
-        return shortfall, 1.0 - min(1.0, float(gain[scenario]) * shortfall)
-
-    def _learn_all(
-        self, candidates: IntArray, kept: FloatArray, lost: FloatArray, gain: FloatArray, here: float
-    ) -> None:
-        for k, s in enumerate(candidates.tolist()):
-            for side, (cost, taken) in enumerate(zip((kept[k], lost[k]), self.taken(s, gain), strict=True)):
-                if np.isfinite(cost) and taken > 1e-4:
-                    self._sum[side, s] += max(0.0, cost - here) / taken
-                    self._count[side, s] += 1.0
+@kernel
+def is_reliable(pseudo: PseudoCosts, s: int) -> bool:
+    return bool(min(pseudo.times[0, s], pseudo.times[1, s]) >= RELIABLE_AFTER)

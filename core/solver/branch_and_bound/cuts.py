@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.arrays import BoolArray, FloatArray
+from core.arrays import BoolArray, FloatArray, IntArray
 from core.solver.branch_and_bound.compiling import kernel
 from core.solver.branch_and_bound.dual_simplex import FULL, OPTIMAL, PAUSED, objective, solve_lp
-from core.solver.branch_and_bound.scenarios import Scenarios, read_multiples, tail_weights
+from core.solver.branch_and_bound.scenarios import Scenarios, read_multiples, worst_tail
 from core.solver.branch_and_bound.tableau import (
     CHANCE,
     CVAR,
@@ -67,6 +67,12 @@ def separate_scenarios(
     """Rows for the worst scenarios that must reach `level` and do not; how many. One that is there already is as good
     as the solver's resolution allows."""
     n = len(lp.cost)
+    broken = 0
+    for s in range(len(multiples)):
+        broken += must[s] and multiples[s] < level - tolerance
+    if broken == 0:
+        lp.counts[WORK] += len(multiples)
+        return 0
     open_to = must.copy()
     for i in range(lp.counts[ROWS]):
         if lp.kind[i] == SCENARIO:
@@ -93,60 +99,72 @@ def separate_cvar(lp: Lp, scenarios: Scenarios, x: FloatArray, multiples: FloatA
     room = scenarios.cvar_limit
     for j in range(len(x)):
         room += scenarios.cvar_slack[j] * x[j]
-    shortfall = 0.0
-    for s in range(len(multiples)):
-        shortfall += max(0.0, 1.0 - multiples[s])
-    if shortfall <= (room + CVAR_TOLERANCE) * scenarios.tail_size:
-        return False
-    weights = np.empty(len(multiples))
-    if tail_weights(scenarios, multiples, weights) <= room + CVAR_TOLERANCE:
+    value, edge, share = worst_tail(scenarios, multiples)
+    if value <= room + CVAR_TOLERANCE:
         return False
     row = scenarios.cvar_slack.copy()
     low = -scenarios.cvar_limit
     for s in range(len(multiples)):
-        if weights[s] > 0.0:
-            low += weights[s] * (1.0 - scenarios.offset[s])
+        loss = 1.0 - multiples[s]
+        if loss > 0.0 and loss >= edge:
+            weight = (1.0 if loss > edge else share) / scenarios.tail_size
+            low += weight * (1.0 - scenarios.offset[s])
             payoff = scenarios.payoffs[s]
             for j in range(len(x)):
-                row[j] += weights[s] * payoff[j]
+                row[j] += weight * payoff[j]
     add_scaled(lp, row, low, CVAR, -1)
     lp.counts[WORK] += len(multiples) * len(x)
     return True
 
 
 @kernel
-def chance_row(
-    scenarios: Scenarios, multiples: FloatArray, gain: FloatArray, budget: float, row: FloatArray
-) -> tuple[float, float]:
-    """The chance cut at these multiples into row; (its lower bound, by how much the budget is overstepped)."""
-    row[:] = 0.0
-    total, low = 0.0, -budget
+def find_losing(multiples: FloatArray, gain: FloatArray, losing: IntArray) -> int:
+    """The scenarios of a chance cut, free and below the threshold, into losing (S,); how many."""
+    count = 0
     for s in range(len(multiples)):
-        if gain[s] > 0.0 and multiples[s] < THRESHOLD:
-            g = gain[s]
-            total += g * (THRESHOLD - multiples[s])
-            low += g * (THRESHOLD - scenarios.offset[s])
-            payoff = scenarios.payoffs[s]
-            for j in range(len(row)):
-                row[j] += g * payoff[j]
+        losing[count] = s
+        count += multiples[s] < THRESHOLD and gain[s] > 0.0
+    return count
+
+
+@kernel
+def chance_row(scenarios: Scenarios, losing: IntArray, gain: FloatArray, budget: float, row: FloatArray) -> float:
+    """The chance cut of the scenarios in `losing` into row; its lower bound."""
+    row[:] = 0.0
+    low = -budget
+    for k in range(len(losing)):
+        s = losing[k]
+        g = gain[s]
+        low += g * (THRESHOLD - scenarios.offset[s])
+        payoff = scenarios.payoffs[s]
+        for j in range(len(row)):
+            row[j] += g * payoff[j]
     if scenarios.overrun >= 0:
         row[scenarios.overrun] = 1.0
-    return low, total - budget
+    return low
+
+
+@kernel
+def losses_taken(multiples: FloatArray, losing: IntArray, gain: FloatArray) -> float:
+    """The chance cut's left side: what these scenarios take of the budget, fractions included."""
+    total = 0.0
+    for k in range(len(losing)):
+        s = losing[k]
+        total += gain[s] * (THRESHOLD - multiples[s])
+    return total
 
 
 @kernel
 def separate_chance(
     lp: Lp, scenarios: Scenarios, x: FloatArray, multiples: FloatArray, gain: FloatArray, budget: float
 ) -> bool:
-    total = -budget
-    for s in range(len(multiples)):
-        if gain[s] > 0.0 and multiples[s] < THRESHOLD:
-            total += gain[s] * (THRESHOLD - multiples[s])
+    places = np.empty(len(multiples), dtype=np.int64)
+    losing = places[: find_losing(multiples, gain, places)]
     granted = x[scenarios.overrun] if scenarios.overrun >= 0 else 0.0
-    if total - granted <= CHANCE_TOLERANCE * max(1.0, budget):
+    if losses_taken(multiples, losing, gain) - budget - granted <= CHANCE_TOLERANCE * max(1.0, budget):
         return False
     row = np.empty(len(x))
-    low, _ = chance_row(scenarios, multiples, gain, budget, row)
+    low = chance_row(scenarios, losing, gain, budget, row)
     add_scaled(lp, row, low, CHANCE, -1)
     lp.counts[WORK] += len(multiples) * len(x)
     return True
@@ -188,7 +206,8 @@ def relax(
                 return FULL
         rows = separate_scenarios(lp, scenarios, multiples, must, level, tolerance)
         cvar = separate_cvar(lp, scenarios, x, multiples)
-        chance = separate_chance(lp, scenarios, x, multiples, gain, budget)
+        # A chance cut where CVaR is not met yet would be of a point that is about to go.
+        chance = not cvar and separate_chance(lp, scenarios, x, multiples, gain, budget)
         if rows == 0 and not cvar and not chance:
             return OPTIMAL
         value = objective(lp)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.solver.branch_and_bound.branching import Branching, Choice
+from core.solver.branch_and_bound.decisions import Decisions
 from core.solver.branch_and_bound.knowledge import Knowledge
 from core.solver.branch_and_bound.node_program import NodeProgram
-from core.solver.branch_and_bound.tableau import drop_slack_rows
-from core.solver.branch_and_bound.tree import CutPool, Decisions, Node, OpenNodes, load_rows
+from core.solver.branch_and_bound.tree import CutPool, Node, OpenNodes, load_rows
+from core.solver.branch_and_bound.visit import CHILDREN, COST, LEAF, PRUNED, TO_BRANCH
 from core.solver.cut_lp import MARGIN
 
 HEURISTIC_EVERY = 20
@@ -24,7 +24,6 @@ class Exploration:
     def __init__(self, program: NodeProgram, known: Knowledge) -> None:
         self.program = program
         self.known = known
-        self.branching = Branching(program.relaxation)
         self.open_nodes = OpenNodes()
         self.pool = CutPool(len(program.relaxation.x))
         self.unresolved = np.inf
@@ -54,48 +53,37 @@ class Exploration:
 
     def _node(self, cost: float, decisions: Decisions) -> Node:
         relaxation = self.program.relaxation
-        drop_slack_rows(relaxation.lp)
         basis = self.pool.save(relaxation.lp, relaxation.n_base, self.open_nodes)
         return Node(cost, decisions, basis, -1, False, cost)
 
     def _visit(self, node: Node, *, loaded: bool) -> Node | None:
         """Process the node and branch; the child to dive into, if any."""
+        program, known = self.program, self.known
         decisions = node.own_decisions()
         if not loaded:
             self._load(node)
-        pruned = not self.program.process(decisions)
-        if not pruned:
-            self.branching.learn(node, self.program.cost)
-        while not pruned:
-            node.cost = max(node.cost, self.program.cost)
-            if self._is_done(node, decisions):
+        program.begin()
+        is_to_improve = known.nodes % HEURISTIC_EVERY == 1
+        while True:
+            verdict = program.go_on(node, decisions, says=is_to_improve)
+            if verdict == PRUNED:
                 return None
-            choice = self._choose(decisions)
-            if choice.decided is None:
-                return self._branch(node, decisions, choice)
-            pruned = choice.decided == "neither"
-            (decisions.must if choice.decided == "keep" else decisions.lost)[choice.scenario] = True
-            pruned = pruned or not self.program.process(decisions)
-        return None
+            node.cost = max(node.cost, float(program.visit.values[COST]))
+            if verdict == TO_BRANCH:
+                return self._branch(node, decisions)
+            if verdict == LEAF:
+                if self._settle_leaf(node, decisions):
+                    return None
+            elif self._improve(node, decisions):
+                return None
 
-    def _choose(self, decisions: Decisions) -> Choice:
-        program = self.program
-        choice = self.branching.choose(program.gain, program.budget(decisions), self.known.cutoff)
-        self.known.meter.charge(program.relaxation.lp)
-        if choice.decided is not None:
-            self.known.overtake()
-        return choice
-
-    def _is_done(self, node: Node, decisions: Decisions) -> bool:
-        """Whether the node needs no branching: a leaf that is settled, or overtaken by a better answer."""
-        if self.program.is_leaf(decisions):
-            return self._settle_leaf(node, decisions)
-        if self.known.nodes % HEURISTIC_EVERY == 1:
-            self.known.incumbents.improve(self.program.likely_losses(decisions), self.known.meter.limit)
-            if node.cost > self.known.cutoff:
-                self.known.overtake()
-                return True
-        return False
+    def _improve(self, node: Node, decisions: Decisions) -> bool:
+        """Look for answers near the node's relaxation; True when one overtakes the node."""
+        self.known.incumbents.improve(self.program.likely_losses(decisions), self.known.meter.limit)
+        if node.cost <= self.known.cutoff:
+            return False
+        self.known.overtake()
+        return True
 
     def _settle_leaf(self, node: Node, decisions: Decisions) -> bool:
         """Answers from the leaf; True when they close it, or when no scenario is left to branch on."""
@@ -120,13 +108,14 @@ class Exploration:
             return True
         return False
 
-    def _branch(self, node: Node, decisions: Decisions, choice: Choice) -> Node | None:
-        here, s = node.cost, choice.scenario
-        shortfall, unused = self.branching.taken(s, self.program.gain)
+    def _branch(self, node: Node, decisions: Decisions) -> Node | None:
+        here = node.cost
+        s, shortfall, unused = self.program.takes()
+        kept_cost, lost_cost = self.program.visit.values[CHILDREN].tolist()
         basis = self._node(here, decisions).basis
         children = [
-            Node(max(here, choice.kept_cost), decisions, basis, s, True, here, shortfall),
-            Node(max(here, choice.lost_cost), decisions, basis, s, False, here, unused),
+            Node(max(here, kept_cost), decisions, basis, s, True, here, shortfall),
+            Node(max(here, lost_cost), decisions, basis, s, False, here, unused),
         ]
         first, second = sorted(children, key=lambda child: child.cost)
         self.open_nodes.push(second)

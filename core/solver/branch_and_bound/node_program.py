@@ -1,4 +1,4 @@
-"""The relaxation of a node: its decisions in the chance cut, relaxed and tightened until nothing moves."""
+"""A node's linear program in the hands of the search: relaxed, tightened, visited, with pauses and room dealt with."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ import numpy as np
 from core.arrays import FloatArray
 from core.errors import SolverFailed
 from core.solver.branch_and_bound.bounds import gains, tighten
-from core.solver.branch_and_bound.cuts import THRESHOLD
-from core.solver.branch_and_bound.dual_simplex import CUT_OFF, INFEASIBLE, OPTIMAL
+from core.solver.branch_and_bound.branching import PseudoCosts, takes
+from core.solver.branch_and_bound.decisions import Decisions, losses_left
+from core.solver.branch_and_bound.dual_simplex import CUT_OFF, FULL, INFEASIBLE, OPTIMAL, PAUSED, UNPROVEN
 from core.solver.branch_and_bound.knowledge import Knowledge
-from core.solver.branch_and_bound.relaxation import Relaxation
+from core.solver.branch_and_bound.relaxation import MOST_PAUSES, Relaxation
 from core.solver.branch_and_bound.sweep import Sweep
-from core.solver.branch_and_bound.tree import Decisions
-
-PATIENCE = 12
-ENOUGH_CHANGES = 2
-TIGHTENINGS = 2
+from core.solver.branch_and_bound.tree import Node
+from core.solver.branch_and_bound.visit import PATIENCE, SCENARIO, Visit, is_leaf, visit_node
 
 
 class NodeProgram:
@@ -27,23 +25,23 @@ class NodeProgram:
         self.known = known
         self.gain = np.zeros(len(relaxation.multiples))
         self.sweep = Sweep(relaxation, known.max_losses)
+        self.pseudo_costs = PseudoCosts.none(len(self.gain))
+        self.visit = Visit(np.zeros(4, dtype=np.int64), np.zeros(3), relaxation.x, relaxation.multiples, self.gain)
+        self._scratch = relaxation.snapshot()
 
     @property
     def cost(self) -> float:
         """A certified lower bound of the cost."""
         return self.relaxation.bound
 
-    def budget(self, decisions: Decisions) -> float:
-        """How many scenarios more may lose."""
-        return float(self.known.max_losses - decisions.lost_count)
-
     def relax(self, decisions: Decisions, patience: int = PATIENCE) -> bool:
         """Solve; False when nothing better is left. Raises SolverFailed when rounding defeats the linear program."""
+        left = losses_left(decisions, self.known.max_losses)
         gains(decisions.must, decisions.lost, decisions.floor, self.gain)
         verdict = self.relaxation.solve(
             decisions.must,
             gain=self.gain,
-            budget=self.budget(decisions),
+            budget=float(left),
             cutoff=self.known.cutoff,
             patience=patience,
         )
@@ -69,36 +67,57 @@ class NodeProgram:
             decisions.must,
             decisions.lost,
         )
-        left = self.budget(decisions)
-        if left == 0.0:
-            decisions.must |= ~decisions.lost
+        left = losses_left(decisions, self.known.max_losses)
         # What was decided must not be branched on.
         gains(decisions.must, decisions.lost, decisions.floor, self.gain)
-        return -1 if left < 0.0 else int(changed)
+        return -1 if left < 0 else int(changed)
 
-    def process(self, decisions: Decisions) -> bool:
-        """Relax and tighten; False when the node is pruned."""
-        left = self.budget(decisions)
-        if left < 0.0:
-            return False
-        if left == 0.0:
-            decisions.must |= ~decisions.lost
-        if not self.relax(decisions):
-            return False
-        for _ in range(TIGHTENINGS):
-            changed = self.tighten(decisions)
-            if changed < 0:
-                return False
-            if changed == 0 or (changed < ENOUGH_CHANGES and self.budget(decisions) > 0.0):
+    def begin(self) -> None:
+        """The next visit is of another node."""
+        self.visit.counts[:] = 0
+
+    def go_on(self, node: Node, decisions: Decisions, *, says: bool) -> int:
+        """The verdict of `visit_node`, with pauses and room dealt with. Raises SolverFailed as `relax` does."""
+        relaxation, cutoff = self.relaxation, self.known.cutoff
+        if np.isfinite(cutoff):
+            self.known.overtake()
+        for _ in range(MOST_PAUSES):
+            if len(self._scratch.kind) < len(relaxation.lp.kind):
+                self._scratch = relaxation.snapshot()
+            verdict: int = visit_node(
+                relaxation.lp,
+                self._scratch,
+                relaxation.scenarios,
+                decisions,
+                self.visit,
+                self.pseudo_costs,
+                node.scenario,
+                0 if node.keeps else 1,
+                node.taken,
+                node.parent_cost,
+                self.known.max_losses,
+                cutoff,
+                says,
+            )
+            self.known.meter.charge(relaxation.lp)
+            if verdict == FULL:
+                relaxation.grow()
+            elif verdict == UNPROVEN:
                 break
-            if not self.relax(decisions):
-                return False
-        return True
+            elif verdict != PAUSED:
+                return verdict
+        raise SolverFailed("branch and bound: a linear program was lost to rounding")
+
+    def takes(self) -> tuple[int, float, float]:
+        """The scenario to branch on, and what either branch takes."""
+        s = int(self.visit.counts[SCENARIO])
+        shortfall, unused = takes(self.relaxation.multiples, self.gain, s)
+        return s, shortfall, unused
 
     def is_leaf(self, decisions: Decisions) -> bool:
         """No more scenarios are below the threshold than may be."""
-        below = (self.gain > 0.0) & (self.relaxation.multiples < THRESHOLD)
-        return int(np.count_nonzero(below)) <= self.budget(decisions)
+        left = losses_left(decisions, self.known.max_losses)
+        return bool(is_leaf(self.relaxation.multiples, self.gain, left))
 
     def likely_losses(self, decisions: Decisions) -> FloatArray:
         """The multiples, (S,), with what is decided moved to either end of their order."""

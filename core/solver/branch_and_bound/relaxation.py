@@ -101,6 +101,10 @@ class Relaxation:
         while rows + SPARE_ROWS // 4 > len(self.lp.kind):
             self.lp = with_capacity(self.lp, 2 * len(self.lp.kind))
 
+    def grow(self) -> None:
+        """Room for twice as many rows."""
+        self.lp = with_capacity(self.lp, 2 * len(self.lp.kind))
+
     def adopt(self, row: FloatArray, low: float, kind: int, tag: int) -> None:
         """A row of another relaxation over the same columns, as it stands there."""
         self.make_room(int(self.lp.counts[ROWS]))
@@ -138,7 +142,7 @@ class Relaxation:
             )
             self.meter.charge(self.lp)
             if verdict == FULL:
-                self.lp = with_capacity(self.lp, 2 * len(self.lp.kind))
+                self.grow()
             elif verdict != PAUSED:
                 return verdict
         return UNPROVEN

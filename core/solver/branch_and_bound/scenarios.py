@@ -70,34 +70,57 @@ def read_multiples(scenarios: Scenarios, x: FloatArray, multiples: FloatArray) -
 
 
 @kernel
-def tail_weights(scenarios: Scenarios, multiples: FloatArray, weights: FloatArray) -> float:
-    """The CVaR of the losses, and in weights (S,) each scenario's share in the tail, divided by the tail's size.
+def nth_largest(values: FloatArray, n: int) -> float:
+    """The n-th largest of values, n from 1; their order is changed.
 
-    Scenarios with the loss on the tail's edge share what is left of it. Source: Rockafellar & Uryasev (2002), prop. 8.
+    Partitions move values without branching on them, which a processor cannot foresee. Ties are set aside at once.
+    """
+    begin, end = 0, len(values)
+    while True:
+        first, middle, last = values[begin], values[(begin + end) // 2], values[end - 1]
+        pivot = max(min(first, middle), min(max(first, middle), last))
+        split = begin
+        for i in range(begin, end):
+            value = values[i]
+            values[i] = values[split]
+            values[split] = value
+            split += value > pivot
+        if n <= split - begin:
+            end = split
+            continue
+        n -= split - begin
+        begin = split
+        for i in range(begin, end):
+            value = values[i]
+            values[i] = values[split]
+            values[split] = value
+            split += value == pivot
+        if n <= split - begin:
+            return float(pivot)
+        n -= split - begin
+        begin = split
+
+
+@kernel
+def worst_tail(scenarios: Scenarios, multiples: FloatArray) -> tuple[float, float, float]:
+    """The CVaR of the losses, the loss on the tail's edge, and how much of each scenario with that loss is in the tail.
+
+    Source: Rockafellar & Uryasev (2002), prop. 8.
     """
     size = scenarios.tail_size
-    count = 0
     losses = np.empty(len(multiples))
+    count = 0
     for s in range(len(multiples)):
-        weights[s] = 0.0
-        if multiples[s] < 1.0:
-            losses[count] = 1.0 - multiples[s]
-            count += 1
-    edge, whole = 0.0, int(np.ceil(size))
-    if count >= whole:
-        edge = np.partition(losses[:count], count - whole)[count - whole]
-    above, on_edge = 0, 0
+        losses[count] = 1.0 - multiples[s]
+        count += multiples[s] < 1.0
+    whole = int(np.ceil(size))
+    edge = nth_largest(losses[:count], whole) if count >= whole else 0.0
+    above, on_edge, total = 0, 0, 0.0
     for k in range(count):
         if losses[k] > edge:
             above += 1
-        elif losses[k] == edge:
-            on_edge += 1
-    share = (size - above) / on_edge if on_edge > 0 else 0.0
-    value = 0.0
-    for s in range(len(multiples)):
-        loss = 1.0 - multiples[s]
-        if loss > 0.0:
-            weight = 1.0 if loss > edge else (share if loss == edge else 0.0)
-            weights[s] = weight / size
-            value += weight / size * loss
-    return value
+            total += losses[k]
+        on_edge += losses[k] == edge
+    if on_edge == 0:
+        return total / size, edge, 0.0
+    return (total + (size - above) * edge) / size, edge, (size - above) / on_edge

@@ -6,13 +6,13 @@ import numpy as np
 
 from core.arrays import FloatArray
 from core.solver.also_x import AlsoX
+from core.solver.branch_and_bound.decisions import Decisions
 from core.solver.branch_and_bound.exploration import Exploration
 from core.solver.branch_and_bound.incumbents import Incumbents
 from core.solver.branch_and_bound.knowledge import Knowledge
 from core.solver.branch_and_bound.node_program import NodeProgram
 from core.solver.branch_and_bound.relaxation import EngineMeter, Relaxation
 from core.solver.branch_and_bound.scenarios import scenarios_of, with_overrun
-from core.solver.branch_and_bound.tree import Decisions
 from core.solver.program import ChanceProgram, SolveControl, SolveOutcome
 from core.solver.work import LimitReached
 

@@ -12,6 +12,7 @@ from core.arrays import BoolArray, FloatArray, IntArray
 from core.solver.branch_and_bound.bounds import SAFETY, SMALLEST_DEPTH, gains
 from core.solver.branch_and_bound.compiling import kernel
 from core.solver.branch_and_bound.cuts import THRESHOLD, relax
+from core.solver.branch_and_bound.decisions import Decisions
 from core.solver.branch_and_bound.dual_simplex import CUT_OFF, FULL, INFEASIBLE, OPTIMAL, certified_objective
 from core.solver.branch_and_bound.relaxation import ALLOWANCE, RESOLUTION, SPARE_ROWS, Relaxation
 from core.solver.branch_and_bound.scenarios import Scenarios
@@ -26,7 +27,6 @@ from core.solver.branch_and_bound.tableau import (
     set_cost,
     with_capacity,
 )
-from core.solver.branch_and_bound.tree import Decisions
 
 PATIENCE = 1
 EMPTY = -1

@@ -10,6 +10,7 @@ import numpy as np
 from core.arrays import BoolArray, FloatArray, IntArray
 from core.solver.branch_and_bound.compiling import kernel
 from core.solver.branch_and_bound.cuts import THRESHOLD
+from core.solver.branch_and_bound.decisions import Decisions
 from core.solver.branch_and_bound.scenarios import Scenarios
 from core.solver.branch_and_bound.tableau import (
     CHANCE,
@@ -18,28 +19,9 @@ from core.solver.branch_and_bound.tableau import (
     SCENARIO,
     Lp,
     activity_range,
+    drop_slack_rows,
     rebuild,
 )
-
-
-@dataclass(slots=True)
-class Decisions:
-    """Per scenario, (S,): must not lose; given up as lost; a floor of the multiple, valid in this subtree."""
-
-    must: BoolArray
-    lost: BoolArray
-    floor: FloatArray
-
-    @classmethod
-    def none(cls, n_scenarios: int) -> Decisions:
-        return cls(np.zeros(n_scenarios, dtype=bool), np.zeros(n_scenarios, dtype=bool), np.zeros(n_scenarios))
-
-    @property
-    def lost_count(self) -> int:
-        return int(np.count_nonzero(self.lost))
-
-    def copy(self) -> Decisions:
-        return Decisions(self.must.copy(), self.lost.copy(), self.floor.copy())
 
 
 @dataclass(slots=True)
@@ -98,8 +80,9 @@ class OpenNodes:
 
 
 @kernel
-def store_new_cuts(lp: Lp, free: IntArray, rows: FloatArray, low: FloatArray) -> int:
-    """Copy cuts without a tag to the places in `free`, in its order; how many."""
+def keep_tight_cuts(lp: Lp, free: IntArray, rows: FloatArray, low: FloatArray) -> int:
+    """Drop the rows that are not tight; copy cuts without a tag to the places in `free`, in its order; how many."""
+    drop_slack_rows(lp)
     n, used = len(lp.cost), 0
     for i in range(lp.counts[ROWS]):
         if lp.tag[i] < 0 and (lp.kind[i] == CVAR or lp.kind[i] == CHANCE):
@@ -154,12 +137,12 @@ class CutPool:
         self._free = np.arange(capacity, dtype=np.int64)
 
     def save(self, lp: Lp, n_base: int, open_nodes: OpenNodes) -> Basis:
-        """The dictionary's basis, its new cuts stored."""
-        m = int(lp.counts[ROWS])
-        if len(self._free) < m:
-            self._make_room(lp, m, open_nodes)
-        used = store_new_cuts(lp, self._free, self.rows, self.low)
+        """The dictionary's basis, without rows that are not tight; its new cuts stored."""
+        if len(self._free) < lp.counts[ROWS]:
+            self._make_room(lp, int(lp.counts[ROWS]), open_nodes)
+        used = keep_tight_cuts(lp, self._free, self.rows, self.low)
         self._free = self._free[used:]
+        m = int(lp.counts[ROWS])
         return Basis(lp.kind[n_base:m].copy(), lp.tag[n_base:m].copy(), lp.nonbasic.copy(), lp.at_upper.copy())
 
     def _make_room(self, lp: Lp, wanted: int, open_nodes: OpenNodes) -> None:

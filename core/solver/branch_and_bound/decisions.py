@@ -1,0 +1,37 @@
+"""What a node knows of each scenario."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from core.arrays import BoolArray, FloatArray
+from core.solver.branch_and_bound.compiling import kernel
+
+
+class Decisions(NamedTuple):
+    """Per scenario, (S,): must not lose; given up as lost; a floor of the multiple, valid in this subtree."""
+
+    must: BoolArray
+    lost: BoolArray
+    floor: FloatArray
+
+    @classmethod
+    def none(cls, n_scenarios: int) -> Decisions:
+        return cls(np.zeros(n_scenarios, dtype=bool), np.zeros(n_scenarios, dtype=bool), np.zeros(n_scenarios))
+
+    def copy(self) -> Decisions:
+        return Decisions(self.must.copy(), self.lost.copy(), self.floor.copy())
+
+
+@kernel
+def losses_left(decisions: Decisions, max_losses: int) -> int:
+    """How many scenarios more may lose; negative when more are given up than may be. None left decides the others."""
+    left = max_losses
+    for s in range(len(decisions.lost)):
+        left -= decisions.lost[s]
+    if left == 0:
+        for s in range(len(decisions.lost)):
+            decisions.must[s] = not decisions.lost[s]
+    return left

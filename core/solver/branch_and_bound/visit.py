@@ -1,0 +1,170 @@
+"""One node of the tree, from its relaxation to the choice of a branch, in one kernel that can be interrupted."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from core.arrays import FloatArray, IntArray
+from core.solver.branch_and_bound.bounds import gains, tighten
+from core.solver.branch_and_bound.branching import BRANCH, KEEP, NEITHER, PseudoCosts, choose, learn
+from core.solver.branch_and_bound.compiling import kernel
+from core.solver.branch_and_bound.cuts import THRESHOLD, relax
+from core.solver.branch_and_bound.decisions import Decisions, losses_left
+from core.solver.branch_and_bound.dual_simplex import CUT_OFF, INFEASIBLE, OPTIMAL, certified_objective
+from core.solver.branch_and_bound.relaxation import ALLOWANCE, RESOLUTION
+from core.solver.branch_and_bound.scenarios import Scenarios
+from core.solver.branch_and_bound.tableau import Lp
+
+PATIENCE = 12
+ENOUGH_CHANGES = 2
+TIGHTENINGS = 2
+
+TO_BRANCH, PRUNED, LEAF, STANDS = 6, 7, 8, 9
+"""Verdicts of a visit beside those of the dual simplex. STANDS: relaxed, no leaf, and asked to say so."""
+
+RELAX, TIGHTEN, CHOOSE = 0, 1, 2
+"""Stages of a visit."""
+STAGE, ROUND, SCENARIO, LEARNT = 0, 1, 2, 3
+COST, CHILDREN = 0, slice(1, 3)
+"""Places in a visit's `counts` and `values`."""
+
+
+class Visit(NamedTuple):
+    """Where a visit stands. counts: (4,) by STAGE, ROUND, SCENARIO, LEARNT; values: (3,) the node's bound and those of
+    its children, all certified; x: (n,), multiples: (S,) of its relaxation; gain: (S,) of its chance cut."""
+
+    counts: IntArray
+    values: FloatArray
+    x: FloatArray
+    multiples: FloatArray
+    gain: FloatArray
+
+
+@kernel
+def process(lp: Lp, scenarios: Scenarios, decisions: Decisions, visit: Visit, max_losses: int, cutoff: float) -> int:
+    """Relax and tighten until little moves: OPTIMAL, or why not."""
+    stage = visit.counts
+    while True:
+        left = losses_left(decisions, max_losses)
+        if left < 0:
+            return INFEASIBLE
+        gains(decisions.must, decisions.lost, decisions.floor, visit.gain)
+        if stage[STAGE] == RELAX:
+            verdict = relax(
+                lp,
+                scenarios,
+                decisions.must,
+                visit.gain,
+                float(left),
+                THRESHOLD,
+                RESOLUTION,
+                cutoff,
+                PATIENCE,
+                ALLOWANCE,
+                visit.x,
+                visit.multiples,
+            )
+            if verdict != OPTIMAL:
+                return verdict
+            stage[STAGE] = TIGHTEN
+        if stage[ROUND] == TIGHTENINGS or cutoff == np.inf:
+            return OPTIMAL
+        stage[ROUND] += 1
+        changed = tighten(lp, scenarios, visit.multiples, cutoff, decisions.floor, decisions.must, decisions.lost)
+        left = losses_left(decisions, max_losses)
+        if left < 0:
+            return INFEASIBLE
+        if changed == 0 or (changed < ENOUGH_CHANGES and left > 0):
+            # What was decided must not be branched on.
+            gains(decisions.must, decisions.lost, decisions.floor, visit.gain)
+            return OPTIMAL
+        stage[STAGE] = RELAX
+
+
+@kernel
+def is_leaf(multiples: FloatArray, gain: FloatArray, left: int) -> bool:
+    """No more scenarios are below the threshold than may be."""
+    below = 0
+    for s in range(len(gain)):
+        below += gain[s] > 0.0 and multiples[s] < THRESHOLD
+    return below <= left
+
+
+@kernel
+def decide(decisions: Decisions, choice: int, s: int) -> None:
+    if choice == KEEP:
+        decisions.must[s] = True
+    else:
+        decisions.lost[s] = True
+
+
+@kernel
+def assess(
+    lp: Lp,
+    scenarios: Scenarios,
+    decisions: Decisions,
+    visit: Visit,
+    pseudo: PseudoCosts,
+    scenario: int,
+    side: int,
+    taken: float,
+    parent_cost: float,
+    max_losses: int,
+    cutoff: float,
+) -> int:
+    """Process the node, learn from its bound; PRUNED, LEAF, STANDS, or why the linear program was left."""
+    verdict = process(lp, scenarios, decisions, visit, max_losses, cutoff)
+    if verdict in (INFEASIBLE, CUT_OFF):
+        return PRUNED
+    if verdict != OPTIMAL:
+        return verdict
+    visit.values[COST] = certified_objective(lp)
+    if scenario >= 0 and visit.counts[LEARNT] == 0:
+        learn(pseudo, side, scenario, visit.values[COST] - parent_cost, taken)
+        visit.counts[LEARNT] = 1
+    visit.counts[STAGE] = CHOOSE
+    return LEAF if is_leaf(visit.multiples, visit.gain, losses_left(decisions, max_losses)) else STANDS
+
+
+@kernel
+def visit_node(
+    lp: Lp,
+    scratch: Lp,
+    scenarios: Scenarios,
+    decisions: Decisions,
+    visit: Visit,
+    pseudo: PseudoCosts,
+    scenario: int,
+    side: int,
+    taken: float,
+    parent_cost: float,
+    max_losses: int,
+    cutoff: float,
+    says: bool,
+) -> int:
+    """Relax, tighten and choose; again where a trial decides a scenario. Call again to go on from any verdict.
+
+    scenario, side, taken, parent_cost: of the branch that led here, to learn from. scratch: with room for what lp has.
+    says: whether STANDS is wanted, before the choice.
+    """
+    stage = visit.counts
+    while True:
+        if stage[STAGE] != CHOOSE:
+            verdict = assess(
+                lp, scenarios, decisions, visit, pseudo, scenario, side, taken, parent_cost, max_losses, cutoff
+            )
+            if verdict != STANDS or says:
+                return verdict
+        budget = float(losses_left(decisions, max_losses))
+        bounds = visit.values[CHILDREN]
+        s, choice = choose(lp, scratch, scenarios, visit.multiples, visit.gain, budget, cutoff, pseudo, bounds)
+        stage[SCENARIO] = s
+        if choice == BRANCH:
+            return TO_BRANCH
+        if choice == NEITHER:
+            return PRUNED
+        decide(decisions, choice, s)
+        stage[STAGE] = RELAX
+        stage[ROUND] = 0
