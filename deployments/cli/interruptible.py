@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
@@ -32,6 +33,8 @@ def run_interruptibly(work: Callable[[], object], give_up: Callable[[], None]) -
             pass
     except KeyboardInterrupt:
         give_up()
-        wait([outcome], timeout=STOP_PATIENCE_S)
+        if not wait([outcome], timeout=STOP_PATIENCE_S).done:
+            # What it still logs finds its handlers closed; that is not for the terminal.
+            logging.raiseExceptions = False
         raise
     outcome.result()
