@@ -15,7 +15,9 @@ import numpy as np
 
 from benchmarks.benchmark_case import best_without_risk_limits, least_cvar, make_case
 from core.arrays import FloatArray
-from core.solver.program import ChanceProgram, Polytope
+from core.optimization.loss_search import Attempt, least_losses
+from core.solver.backends import make_backend
+from core.solver.program import ChanceProgram, Polytope, SolveControl
 from core.solver.strict_check import loss_count, loss_tail, multiples
 
 Family = Literal["single", "averaged", "model"]
@@ -26,11 +28,14 @@ FAILURE, ALL_IN_MUSD = np.array([0.6, 0.45, 0.35, 0.25]), np.array([3.0, 8.0, 15
 RETAINED = np.array([0.28, 0.36, 0.5, 0.6])
 STAGE_BOUNDS = np.array([(0.1, 0.3), (0.4, 0.6), (0.0, 0.4), (0.0, 0.4)])
 SECTOR_MAX, BUCKET_MAX, WINNER_SHARE, CONFIDENCE = 0.35, 0.15, 0.6, 0.95
+LEAST = 0.0
+"""The cap that allows the fewest losses with which a portfolio is found at all."""
+LEAST_WORK = 200_000
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """cap: the share of the losses of the portfolio without risk limits that is allowed."""
+    """cap: the share of the losses of the portfolio without risk limits that is allowed, or LEAST."""
 
     family: Family
     n_buckets: int
@@ -41,7 +46,8 @@ class Instance:
 
     @property
     def name(self) -> str:
-        return f"{self.family} {self.n_buckets}x{self.n_scenarios} no {self.seed}, {self.cap:.0%}"
+        cap = f"{self.program.max_losses} losses (fewest known)" if self.cap == LEAST else f"{self.cap:.0%}"
+        return f"{self.family} {self.n_buckets}x{self.n_scenarios} no {self.seed}, {cap}"
 
 
 def make_instance(family: Family, n_buckets: int, n_scenarios: int, seed: int, cap: float) -> Instance:
@@ -49,7 +55,25 @@ def make_instance(family: Family, n_buckets: int, n_scenarios: int, seed: int, c
         program = make_case(f"solver no {seed}", cap, n_buckets, n_scenarios).program
     else:
         program = _synthetic(family, n_buckets, n_scenarios, seed, cap)
+    if cap == LEAST:
+        program = replace(program, max_losses=_fewest_losses(family, n_buckets, n_scenarios, seed))
     return Instance(family, n_buckets, n_scenarios, seed, cap, program)
+
+
+def _fewest_losses(family: Family, n_buckets: int, n_scenarios: int, seed: int) -> int:
+    """Of any portfolio within the other limits, as far as a bisection of limited work finds one."""
+    program = make_instance(family, n_buckets, n_scenarios, seed, 1.0).program
+    backend = make_backend("branch-and-bound")
+
+    def attempt(losses: int, control: SolveControl) -> Attempt:
+        outcome = backend.maximise(
+            replace(program, objective=np.zeros_like(program.objective), max_losses=losses), control
+        )
+        found = None if outcome.x is None else loss_count(multiples(program, outcome.x))
+        return Attempt(found, outcome.status == "infeasible", outcome.work)
+
+    control = SolveControl(work_limit=LEAST_WORK)
+    return least_losses(attempt, control, least=0, achieved=program.max_losses).achieved
 
 
 def _synthetic(family: Family, n_buckets: int, n_scenarios: int, seed: int, cap: float) -> ChanceProgram:
