@@ -32,10 +32,15 @@ SMALLEST_DEPTH = 1e-3
 
 
 @kernel
+def gain_of(is_free: bool, floor: float) -> float:
+    """1 / (threshold - floor) of a free scenario, 0 of a decided one."""
+    return 1.0 / max(THRESHOLD - floor, SMALLEST_DEPTH) if is_free else 0.0
+
+
+@kernel
 def gains(must: BoolArray, lost: BoolArray, floor: FloatArray, gain: FloatArray) -> None:
-    """1 / (threshold - floor) of the free scenarios, 0 of the decided ones."""
     for s in range(len(gain)):
-        gain[s] = 0.0 if must[s] or lost[s] else 1.0 / max(THRESHOLD - floor[s], SMALLEST_DEPTH)
+        gain[s] = gain_of(not (must[s] or lost[s]), floor[s])
 
 
 class Moves(NamedTuple):

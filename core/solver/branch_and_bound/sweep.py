@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
-from core.solver.branch_and_bound.bounds import SAFETY, SMALLEST_DEPTH, gains
+from core.solver.branch_and_bound.bounds import SAFETY, gain_of, gains
 from core.solver.branch_and_bound.compiling import kernel
 from core.solver.branch_and_bound.cuts import THRESHOLD, relax
 from core.solver.branch_and_bound.decisions import Decisions
@@ -52,7 +52,7 @@ def record(
         must[s] = True
     else:
         floor[s] = max(floor[s], bound)
-    gain[s] = 0.0 if must[s] or lost[s] else 1.0 / max(THRESHOLD - floor[s], SMALLEST_DEPTH)
+    gain[s] = gain_of(not (must[s] or lost[s]), floor[s])
 
 
 @kernel
