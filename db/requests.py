@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, select, text
 
 from core.errors import BadInput, NotFound, TooManyWaiting
 from core.normalize import NormalizedRequest, normalize
@@ -23,7 +23,7 @@ from db.sessions import CreatedSession, NewSession, create_session
 from db.settings import Settings
 from db.tables import optimization_sessions as rows
 from db.tables.access import Action
-from db.tables.sessions import Driver
+from db.tables.sessions import ACTIVE, Driver
 
 
 def resolve_request(conn: Connection, request: OptimizationRequest) -> NormalizedRequest:
@@ -119,6 +119,25 @@ def cancel_session(conn: Connection, session_id: UUID, reason: str, actor: Actor
         fund_id = conn.scalar(select(rows.c.fund_id).where(rows.c.session_id == session_id))
         record(conn, actor, Action.SESSION_CANCELLED, session_id=session_id, fund_id=fund_id, detail=reason)
     return cancelled
+
+
+SESSION_OF_RUN = f"""
+SELECT s.session_id FROM optimization_sessions s LEFT JOIN job_outbox o USING (session_id)
+WHERE s.{ACTIVE} AND coalesce(s.flow_run_id, o.flow_run_id, s.session_id) = :run
+FOR UPDATE OF s
+"""  # noqa: S608 - constants
+
+
+def cancel_session_of_run(conn: Connection, flow_run_id: UUID, reason: str, actor: Actor) -> UUID | None:
+    """Cancel the session that this flow run carries or was made to; None when there is none that has not ended.
+
+    A session that goes on in another run is not this one's any more. One that was asked for in Prefect's form bears its
+    run's id, and so is found before the run has noted it.
+    """
+    session_id: UUID | None = conn.scalar(text(SESSION_OF_RUN), {"run": flow_run_id})
+    if session_id is not None:
+        cancel_session(conn, session_id, reason, actor)
+    return session_id
 
 
 def invalidate_matrix(conn: Connection, key: str, actor: Actor) -> bool:

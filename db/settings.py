@@ -66,6 +66,8 @@ class Settings(BaseModel):
     bridge_poll_s: between two looks into the outbox when nobody says that there is something in it.
     reap_every_s: between two looks of the bridge for lost sessions. stuck_after_s: a claim so old is taken back.
     begun_patience_s: a flow run that has begun and does not take its session for so long is given up.
+    cancel_poll_s: between two looks of the bridge for runs that a person cancels in Prefect. cancel_patience_s: a run
+    that nobody has ended so long after that is set to Cancelled.
     matrix_kept_days, failed_matrix_kept_days: since the matrix was last read, or failed. job_kept_days: outbox rows,
     since their session ended. page_url: of the web page, for links to it.
     api_host, api_port: where the API and the page are served. page_session_hours: until one must log in again.
@@ -101,6 +103,8 @@ class Settings(BaseModel):
     reap_every_s: Seconds = 10.0
     stuck_after_s: Seconds = 300.0
     begun_patience_s: Seconds = 120.0
+    cancel_poll_s: Seconds = 1.0
+    cancel_patience_s: Seconds = 30.0
 
     matrix_kept_days: Seconds = 30.0
     failed_matrix_kept_days: Seconds = 7.0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
@@ -21,6 +23,14 @@ class RunState(StrEnum):
     ENDED = "ended"
 
 
+@dataclass(frozen=True, slots=True)
+class CancellingRun:
+    """A person asked for its end, and it has not ended. since: by the clock of Prefect's server."""
+
+    flow_run_id: UUID
+    since: datetime
+
+
 class Rejected(VcfolioError):
     """Prefect answered, and will not make this flow run: the row's own fault."""
 
@@ -32,6 +42,12 @@ class FlowRuns(Protocol):
 
     def states(self, flow_run_ids: Sequence[UUID]) -> Mapping[UUID, RunState]:
         """Those that exist. An id that is missing in the answer is gone."""
+
+    def cancelling(self) -> Sequence[CancellingRun]:
+        """Of the flows that carry a session."""
+
+    def mark_cancelled(self, flow_run_id: UUID, message: str) -> None:
+        """The end of a run that is Cancelling. Raises Rejected when Prefect refuses it."""
 
     def mark_lost(self, flow_run_id: UUID, message: str) -> None:
         """Crashed, so that it holds no slot and nobody waits for it."""

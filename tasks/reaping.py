@@ -17,14 +17,13 @@ from db.fault_points import fault_point
 from db.rescue import LostSession
 from db.settings import Settings
 from db.tables.events import EventKind
+from tasks.cancelling import CANCELLED_IN_PREFECT, heed_cancels
 from tasks.flow_runs import FlowRuns, RunState
 
 logger = logging.getLogger(__name__)
 
 BATCH = 200
 STRAY_GRACE_S = 2.0
-
-CANCELLED_IN_PREFECT = "cancelled in Prefect"
 
 
 @dataclass(slots=True)
@@ -67,6 +66,8 @@ class _Reaper:
         for orphan in orphans:
             self._write(orphan, EventKind.REVIVED, partial(rescue.revive, orphan=orphan))
         try:
+            cancelled = heed_cancels(self._engine, self._settings, self._flow_runs)
+            self._report.sessions[EventKind.CANCELLED] += len(cancelled)
             states = self._flow_runs.states([lost.flow_run_id for lost in (*expired, *strays) if lost.flow_run_id])
         except Unavailable as error:
             # Nothing could be started now anyway, and a person may have cancelled there.

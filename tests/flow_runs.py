@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID, uuid4
 
 from core.errors import Unavailable
 from db.outbox import ClaimedJob
-from tasks.flow_runs import Rejected, RunState
+from tasks.flow_runs import CancellingRun, Rejected, RunState
 
 
 @dataclass
@@ -23,6 +24,7 @@ class FlowRunsInMemory:
     states_by_id: dict[UUID, RunState] = field(default_factory=dict)
     runs_by_key: dict[str, UUID] = field(default_factory=dict)
     parameters: dict[UUID, tuple[UUID, int]] = field(default_factory=dict)
+    cancelling_since: dict[UUID, datetime] = field(default_factory=dict)
     buried: list[UUID] = field(default_factory=list)
     asked_for: list[UUID] = field(default_factory=list)
     probes: int = 0
@@ -58,6 +60,19 @@ class FlowRunsInMemory:
         self._answer()
         self.buried.append(flow_run_id)
         self.states_by_id[flow_run_id] = RunState.ENDED
+
+    def cancelling(self) -> Sequence[CancellingRun]:
+        self._answer()
+        return [CancellingRun(run, since) for run, since in self.cancelling_since.items()]
+
+    def mark_cancelled(self, flow_run_id: UUID, message: str) -> None:
+        self._answer()
+        del self.cancelling_since[flow_run_id]
+
+    def ask_to_cancel(self, flow_run_id: UUID, since: datetime) -> None:
+        """As a person does in Prefect's page."""
+        self.states_by_id[flow_run_id] = RunState.CANCELLED
+        self.cancelling_since[flow_run_id] = since
 
     def add(self, state: RunState) -> UUID:
         """A run in that state, made by somebody else."""

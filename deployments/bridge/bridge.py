@@ -23,6 +23,7 @@ from db.settings import Settings
 from db.tables.outbox import JobStatus
 from deployments.bridge.circuit import Circuit
 from deployments.bridge.metrics import BridgeCounters
+from tasks.cancelling import heed_cancels
 from tasks.flow_runs import FlowRuns, Rejected
 from tasks.reaping import reap
 from tasks.run_names import session_run_name
@@ -61,8 +62,15 @@ class Bridge:
 
     def run(self) -> None:
         """Until `stopping` is set. Neither a database nor a Prefect server that is away ends it."""
-        reaper = threading.Thread(target=self._reap_again_and_again, name="reaper", daemon=True)
-        reaper.start()
+        lookers = [
+            threading.Thread(target=self._again_and_again, args=(every_s, look), name=name, daemon=True)
+            for name, every_s, look in (
+                ("reaper", self._settings.reap_every_s, self._reap),
+                ("cancels", self._settings.cancel_poll_s, self._heed_cancels),
+            )
+        ]
+        for looker in lookers:
+            looker.start()
         with (
             self._open_flow_runs() as flow_runs,
             Listener(self._engine, outbox.CHANNEL) as listener,
@@ -72,7 +80,8 @@ class Bridge:
             while not self._stopping.is_set():
                 if not self._turn(enqueuer):
                     listener.wait(self._settings.bridge_poll_s * random.uniform(1 - JITTER, 1))  # noqa: S311
-        reaper.join()
+        for looker in lookers:
+            looker.join()
 
     def _turn(self, enqueuer: Enqueuer) -> bool:
         """Whether there was anything to do."""
@@ -82,18 +91,28 @@ class Bridge:
             logger.warning("the outbox cannot be read: %s", error)
             return False
 
-    def _reap_again_and_again(self) -> None:
+    def _again_and_again(self, every_s: float, look: Callable[[FlowRuns], None]) -> None:
+        name, away = threading.current_thread().name, False
         with self._open_flow_runs() as flow_runs:
-            while not self._stopping.wait(self._settings.reap_every_s):
+            while not self._stopping.wait(every_s):
                 try:
-                    report = reap(self._engine, self._settings, flow_runs)
-                    if report.claims_taken_back or any(report.sessions.values()):
-                        logger.info("reaper: %s", report)
+                    look(flow_runs)
+                    away = False
                 except Unavailable as error:
-                    logger.warning("reaper: %s", error)
+                    if not away:
+                        logger.warning("%s: %s", name, error)
+                    away = True
                 except Exception:
                     # One pass that nobody foresaw must not be the last.
-                    logger.exception("reaper: this pass failed")
+                    logger.exception("%s: this pass failed", name)
+
+    def _reap(self, flow_runs: FlowRuns) -> None:
+        report = reap(self._engine, self._settings, flow_runs)
+        if report.claims_taken_back or any(report.sessions.values()):
+            logger.info("reaper: %s", report)
+
+    def _heed_cancels(self, flow_runs: FlowRuns) -> None:
+        heed_cancels(self._engine, self._settings, flow_runs)
 
 
 class Enqueuer:

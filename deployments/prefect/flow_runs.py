@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
-from prefect.states import Crashed, Scheduled
+from prefect.states import Cancelled, Crashed, Scheduled
 
 from core.errors import Unavailable
 from db.outbox import ClaimedJob
-from tasks.flow_runs import Rejected, RunState
+from tasks.flow_runs import CancellingRun, Rejected, RunState
 
 OPTIMIZE_SESSION = "optimize-session/optimize-session"
+CARRY_A_SESSION = ["optimize-session", "request-optimization"]
+"""The flows that do."""
 SUPERSEDED = "Superseded"
 
 BATCH = 200
@@ -75,12 +85,27 @@ class PrefectFlowRuns:
             found |= {run.id: _state_of(run) for run in runs}
         return found
 
-    def mark_lost(self, flow_run_id: UUID, message: str) -> None:
+    def cancelling(self) -> Sequence[CancellingRun]:
+        """Up to 200 of them; they are few, and each ends within the minute."""
         with _mapped():
-            try:
-                self._client.set_flow_run_state(flow_run_id, Crashed(message=message), force=True)
-            except ObjectNotFound:
-                return
+            runs = self._client.read_flow_runs(
+                flow_filter=FlowFilter(name=FlowFilterName(any_=CARRY_A_SESSION)),
+                flow_run_filter=FlowRunFilter(
+                    state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CANCELLING]))
+                ),
+                limit=BATCH,
+            )
+        return [CancellingRun(run.id, run.state.timestamp) for run in runs if run.state is not None]
+
+    def mark_cancelled(self, flow_run_id: UUID, message: str) -> None:
+        self._end(flow_run_id, Cancelled(message=message))
+
+    def mark_lost(self, flow_run_id: UUID, message: str) -> None:
+        self._end(flow_run_id, Crashed(message=message))
+
+    def _end(self, flow_run_id: UUID, state: State[Any]) -> None:
+        with _mapped(), suppress(ObjectNotFound):
+            self._client.set_flow_run_state(flow_run_id, state, force=True)
 
 
 @contextmanager

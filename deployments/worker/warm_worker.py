@@ -29,7 +29,7 @@ from db.audit import PREFECT, Actor
 from db.engine import make_engine, transaction
 from db.requests import cancel_session
 from db.settings import load_settings
-from tasks.reaping import CANCELLED_IN_PREFECT
+from tasks.cancelling import CANCELLED_IN_PREFECT
 
 logger = logging.getLogger(__name__)
 

@@ -22,8 +22,9 @@ from db.settings import Settings
 from deployments.bridge.bridge import CLAIMED_AT_ONCE, Bridge, Enqueuer
 from deployments.bridge.circuit import Circuit
 from deployments.bridge.metrics import BridgeCounters
+from tasks.flow_runs import RunState
 from tests.db.examples import bridge_session
-from tests.db.lost import job_row
+from tests.db.lost import job_row, stray_session
 from tests.db.passing_time import let_pass
 from tests.flow_runs import FlowRunsInMemory
 from tests.waiting import eventually
@@ -266,6 +267,28 @@ def test_with_the_listener_cut_off_polling_takes_over_until_it_is_back(
         assert _listeners(engine) == []
         monkeypatch.setattr(listening, "RECONNECT_AFTER_S", 0.0)
         assert eventually(lambda: _listeners(engine) == [True])
+
+
+def test_a_running_bridge_heeds_cancels_without_waiting_for_its_reaper(
+    engine: Engine, prefect: FlowRunsInMemory, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    run = prefect.add(RunState.BEGUN)
+    with transaction(engine) as conn:
+        session_id = stray_session(conn, run)
+        prefect.ask_to_cancel(run, conn.execute(text("SELECT now()")).scalar_one())
+    settings = Settings(home="/nowhere", bridge_poll_s=0.05, reap_every_s=LONG_S, cancel_poll_s=0.05)
+    # Prefect is away at first.
+    prefect.away = "connection refused"
+    with _running(engine, prefect, settings):
+        assert eventually(lambda: "cancels: connection refused" in caplog.text)
+        prefect.away = None
+
+        def cancelled() -> bool:
+            with transaction(engine) as conn:
+                return sessions.load_session(conn, session_id).error_code == sessions.CANCELLED
+
+        assert eventually(cancelled)
 
 
 def test_a_running_bridge_looks_after_lost_sessions_too(engine: Engine, prefect: FlowRunsInMemory) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, event, text
 
 from core.session_states import SessionStatus
-from db import matrices, outbox, rescue, retention, sessions
+from db import matrices, outbox, requests, rescue, retention, sessions
 from db.engine import transaction
 from db.funds import local_user_id
 from db.session_reads import list_sessions, session_status
@@ -205,8 +205,9 @@ def test_beginning_a_generation_reads_no_table_from_end_to_end(populated: Connec
         (rescue.EXPIRED_SESSIONS, {"limit": 200}),
         (rescue.STRAY_SESSIONS, {"grace_s": 2.0}),
         (rescue.ORPHANED_SESSIONS, {"limit": 200}),
+        (requests.SESSION_OF_RUN, {"run": uuid4()}),
     ],
-    ids=["expired", "stray", "orphaned"],
+    ids=["expired", "stray", "orphaned", "of a run"],
 )
 def test_the_reaper_looks_among_active_sessions_alone(
     populated: Connection, statement: str, parameters: Mapping[str, Any]

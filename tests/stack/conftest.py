@@ -34,6 +34,8 @@ QUICK = {
     "VCFOLIO_HEARTBEAT_S": "1",
     "VCFOLIO_OWNERSHIP_CHECK_S": "0.2",
     "VCFOLIO_REAP_EVERY_S": "1",
+    # Longer than a worker needs for a run that does not end by itself.
+    "VCFOLIO_CANCEL_PATIENCE_S": "10",
     # Longer than the bridge waits for Prefect: a claim that is being worked on must not be taken back.
     "VCFOLIO_STUCK_AFTER_S": "25",
     "VCFOLIO_MAX_GENERATIONS_PER_MINUTE": "1000",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import psutil
 import pytest
 from sqlalchemy import text
 
@@ -68,11 +69,49 @@ def test_cancel_in_prefect_ends_the_session(stack: Stack, ask: Callable[..., str
     session_id = ask(**HARD)
     runner = stack.runner_of(stack.solving(session_id))
     (run,) = stack.flow_runs(session_id)
-    stack.prefect("POST", f"/flow_runs/{run['id']}/set_state", state={"type": "CANCELLING", "name": "Cancelling"})
+    _cancel_in_prefect(stack, run["id"])
     session = stack.wait_for(session_id)
     assert (session.status, session.error_code) == (SessionStatus.FAILED, "cancelled")
     assert eventually(lambda: not runner.is_running())
     assert eventually(lambda: stack.flow_run(run["id"])["state_name"] == "Cancelled")
+    assert len(stack.flow_runs(session_id)) == 1
+
+
+def _cancel_in_prefect(stack: Stack, run_id: str) -> None:
+    """As its page does."""
+    stack.prefect("POST", f"/flow_runs/{run_id}/set_state", state={"type": "CANCELLING", "name": "Cancelling"})
+
+
+def test_cancel_in_prefect_reaches_a_run_that_outlives_its_worker(stack: Stack, ask: Callable[..., str]) -> None:
+    session_id = ask(**HARD)
+    runner = stack.runner_of(stack.solving(session_id))
+    worker = stack.part("worker")
+    worker.kill()
+    assert eventually(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+    assert runner.is_running()
+    (run,) = stack.flow_runs(session_id)
+    _cancel_in_prefect(stack, run["id"])
+    session = stack.wait_for(session_id)
+    assert (session.status, session.error_code, session.epoch) == (SessionStatus.FAILED, "cancelled", 0)
+    assert eventually(lambda: not runner.is_running())
+    assert eventually(lambda: stack.flow_run(run["id"])["state_name"] == "Cancelled")
+    assert stack.events(session_id) == ["cancelled"]
+    assert len(stack.flow_runs(session_id)) == 1
+
+
+def test_cancel_in_prefect_ends_a_run_of_which_no_process_is_left(stack: Stack, ask: Callable[..., str]) -> None:
+    session_id = ask(**HARD)
+    runner = stack.runner_of(stack.solving(session_id))
+    (run,) = stack.flow_runs(session_id)
+    # Or it would find the session lost and put it on its way before it is cancelled.
+    with stopped(stack.part("bridge")):
+        stack.part("worker").kill()
+        runner.kill()
+        _cancel_in_prefect(stack, run["id"])
+    session = stack.wait_for(session_id)
+    assert (session.status, session.error_code, session.epoch) == (SessionStatus.FAILED, "cancelled", 0)
+    assert eventually(lambda: stack.flow_run(run["id"])["state_name"] == "Cancelled")
+    assert stack.events(session_id) == ["cancelled"]
     assert len(stack.flow_runs(session_id)) == 1
 
 
