@@ -311,6 +311,20 @@ def test_a_linear_program_that_used_its_allowance_asks_whether_to_stop_and_goes_
     assert paused_bound == pytest.approx(bound, rel=1e-9)
 
 
+def test_a_visit_that_used_its_allowance_asks_whether_to_stop_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tree_program()
+    asked = []
+    control = SolveControl(interrupted=lambda: asked.append(None))
+    whole = BranchAndBoundBackend().maximise(program, control)
+    seldom = len(asked)
+    monkeypatch.setattr("core.solver.branch_and_bound.node_program.ALLOWANCE", 1_000)
+    paused = BranchAndBoundBackend().maximise(program, control)
+    assert len(asked) - seldom > 1.5 * seldom
+    assert paused.status == whole.status == "optimal"
+    assert paused.objective == pytest.approx(whole.objective, rel=1e-4)
+    assert paused.bound >= whole.objective * (1 - 1e-12)
+
+
 def test_more_work_never_worsens_answer_or_bound() -> None:
     program = tree_program()
     full = BranchAndBoundBackend().maximise(program, SolveControl())

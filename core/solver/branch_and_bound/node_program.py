@@ -11,7 +11,7 @@ from core.solver.branch_and_bound.branching import PseudoCosts, takes
 from core.solver.branch_and_bound.decisions import Decisions, losses_left
 from core.solver.branch_and_bound.dual_simplex import CUT_OFF, FULL, INFEASIBLE, OPTIMAL, PAUSED, UNPROVEN
 from core.solver.branch_and_bound.knowledge import Knowledge
-from core.solver.branch_and_bound.relaxation import MOST_PAUSES, Relaxation
+from core.solver.branch_and_bound.relaxation import ALLOWANCE, MOST_PAUSES, Relaxation
 from core.solver.branch_and_bound.sweep import Sweep
 from core.solver.branch_and_bound.tree import Node
 from core.solver.branch_and_bound.visit import PATIENCE, SCENARIO, Visit, is_leaf, visit_node
@@ -97,6 +97,7 @@ class NodeProgram:
                 node.parent_cost,
                 self.known.max_losses,
                 cutoff,
+                ALLOWANCE,
                 says,
             )
             self.known.meter.charge(relaxation.lp)

@@ -13,7 +13,7 @@ from core.solver.branch_and_bound.compiling import kernel
 from core.solver.branch_and_bound.cuts import THRESHOLD, relax
 from core.solver.branch_and_bound.decisions import Decisions, losses_left
 from core.solver.branch_and_bound.dual_simplex import CUT_OFF, INFEASIBLE, OPTIMAL, certified_objective
-from core.solver.branch_and_bound.relaxation import ALLOWANCE, RESOLUTION
+from core.solver.branch_and_bound.relaxation import RESOLUTION
 from core.solver.branch_and_bound.scenarios import Scenarios
 from core.solver.branch_and_bound.tableau import Lp
 
@@ -43,7 +43,15 @@ class Visit(NamedTuple):
 
 
 @kernel
-def process(lp: Lp, scenarios: Scenarios, decisions: Decisions, visit: Visit, max_losses: int, cutoff: float) -> int:
+def process(
+    lp: Lp,
+    scenarios: Scenarios,
+    decisions: Decisions,
+    visit: Visit,
+    max_losses: int,
+    cutoff: float,
+    allowance: int,
+) -> int:
     """Relax and tighten until little moves: OPTIMAL, or why not."""
     stage = visit.counts
     while True:
@@ -62,7 +70,7 @@ def process(lp: Lp, scenarios: Scenarios, decisions: Decisions, visit: Visit, ma
                 RESOLUTION,
                 cutoff,
                 PATIENCE,
-                ALLOWANCE,
+                allowance,
                 visit.x,
                 visit.multiples,
             )
@@ -113,9 +121,10 @@ def assess(
     parent_cost: float,
     max_losses: int,
     cutoff: float,
+    allowance: int,
 ) -> int:
     """Process the node, learn from its bound; PRUNED, LEAF, STANDS, or why the linear program was left."""
-    verdict = process(lp, scenarios, decisions, visit, max_losses, cutoff)
+    verdict = process(lp, scenarios, decisions, visit, max_losses, cutoff, allowance)
     if verdict in (INFEASIBLE, CUT_OFF):
         return PRUNED
     if verdict != OPTIMAL:
@@ -142,18 +151,30 @@ def visit_node(
     parent_cost: float,
     max_losses: int,
     cutoff: float,
+    allowance: int,
     says: bool,
 ) -> int:
     """Relax, tighten and choose; again where a trial decides a scenario. Call again to go on from any verdict.
 
     scenario, side, taken, parent_cost: of the branch that led here, to learn from. scratch: with room for what lp has.
-    says: whether STANDS is wanted, before the choice.
+    allowance: work after which a relaxation pauses. says: whether STANDS is wanted, before the choice.
     """
     stage = visit.counts
     while True:
         if stage[STAGE] != CHOOSE:
             verdict = assess(
-                lp, scenarios, decisions, visit, pseudo, scenario, side, taken, parent_cost, max_losses, cutoff
+                lp,
+                scenarios,
+                decisions,
+                visit,
+                pseudo,
+                scenario,
+                side,
+                taken,
+                parent_cost,
+                max_losses,
+                cutoff,
+                allowance,
             )
             if verdict != STANDS or says:
                 return verdict
