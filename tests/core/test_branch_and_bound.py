@@ -46,7 +46,7 @@ from core.solver.branch_and_bound.tableau import (
 )
 from core.solver.branch_and_bound.tree import CutPool, Node, OpenNodes, load_rows
 from core.solver.highs_model import HighsModel
-from core.solver.program import ChanceProgram, SolveControl, SolveOutcome
+from core.solver.program import ChanceProgram, Polytope, SolveControl, SolveOutcome
 from core.solver.rows import dense_rows
 from core.solver.strict_check import is_feasible, loss_tail, multiples
 from tests.core.oracles import random_program
@@ -323,6 +323,28 @@ def test_a_visit_that_used_its_allowance_asks_whether_to_stop_and_goes_on(monkey
     assert paused.status == whole.status == "optimal"
     assert paused.objective == pytest.approx(whole.objective, rel=1e-4)
     assert paused.bound >= whole.objective * (1 - 1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_that_nobody_meets_the_loss_limit_is_seen_at_once_where_cvar_is_broken_as_well(seed: int) -> None:
+    """The cuts of CVaR do not move an objective of zeros, and must not use up the patience for the others."""
+    rng = np.random.Generator(np.random.Philox(seed))
+    n, n_scenarios = 40, 500
+    exits = rng.random((n_scenarios, n)) < 0.35
+    payoffs = np.where(exits, 0.8 + rng.pareto(1.5, exits.shape), 0.0)
+    program = replace(
+        random_program(rng, n, n_scenarios),
+        objective=np.zeros(n),
+        polytope=Polytope(np.ones((1, n)), np.ones(1), np.ones(1), np.zeros(n), np.full(n, 0.15)),
+        payoffs=payoffs,
+        payoff_offset=np.zeros(n_scenarios),
+        max_losses=15,
+        cvar_confidence=0.9,
+        cvar_limit=0.7,
+        cvar_slack=np.zeros(n),
+    )
+    outcome = BranchAndBoundBackend().maximise(program, SolveControl(work_limit=100).any_answer())
+    assert outcome.status == "infeasible"
 
 
 def test_more_work_never_worsens_answer_or_bound() -> None:

@@ -150,8 +150,8 @@ def tighten(
             must[s] = True
             changed += 1
         elif multiples[s] < THRESHOLD:
-            here = multiples[s] + SAFETY
-            if here + largest_move(line, 1.0, moves, slack, THRESHOLD - here, ratio) < THRESHOLD:
+            enough = THRESHOLD - (multiples[s] + SAFETY)
+            if largest_move(line, 1.0, moves, slack, enough, ratio) < enough:
                 lost[s] = True
                 changed += 1
         if least > floor[s]:

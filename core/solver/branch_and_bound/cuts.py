@@ -206,8 +206,7 @@ def relax(
                 return FULL
         rows = separate_scenarios(lp, scenarios, multiples, must, level, tolerance)
         cvar = separate_cvar(lp, scenarios, x, multiples)
-        # A chance cut where CVaR is not met yet would be of a point that is about to go.
-        chance = not cvar and separate_chance(lp, scenarios, x, multiples, gain, budget)
+        chance = separate_chance(lp, scenarios, x, multiples, gain, budget)
         if rows == 0 and not cvar and not chance:
             return OPTIMAL
         value = objective(lp)

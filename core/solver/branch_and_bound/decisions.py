@@ -27,7 +27,10 @@ class Decisions(NamedTuple):
 
 @kernel
 def losses_left(decisions: Decisions, max_losses: int) -> int:
-    """How many scenarios more may lose; negative when more are given up than may be. None left decides the others."""
+    """How many scenarios more may lose; negative when more are given up than may be.
+
+    With none left every other scenario must not lose, which is noted in `must`.
+    """
     left = max_losses
     for s in range(len(decisions.lost)):
         left -= decisions.lost[s]

@@ -14,7 +14,7 @@ from core.solver.branch_and_bound.knowledge import Knowledge
 from core.solver.branch_and_bound.relaxation import ALLOWANCE, MOST_PAUSES, Relaxation
 from core.solver.branch_and_bound.sweep import Sweep
 from core.solver.branch_and_bound.tree import Node
-from core.solver.branch_and_bound.visit import PATIENCE, SCENARIO, Visit, is_leaf, visit_node
+from core.solver.branch_and_bound.visit import PATIENCE, SCENARIO, Arrival, Visit, is_leaf, visit_node
 
 
 class NodeProgram:
@@ -77,8 +77,9 @@ class NodeProgram:
         self.visit.counts[:] = 0
 
     def go_on(self, node: Node, decisions: Decisions, *, says: bool) -> int:
-        """The verdict of `visit_node`, with pauses and room dealt with. Raises SolverFailed as `relax` does."""
+        """The verdict of `visit_node`, with pauses and room dealt with. Raises as `relax` does."""
         relaxation, cutoff = self.relaxation, self.known.cutoff
+        arrival = Arrival(node.scenario, 0 if node.keeps else 1, node.taken, node.parent_cost)
         if np.isfinite(cutoff):
             self.known.overtake()
         for _ in range(MOST_PAUSES):
@@ -91,10 +92,7 @@ class NodeProgram:
                 decisions,
                 self.visit,
                 self.pseudo_costs,
-                node.scenario,
-                0 if node.keeps else 1,
-                node.taken,
-                node.parent_cost,
+                arrival,
                 self.known.max_losses,
                 cutoff,
                 ALLOWANCE,

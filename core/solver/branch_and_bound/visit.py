@@ -12,10 +12,10 @@ from core.solver.branch_and_bound.branching import BRANCH, KEEP, NEITHER, Pseudo
 from core.solver.branch_and_bound.compiling import kernel
 from core.solver.branch_and_bound.cuts import THRESHOLD, relax
 from core.solver.branch_and_bound.decisions import Decisions, losses_left
-from core.solver.branch_and_bound.dual_simplex import CUT_OFF, INFEASIBLE, OPTIMAL, certified_objective
+from core.solver.branch_and_bound.dual_simplex import CUT_OFF, INFEASIBLE, OPTIMAL, PAUSED, certified_objective
 from core.solver.branch_and_bound.relaxation import RESOLUTION
 from core.solver.branch_and_bound.scenarios import Scenarios
-from core.solver.branch_and_bound.tableau import Lp
+from core.solver.branch_and_bound.tableau import WORK, Lp
 
 PATIENCE = 12
 ENOUGH_CHANGES = 2
@@ -24,7 +24,7 @@ TIGHTENINGS = 2
 TO_BRANCH, PRUNED, LEAF, STANDS = 6, 7, 8, 9
 """Verdicts of a visit beside those of the dual simplex. STANDS: relaxed, no leaf, and asked to say so."""
 
-RELAX, TIGHTEN, CHOOSE = 0, 1, 2
+RELAX, CHOOSE = 0, 1
 """Stages of a visit."""
 STAGE, ROUND, SCENARIO, LEARNT = 0, 1, 2, 3
 COST, CHILDREN = 0, slice(1, 3)
@@ -42,6 +42,15 @@ class Visit(NamedTuple):
     gain: FloatArray
 
 
+class Arrival(NamedTuple):
+    """The branch that led to a node: its scenario (-1 at the root), side and what it took, and the bound before it."""
+
+    scenario: int
+    side: int
+    taken: float
+    parent_cost: float
+
+
 @kernel
 def process(
     lp: Lp,
@@ -53,33 +62,28 @@ def process(
     allowance: int,
 ) -> int:
     """Relax and tighten until little moves: OPTIMAL, or why not."""
-    stage = visit.counts
     while True:
         left = losses_left(decisions, max_losses)
         if left < 0:
             return INFEASIBLE
         gains(decisions.must, decisions.lost, decisions.floor, visit.gain)
-        if stage[STAGE] == RELAX:
-            verdict = relax(
-                lp,
-                scenarios,
-                decisions.must,
-                visit.gain,
-                float(left),
-                THRESHOLD,
-                RESOLUTION,
-                cutoff,
-                PATIENCE,
-                allowance,
-                visit.x,
-                visit.multiples,
-            )
-            if verdict != OPTIMAL:
-                return verdict
-            stage[STAGE] = TIGHTEN
-        if stage[ROUND] == TIGHTENINGS or cutoff == np.inf:
-            return OPTIMAL
-        stage[ROUND] += 1
+        verdict = relax(
+            lp,
+            scenarios,
+            decisions.must,
+            visit.gain,
+            float(left),
+            THRESHOLD,
+            RESOLUTION,
+            cutoff,
+            PATIENCE,
+            allowance,
+            visit.x,
+            visit.multiples,
+        )
+        if verdict != OPTIMAL or visit.counts[ROUND] == TIGHTENINGS or cutoff == np.inf:
+            return verdict
+        visit.counts[ROUND] += 1
         changed = tighten(lp, scenarios, visit.multiples, cutoff, decisions.floor, decisions.must, decisions.lost)
         left = losses_left(decisions, max_losses)
         if left < 0:
@@ -88,7 +92,6 @@ def process(
             # What was decided must not be branched on.
             gains(decisions.must, decisions.lost, decisions.floor, visit.gain)
             return OPTIMAL
-        stage[STAGE] = RELAX
 
 
 @kernel
@@ -115,10 +118,7 @@ def assess(
     decisions: Decisions,
     visit: Visit,
     pseudo: PseudoCosts,
-    scenario: int,
-    side: int,
-    taken: float,
-    parent_cost: float,
+    arrival: Arrival,
     max_losses: int,
     cutoff: float,
     allowance: int,
@@ -130,8 +130,8 @@ def assess(
     if verdict != OPTIMAL:
         return verdict
     visit.values[COST] = certified_objective(lp)
-    if scenario >= 0 and visit.counts[LEARNT] == 0:
-        learn(pseudo, side, scenario, visit.values[COST] - parent_cost, taken)
+    if arrival.scenario >= 0 and visit.counts[LEARNT] == 0:
+        learn(pseudo, arrival.side, arrival.scenario, visit.values[COST] - arrival.parent_cost, arrival.taken)
         visit.counts[LEARNT] = 1
     visit.counts[STAGE] = CHOOSE
     return LEAF if is_leaf(visit.multiples, visit.gain, losses_left(decisions, max_losses)) else STANDS
@@ -145,37 +145,22 @@ def visit_node(
     decisions: Decisions,
     visit: Visit,
     pseudo: PseudoCosts,
-    scenario: int,
-    side: int,
-    taken: float,
-    parent_cost: float,
+    arrival: Arrival,
     max_losses: int,
     cutoff: float,
     allowance: int,
     says: bool,
 ) -> int:
-    """Relax, tighten and choose; again where a trial decides a scenario. Call again to go on from any verdict.
+    """Relax, tighten and choose; again where a trial decides a scenario. Call again to go on from PAUSED, FULL, LEAF or
+    STANDS.
 
-    scenario, side, taken, parent_cost: of the branch that led here, to learn from. scratch: with room for what lp has.
-    allowance: work after which a relaxation pauses. says: whether STANDS is wanted, before the choice.
+    scratch: with room for what lp has. allowance: work after which to pause. says: whether STANDS is wanted, before the
+    choice.
     """
-    stage = visit.counts
+    stage, end = visit.counts, lp.counts[WORK] + allowance
     while True:
         if stage[STAGE] != CHOOSE:
-            verdict = assess(
-                lp,
-                scenarios,
-                decisions,
-                visit,
-                pseudo,
-                scenario,
-                side,
-                taken,
-                parent_cost,
-                max_losses,
-                cutoff,
-                allowance,
-            )
+            verdict = assess(lp, scenarios, decisions, visit, pseudo, arrival, max_losses, cutoff, allowance)
             if verdict != STANDS or says:
                 return verdict
         budget = float(losses_left(decisions, max_losses))
@@ -189,3 +174,5 @@ def visit_node(
         decide(decisions, choice, s)
         stage[STAGE] = RELAX
         stage[ROUND] = 0
+        if lp.counts[WORK] > end:
+            return PAUSED
