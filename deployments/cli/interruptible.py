@@ -26,8 +26,8 @@ def run_interruptibly(work: Callable[[], object], give_up: Callable[[], None]) -
         except BaseException as error:
             outcome.set_exception(error)
 
-    threading.Thread(target=run, name="interruptible", daemon=True).start()
     try:
+        threading.Thread(target=run, name="interruptible", daemon=True).start()
         # Not in one wait: a signal that the system gives to another thread is seen only when this one wakes.
         while not wait([outcome], timeout=WAKE_S).done:
             pass
