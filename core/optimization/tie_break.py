@@ -10,7 +10,6 @@ that needs no choice, so the answer is the same whoever computes it.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from core.solver.sums import dot, products
 
 def with_objective_floor(program: ChanceProgram, floor: float) -> ChanceProgram:
     """The program with `objective @ x >= floor` as its last row."""
-    return replace(program, polytope=program.polytope.with_rows(program.objective[None, :], floor, np.inf))
+    return program.with_rows(program.objective[None, :], floor, np.inf)
 
 
 def tie_break_program(first: ChanceProgram, objective_floor: float) -> ChanceProgram:

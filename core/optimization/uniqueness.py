@@ -136,7 +136,7 @@ class _Proof:
         self.deviation = deviation(weights)
         self.point = deviations(weights)
         self.second = tie_break_program(program, floor)
-        self.near = _with_rows(self.second, np.ones((1, 2 * len(weights))), -np.inf, self.deviation + SLACK)
+        self.near = self.second.with_rows(np.ones((1, 2 * len(weights))), -np.inf, self.deviation + SLACK)
         self.portfolio = multiples(self.near, self.point)
         self.backend = backend
         self.control = control
@@ -167,11 +167,11 @@ class _Proof:
     def _nothing_else_while_kept(self, held: IntArray) -> None:
         """Step 1: no weight differs while no scenario of `held` loses. Raises _Found, _Unsettled, LimitReached."""
         floors = 1.0 - NOT_LOST - self.near.payoff_offset[held]
-        region = _with_rows(self.near, self.near.payoffs[held], floors, np.inf)
+        region = self.near.with_rows(self.near.payoffs[held], floors, np.inf)
         cut = cvar_cut(region, self.point, self.portfolio, tolerance=-np.inf)
         if cut is not None:
             # Valid everywhere, and each of the linear programs below would have to find it anew.
-            region = _with_rows(region, cut[0][None, :], cut[1], np.inf)
+            region = region.with_rows(cut[0][None, :], cut[1], np.inf)
         region = replace(region, max_losses=len(self.portfolio))
         control = replace(self.control, relative_gap=0.0, absolute_gap=0.5 * WEIGHT_TOLERANCE)
         for objective in self._moves(region):
@@ -257,7 +257,7 @@ class _Proof:
             if outcome.x is not None:
                 self._offer(weights_of(outcome.x))
             raise _Unsettled
-        return _with_rows(program, payoff[None, :], least, np.inf)
+        return program.with_rows(payoff[None, :], least, np.inf)
 
     def _left(self) -> int:
         if self.work >= self.control.work_limit:
@@ -272,9 +272,3 @@ class _Proof:
         self.work += outcome.work
         self.reproducible = self.reproducible and (outcome.reproducible or watch.stopped)
         return outcome
-
-
-def _with_rows(
-    program: ChanceProgram, rows: FloatArray, lower: FloatArray | float, upper: FloatArray | float
-) -> ChanceProgram:
-    return replace(program, polytope=program.polytope.with_rows(rows, lower, upper))

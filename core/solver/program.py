@@ -63,6 +63,10 @@ class ChanceProgram:
     cvar_limit: float
     cvar_slack: FloatArray
 
+    def with_rows(self, rows: FloatArray, lower: FloatArray | float, upper: FloatArray | float) -> ChanceProgram:
+        """The program on the polytope `with_rows`."""
+        return replace(self, polytope=self.polytope.with_rows(rows, lower, upper))
+
 
 @dataclass(frozen=True, slots=True)
 class SolveProgress:

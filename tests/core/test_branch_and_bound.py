@@ -179,7 +179,7 @@ def test_bounds_by_reduced_costs_hold_for_every_point_within_the_cut_off(seed: i
     assert relaxation.solve(free.must) == OPTIMAL
     cutoff = relaxation.bound + 0.05 * abs(relaxation.bound)
     found = Decisions.none(30)
-    tighten(relaxation.lp, relaxation.scenarios, relaxation.multiples, cutoff, found.floor, found.must, found.lost)
+    tighten(relaxation.lp, relaxation.scenarios, relaxation.multiples, cutoff, found)
     rows = np.vstack([program.polytope.rows, program.objective])
     low, high = np.append(program.polytope.row_lower, -cutoff), np.append(program.polytope.row_upper, np.inf)
     polytope = program.polytope

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -39,6 +38,7 @@ from deployments.prefect.flush import flush_to_server
 from flows.optimize_session import optimize_session
 from tasks.process_owner import lease_owner
 from tests.asked import SMALL
+from tests.task_names import task_of
 
 LEASE_S = 45.0
 PATIENCE_S = 60.0
@@ -143,18 +143,14 @@ def task_states(flow_run_id: UUID | None, *tasks: str) -> dict[str, list[str]]:
         while True:
             # The server takes note of a task run some moments after it has ended.
             runs = client.read_task_runs(flow_run_filter=only)
-            ended = {_task(run.name) for run in runs if run.state is not None and run.state.is_final()}
+            ended = {task_of(run.name) for run in runs if run.state is not None and run.state.is_final()}
             if wanted <= ended:
                 break
             assert monotonic() < deadline, f"only {ended} of {wanted} are on record"
     states: dict[str, list[str]] = {}
     for run in runs:
-        states.setdefault(_task(run.name), []).append(run.state.name)
+        states.setdefault(task_of(run.name), []).append(run.state.name)
     return states
-
-
-def _task(run_name: str) -> str:
-    return re.split("[ _-]", run_name)[0]
 
 
 @contextmanager

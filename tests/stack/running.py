@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +29,7 @@ from db.settings import Settings
 from deployments.prefect.server_process import ServerProcess
 from tests.asked import HARD, SMALL
 from tests.db.passing_time import let_pass
+from tests.task_names import task_of
 from tests.waiting import eventually
 
 PATIENCE_S = 240.0
@@ -184,7 +184,7 @@ class Stack:
         runs = self.prefect("POST", "/task_runs/filter", flow_runs={"id": {"any_": [str(flow_run_id)]}})
         states: dict[str, list[str]] = {}
         for run in sorted(runs, key=lambda run: run["start_time"] or ""):
-            states.setdefault(re.split("[ _-]", run["name"])[0], []).append(run["state_name"])
+            states.setdefault(task_of(run["name"]), []).append(run["state_name"])
         return states
 
     def artifacts(self, flow_run_id: Any) -> dict[str, dict[str, Any]]:

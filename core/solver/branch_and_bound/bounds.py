@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.arrays import BoolArray, FloatArray, IntArray
+from core.arrays import FloatArray, IntArray
 from core.solver.branch_and_bound.compiling import kernel
 from core.solver.branch_and_bound.cuts import THRESHOLD
+from core.solver.branch_and_bound.decisions import Decisions
 from core.solver.branch_and_bound.dual_simplex import certified_objective
 from core.solver.branch_and_bound.scenarios import Scenarios
 from core.solver.branch_and_bound.tableau import ROWS, WORK, Lp
@@ -38,9 +39,9 @@ def gain_of(is_free: bool, floor: float) -> float:
 
 
 @kernel
-def gains(must: BoolArray, lost: BoolArray, floor: FloatArray, gain: FloatArray) -> None:
+def gains(decisions: Decisions, gain: FloatArray) -> None:
     for s in range(len(gain)):
-        gain[s] = gain_of(not (must[s] or lost[s]), floor[s])
+        gain[s] = gain_of(not (decisions.must[s] or decisions.lost[s]), decisions.floor[s])
 
 
 class Moves(NamedTuple):
@@ -123,18 +124,16 @@ def tighten(
     scenarios: Scenarios,
     multiples: FloatArray,
     cutoff: float,
-    floor: FloatArray,
-    must: BoolArray,
-    lost: BoolArray,
+    decisions: Decisions,
 ) -> int:
     """Raise floors and decide scenarios by reduced costs; how many changed by enough to matter.
 
-    multiples: (S,) at the dictionary's solution. floor, must, lost: (S,), changed in place.
+    multiples: (S,) at the dictionary's solution. decisions: changed in place.
     """
     slack = cutoff - certified_objective(lp)
     if slack == np.inf:
         return 0
-    n = len(lp.cost)
+    n, (must, lost, floor) = len(lp.cost), decisions
     moves = moves_within(lp, max(slack, 0.0))
     line, ratio = np.empty(n), np.empty(n)
     column_lines = np.flatnonzero(lp.basic[: lp.counts[ROWS]] < n)

@@ -37,7 +37,7 @@ class NodeProgram:
     def relax(self, decisions: Decisions, patience: int = PATIENCE) -> bool:
         """Solve; False when nothing better is left. Raises SolverFailed when rounding defeats the linear program."""
         left = losses_left(decisions, self.known.max_losses)
-        gains(decisions.must, decisions.lost, decisions.floor, self.gain)
+        gains(decisions, self.gain)
         verdict = self.relaxation.solve(
             decisions.must,
             gain=self.gain,
@@ -58,18 +58,10 @@ class NodeProgram:
             return 0
         self.known.overtake()
         relaxation = self.relaxation
-        changed = tighten(
-            relaxation.lp,
-            relaxation.scenarios,
-            relaxation.multiples,
-            cutoff,
-            decisions.floor,
-            decisions.must,
-            decisions.lost,
-        )
+        changed = tighten(relaxation.lp, relaxation.scenarios, relaxation.multiples, cutoff, decisions)
         left = losses_left(decisions, self.known.max_losses)
         # What was decided must not be branched on.
-        gains(decisions.must, decisions.lost, decisions.floor, self.gain)
+        gains(decisions, self.gain)
         return -1 if left < 0 else int(changed)
 
     def begin(self) -> None:

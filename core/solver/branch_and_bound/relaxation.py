@@ -85,12 +85,12 @@ class Relaxation:
         self.lp = make_lp(cost, polytope.lower, polytope.upper, len(rows) + 2 * n + SPARE_ROWS)
         self.n_base = 0
         for i in rows:
-            self.add_base_row(polytope.rows[i], float(polytope.row_lower[i]), float(polytope.row_upper[i]))
+            self._add_base_row(polytope.rows[i], float(polytope.row_lower[i]), float(polytope.row_upper[i]))
         self.x = np.zeros(n)
         self.multiples = np.zeros(len(scenarios.offset))
         self._none = np.zeros(len(scenarios.offset))
 
-    def add_base_row(self, row: FloatArray, low: float, high: float) -> None:
+    def _add_base_row(self, row: FloatArray, low: float, high: float) -> None:
         """Before any cut is added: low <= row @ x <= high in every program to come."""
         scale = max(float(np.abs(row).max()), 1e-300)
         add_row(self.lp, np.ascontiguousarray(row / scale), low / scale, high / scale, BASE, -1)
@@ -99,16 +99,11 @@ class Relaxation:
     def make_room(self, rows: int) -> None:
         """For so many rows and the next round of cuts."""
         while rows + SPARE_ROWS // 4 > len(self.lp.kind):
-            self.lp = with_capacity(self.lp, 2 * len(self.lp.kind))
+            self.grow()
 
     def grow(self) -> None:
         """Room for twice as many rows."""
         self.lp = with_capacity(self.lp, 2 * len(self.lp.kind))
-
-    def adopt(self, row: FloatArray, low: float, kind: int, tag: int) -> None:
-        """A row of another relaxation over the same columns, as it stands there."""
-        self.make_room(int(self.lp.counts[ROWS]))
-        add_row(self.lp, row, low, np.inf, kind, tag)
 
     def snapshot(self) -> Lp:
         return with_capacity(self.lp, len(self.lp.kind))

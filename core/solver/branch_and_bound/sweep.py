@@ -42,10 +42,9 @@ def copy_with_cutoff(lp: Lp, target: Lp, cutoff: float) -> None:
 
 
 @kernel
-def record(
-    s: int, sign: float, bound: float, must: BoolArray, lost: BoolArray, floor: FloatArray, gain: FloatArray
-) -> None:
+def record(s: int, sign: float, bound: float, decisions: Decisions, gain: FloatArray) -> None:
     """What scenario s's least (sign 1) or largest (-1) multiple says, and its gain in the chance cut to match."""
+    must, lost, floor = decisions
     if sign < 0.0:
         lost[s] = bound < THRESHOLD
     elif bound >= THRESHOLD:
@@ -62,22 +61,20 @@ def sweep_side(
     order: IntArray,
     begin: int,
     sign: float,
-    must: BoolArray,
-    lost: BoolArray,
-    floor: FloatArray,
+    decisions: Decisions,
     max_losses: int,
     allowance: int,
     highest: FloatArray,
 ) -> int:
-    """Least multiples (sign 1) or largest ones (-1) of the free scenarios in `order` from place `begin`, into must,
-    lost and floor, all (S,). The place to go on from, EMPTY when nothing is left within the cut-off.
+    """Least multiples (sign 1) or largest ones (-1) of the free scenarios in `order` from place `begin`, into
+    decisions. The place to go on from, EMPTY when nothing is left within the cut-off.
 
     highest: (S,), the largest multiples seen; one of 1 or more makes a look at the ceiling needless.
     allowance: work after which to pause, that of a single program, too.
     """
-    end = lp.counts[WORK] + allowance
+    end, must, lost = lp.counts[WORK] + allowance, decisions.must, decisions.lost
     x, multiples, gain = np.empty(len(lp.cost)), np.empty(len(must)), np.empty(len(must))
-    gains(must, lost, floor, gain)
+    gains(decisions, gain)
     budget = float(max_losses - np.count_nonzero(lost))
     for k in range(begin, len(order)):
         if lp.counts[WORK] > end:
@@ -98,7 +95,7 @@ def sweep_side(
         if verdict == OPTIMAL:
             np.maximum(highest, multiples, highest)
         bound = scenarios.offset[s] + sign * certified_objective(lp) - sign * SAFETY
-        record(s, sign, np.inf if verdict == CUT_OFF else bound, must, lost, floor, gain)
+        record(s, sign, np.inf if verdict == CUT_OFF else bound, decisions, gain)
         budget = float(max_losses - np.count_nonzero(lost))
         if budget < 0.0:
             return EMPTY
@@ -151,9 +148,7 @@ class Sweep:
                 order,
                 at,
                 sign,
-                decisions.must,
-                decisions.lost,
-                decisions.floor,
+                decisions,
                 self._max_losses,
                 ALLOWANCE // 10,
                 highest,

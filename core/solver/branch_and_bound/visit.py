@@ -66,7 +66,7 @@ def process(
         left = losses_left(decisions, max_losses)
         if left < 0:
             return INFEASIBLE
-        gains(decisions.must, decisions.lost, decisions.floor, visit.gain)
+        gains(decisions, visit.gain)
         verdict = relax(
             lp,
             scenarios,
@@ -84,13 +84,13 @@ def process(
         if verdict != OPTIMAL or visit.counts[ROUND] == TIGHTENINGS or cutoff == np.inf:
             return verdict
         visit.counts[ROUND] += 1
-        changed = tighten(lp, scenarios, visit.multiples, cutoff, decisions.floor, decisions.must, decisions.lost)
+        changed = tighten(lp, scenarios, visit.multiples, cutoff, decisions)
         left = losses_left(decisions, max_losses)
         if left < 0:
             return INFEASIBLE
         if changed == 0 or (changed < ENOUGH_CHANGES and left > 0):
             # What was decided must not be branched on.
-            gains(decisions.must, decisions.lost, decisions.floor, visit.gain)
+            gains(decisions, visit.gain)
             return OPTIMAL
 
 
