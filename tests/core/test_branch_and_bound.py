@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -22,6 +23,7 @@ from core.solver.branch_and_bound.dual_simplex import (
     CUT_OFF,
     INFEASIBLE,
     OPTIMAL,
+    PAUSED,
     certified_infeasible,
     certified_minimum,
     certified_objective,
@@ -139,6 +141,24 @@ def test_a_row_that_needs_every_column_at_its_bound_is_not_lost_to_rounding() ->
         lp = make_lp(np.zeros(n), np.zeros(n), np.full(n, 1.0 / n), 3)
         add_row(lp, np.ones(n), 1.0, 1.0, BASE, -1)
         assert solve_lp(lp, np.inf, 1_000) == OPTIMAL
+
+
+def test_pivots_that_go_round_in_a_circle_are_led_out_of_it() -> None:
+    """From the relaxation of a search for any feasible portfolio: fifteen pivots lead back to where they began."""
+    given = json.loads(Path(__file__).with_name("cycling_program.json").read_text("utf-8"))
+    rows, low, high = (np.array(given[name]) for name in ("rows", "row_lower", "row_upper"))
+    columns = np.array(given["column_lower"]), np.array(given["column_upper"])
+    cost = np.zeros(rows.shape[1])
+    circling, lp = make_lp(cost, *columns, len(rows) + 1), make_lp(cost, *columns, len(rows) + 1)
+    for program in (circling, lp):
+        for row, least, most in zip(rows, low, high, strict=True):
+            add_row(program, row, least, most, BASE, -1)
+        program.nonbasic[:], program.at_upper[:] = given["nonbasic"], given["at_upper"]
+        rebuild(program)
+    assert dual_simplex(circling, np.inf, 10_000) == PAUSED
+    expected = HighsModel(cost, *columns, dense_rows(rows, low, high), feasibility=1e-9).run()
+    assert solve_lp(lp, np.inf, 1_000) == (OPTIMAL if expected == "optimal" else INFEASIBLE)
+    assert certified_objective(lp) == pytest.approx(0.0, abs=1e-7)
 
 
 @pytest.mark.parametrize("confidence", [0.0, 0.5, 0.8, 0.93, 0.999])

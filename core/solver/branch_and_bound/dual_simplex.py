@@ -8,8 +8,10 @@ given: with residual r = cost - y @ rows,
 since every bound is finite. A cut-off counts only with such a bound beyond it, and "infeasible" only when the same
 inequality for a violated row (or column) in place of the cost contradicts its bound.
 
-Sources: Fourer (1994) and Maros (2003), bound flipping; Neumaier and Shcherbina (2004), safe bounds in linear and
-mixed-integer programming.
+The same inequality lets reduced costs be perturbed against cycling: what that costs is in the bound.
+
+Sources: Fourer (1994) and Maros (2003), bound flipping; Koberstein (2005), perturbed costs; Neumaier and Shcherbina
+(2004), safe bounds in linear and mixed-integer programming.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from core.solver.branch_and_bound.tableau import (
     SINCE_FRESH,
     WORK,
     Lp,
+    part_ties,
     pivot,
     rebuild,
     refresh_values,
@@ -42,6 +45,8 @@ FLIP_ROUNDING = 1e-14
 """What is left of a violation after flips is rounding up to this share of it."""
 REFRESH_EVERY = 64
 REBUILD_AFTER = 400
+TIED = 1e-9
+"""Reduced costs that are tied are set apart by at most this share of the largest cost, or of 1 where there is none."""
 
 
 @kernel
@@ -217,10 +222,19 @@ def dual_simplex(lp: Lp, cutoff: float, max_pivots: int) -> int:
 
 @kernel
 def solve_lp(lp: Lp, cutoff: float, max_pivots: int) -> int:
-    """The dual simplex, from a fresh dictionary where the old one has seen too many pivots or lost a proof."""
+    """The dual simplex, from a fresh dictionary where the old one has seen too many pivots or lost a proof.
+
+    Pivots at no change of the objective can go round in a circle: where all of them gained nothing, the reduced costs
+    that are tied are set apart.
+    """
     if lp.counts[SINCE_FRESH] > REBUILD_AFTER:
         rebuild(lp)
+    before = objective(lp)
     verdict = dual_simplex(lp, cutoff, max_pivots)
+    if verdict == PAUSED and objective(lp) - before <= TIED * abs(before):
+        largest = np.abs(lp.cost).max()
+        part_ties(lp, TIED * (largest if largest > 0.0 else 1.0))
+        verdict = dual_simplex(lp, cutoff, max_pivots)
     if verdict == UNPROVEN:
         rebuild(lp)
         verdict = dual_simplex(lp, cutoff, max_pivots)

@@ -25,6 +25,9 @@ BASE, CVAR, CHANCE, SCENARIO = 0, 1, 2, 3
 ROWS, SINCE_FRESH, WORK = 0, 1, 2
 """Places in `counts`: rows in use; pivots since the dictionary was computed from the rows; multiplications done."""
 
+GOLDEN = 0.6180339887498949
+"""Multiples of the golden ratio's fraction, modulo 1, are spread evenly."""
+
 
 class Lp(NamedTuple):
     """Arrays of the dictionary; capacity m rows, n columns. See the module's text.
@@ -235,6 +238,14 @@ def make_dual_feasible(lp: Lp) -> None:
         elif lp.reduced[j] < -1e-11:
             lp.at_upper[j] = True
     refresh_values(lp)
+
+
+@kernel
+def part_ties(lp: Lp, most: float) -> None:
+    """Perturb: every reduced cost away from zero, to the side its bound prefers, each by another part of `most`."""
+    for j in range(len(lp.cost)):
+        part = most * (0.5 + 0.5 * ((lp.nonbasic[j] * GOLDEN) % 1.0))
+        lp.reduced[j] += -part if lp.at_upper[j] else part
 
 
 @kernel
