@@ -33,7 +33,7 @@ from core.solver.branch_and_bound.dual_simplex import (
     solve_lp,
 )
 from core.solver.branch_and_bound.relaxation import ALLOWANCE, ENTRIES_PER_UNIT, EngineMeter, Relaxation
-from core.solver.branch_and_bound.scenarios import nth_largest, scenarios_of, worst_tail
+from core.solver.branch_and_bound.scenarios import make_tail, nth_largest, scenarios_of, worst_tail
 from core.solver.branch_and_bound.search import Search
 from core.solver.branch_and_bound.tableau import (
     BASE,
@@ -41,12 +41,24 @@ from core.solver.branch_and_bound.tableau import (
     SCENARIO,
     Lp,
     add_row,
+    drop_slack_rows,
     make_lp,
     read_solution,
     rebuild,
     set_cost,
 )
-from core.solver.branch_and_bound.tree import CutPool, Node, OpenNodes, load_rows
+from core.solver.branch_and_bound.tree import (
+    HAND,
+    Tree,
+    has_room,
+    least_cost,
+    make_tree,
+    pop,
+    push,
+    save_fork,
+    take_up,
+    with_room,
+)
 from core.solver.highs_model import HighsModel
 from core.solver.program import ChanceProgram, Polytope, SolveControl, SolveOutcome
 from core.solver.rows import dense_rows
@@ -164,11 +176,16 @@ def test_pivots_that_go_round_in_a_circle_are_led_out_of_it() -> None:
 @pytest.mark.parametrize("confidence", [0.0, 0.5, 0.8, 0.93, 0.999])
 def test_the_tail_is_the_one_of_the_strict_check_ties_included(confidence: float) -> None:
     rng = np.random.Generator(np.random.Philox(4))
-    for _ in range(20):
+    tail = make_tail(23)
+    for _ in range(40):
         program = replace(random_program(rng, 4, 23), cvar_confidence=confidence)
         portfolio = rng.choice([0.0, 0.25, 0.5, 0.9, 1.0, 2.0], 23)
         size = (1.0 - confidence) * 23
-        value, edge, share = worst_tail(scenarios_of(program, with_overrun=False), portfolio)
+        # Whatever the last tail was.
+        count, value, edge, share = worst_tail(scenarios_of(program, with_overrun=False), portfolio, tail)
+        assert np.array_equal(tail.losses[:count], 1.0 - portfolio[tail.places[:count]])
+        inside = np.flatnonzero((portfolio < 1.0) & (1.0 - portfolio >= edge))
+        assert set(inside) <= set(tail.places[:count])
         assert value == pytest.approx(loss_tail(portfolio, confidence).value, abs=1e-12)
         losses = np.maximum(0.0, 1.0 - portfolio)
         weights = np.where(losses > edge, 1.0, np.where((losses == edge) & (losses > 0.0), share, 0.0)) / size
@@ -237,27 +254,63 @@ def test_a_stored_node_comes_back_with_its_rows_and_its_optimum() -> None:
     budget = float(program.max_losses)
     relaxation = relaxation_of(program)
     assert relaxation.solve(must, gain=gain, budget=budget) == OPTIMAL
-    pool, nodes = CutPool(n, capacity=4), OpenNodes()
-    basis = pool.save(relaxation.lp, relaxation.n_base, nodes)
-    assert SCENARIO in basis.kind
-    bound, rows = relaxation.bound, int(relaxation.lp.counts[ROWS])
-    nodes.push(Node(bound, Decisions.none(n_scenarios), basis, -1, False, bound))
+    lp, n_base, decisions = relaxation.lp, relaxation.n_base, Decisions.none(n_scenarios)
+    drop_slack_rows(lp)
+    tree = make_tree(n, n_scenarios, capacity=1)
+    assert not has_room(lp, n_base, tree)
+    tree = with_room(tree, lp, n_base)
+    fork = save_fork(lp, n_base, decisions, tree)
+    push(tree, fork, 7, True, relaxation.bound, relaxation.bound, 1.0)
+    assert SCENARIO in tree.forks.kind[fork, : tree.forks.n_rows[fork]]
+    bound, rows = relaxation.bound, int(lp.counts[ROWS])
     assert relaxation.solve(must, gain=gain, budget=budget - 3.0) in (OPTIMAL, INFEASIBLE)
-    pool.save(relaxation.lp, relaxation.n_base, nodes)
-    args = (basis.kind, basis.tag, pool.rows, pool.low, basis.nonbasic, basis.at_upper)
-    load_rows(relaxation.lp, relaxation.n_base, relaxation.scenarios, *args)
+    drop_slack_rows(relaxation.lp)
+    tree = with_room(tree, relaxation.lp, n_base)
+    assert save_fork(relaxation.lp, n_base, decisions, tree) != fork
+    take_up(relaxation.lp, n_base, relaxation.scenarios, decisions, tree)
+    assert decisions.must.tolist() == [s == 7 for s in range(n_scenarios)]
     assert relaxation.lp.counts[ROWS] == rows
     assert relaxation.solve(must, gain=gain, budget=budget) == OPTIMAL
     assert relaxation.bound == pytest.approx(bound, rel=1e-9)
 
 
 def test_open_nodes_come_best_first_and_equal_ones_in_the_order_they_came() -> None:
-    nodes = OpenNodes()
-    basis = CutPool(1).save(make_lp(np.zeros(1), np.zeros(1), np.ones(1), 2), 0, nodes)
-    for position, cost in enumerate([3.0, 1.0, 2.0, 1.0]):
-        nodes.push(Node(cost, Decisions.none(1), basis, position, False, cost))
-    assert nodes.least_cost == 1.0
-    assert [nodes.pop().scenario for _ in range(4)] == [1, 3, 2, 0]
+    rng = np.random.Generator(np.random.Philox(3))
+    tree = make_tree(1, 1, capacity=40)
+    left: list[tuple[float, int]] = []
+    for position in range(60):
+        cost = float(rng.integers(0, 6))
+        push(tree, 0, position, False, cost, cost, 1.0)
+        left.append((cost, position))
+        if rng.random() < 0.4:
+            pop(tree)
+            assert (tree.nodes["cost"][HAND], tree.nodes["scenario"][HAND]) == min(left)
+            left.remove(min(left))
+    for cost, position in sorted(left):
+        assert least_cost(tree) == cost
+        pop(tree)
+        assert tree.nodes["scenario"][HAND] == position
+    assert least_cost(tree) == np.inf
+
+
+def test_a_tree_that_has_to_make_room_is_the_same_tree(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tree_program()
+    expected = BranchAndBoundBackend().maximise(program, SolveControl())
+    made = []
+
+    def small(n: int, n_scenarios: int) -> Tree:
+        return make_tree(n, n_scenarios, capacity=1)
+
+    def room(tree: Tree, lp: Lp, n_base: int) -> Tree:
+        made.append(with_room(tree, lp, n_base))
+        return made[-1]
+
+    monkeypatch.setattr("core.solver.branch_and_bound.exploration.make_tree", small)
+    monkeypatch.setattr("core.solver.branch_and_bound.exploration.with_room", room)
+    outcome = BranchAndBoundBackend().maximise(program, SolveControl())
+    assert len(made) > 5
+    assert outcome.x.tobytes() == expected.x.tobytes()
+    assert (outcome.bound, outcome.nodes, outcome.work) == (expected.bound, expected.nodes, expected.work)
 
 
 def tree_program(n_buckets: int = 10, n_scenarios: int = 80) -> ChanceProgram:
@@ -337,7 +390,7 @@ def test_a_visit_that_used_its_allowance_asks_whether_to_stop_and_goes_on(monkey
     control = SolveControl(interrupted=lambda: asked.append(None))
     whole = BranchAndBoundBackend().maximise(program, control)
     seldom = len(asked)
-    monkeypatch.setattr("core.solver.branch_and_bound.node_program.ALLOWANCE", 1_000)
+    monkeypatch.setattr("core.solver.branch_and_bound.exploration.ALLOWANCE", 1_000)
     paused = BranchAndBoundBackend().maximise(program, control)
     assert len(asked) - seldom > 1.5 * seldom
     assert paused.status == whole.status == "optimal"
@@ -372,7 +425,7 @@ def test_more_work_never_worsens_answer_or_bound() -> None:
     full = BranchAndBoundBackend().maximise(program, SolveControl())
     assert full.status == "optimal"
     objective_before, bound_before = -np.inf, np.inf
-    for share in (8, 4, 2, 1):
+    for share in (4, 3, 2, 1):
         outcome = BranchAndBoundBackend().maximise(program, SolveControl(work_limit=full.work // share))
         assert outcome.x is not None
         assert is_feasible(program, outcome.x)

@@ -23,6 +23,7 @@ from core.solver.branch_and_bound.decisions import Decisions
 from core.solver.branch_and_bound.dual_simplex import certified_objective
 from core.solver.branch_and_bound.scenarios import Scenarios
 from core.solver.branch_and_bound.tableau import ROWS, WORK, Lp
+from core.solver.branch_and_bound.vectors import add_rows
 
 SAFETY = 1e-7
 """Bounds are trusted only beyond this."""
@@ -48,46 +49,46 @@ class Moves(NamedTuple):
     """What moving each nonbasic variable off its bound means, all (n,).
 
     direction: which way, 0 for fixed; per_cost: one over the price of a unit, 0 where it is free; cost: of moving as
-    far as its width and the slack allow; free: how far it moves at no cost.
+    far as its width and the slack allow; free: how far it moves at no cost; any_free: whether one does.
     """
 
     direction: FloatArray
     per_cost: FloatArray
     cost: FloatArray
     free: FloatArray
+    any_free: bool
 
 
 @kernel
 def moves_within(lp: Lp, slack: float) -> Moves:
     n = len(lp.cost)
-    moves = Moves(np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n))
+    direction, per_cost, cost, free = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
     for j in range(n):
         v = lp.nonbasic[j]
         width = lp.upper[v] - lp.lower[v]
-        direction = 0.0 if width < 1e-14 else (-1.0 if lp.at_upper[j] else 1.0)
-        price = max(0.0, direction * lp.reduced[j])
-        moves.direction[j] = direction
+        direction[j] = 0.0 if width < 1e-14 else (-1.0 if lp.at_upper[j] else 1.0)
+        price = max(0.0, direction[j] * lp.reduced[j])
         if price > 1e-12:
-            moves.per_cost[j] = 1.0 / price
-            moves.cost[j] = min(width * price, slack)
+            per_cost[j] = 1.0 / price
+            cost[j] = min(width * price, slack)
         else:
-            moves.free[j] = width
-    return moves
+            free[j] = width
+    return Moves(direction, per_cost, cost, free, bool((free * direction).any()))
 
 
 @kernel
-def multiple_line(lp: Lp, payoff: FloatArray, column_lines: IntArray, line: FloatArray) -> None:
-    """The multiple's dependence on the nonbasic variables, into line (n,). column_lines: those of basic columns."""
+def multiple_line(lp: Lp, payoff: FloatArray, column_lines: IntArray, weights: FloatArray, line: FloatArray) -> None:
+    """The multiple's dependence on the nonbasic variables, into line (n,).
+
+    column_lines: those of basic columns; weights: as many, to work in.
+    """
     n = len(lp.cost)
     for j in range(n):
         v = lp.nonbasic[j]
         line[j] = payoff[v] if v < n else 0.0
     for k in range(len(column_lines)):
-        i = column_lines[k]
-        a = payoff[lp.basic[i]]
-        source = lp.tableau[i]
-        for j in range(n):
-            line[j] += a * source[j]
+        weights[k] = payoff[lp.basic[column_lines[k]]]
+    add_rows(line, lp.tableau, column_lines, weights)
 
 
 @kernel
@@ -99,20 +100,21 @@ def largest_move(line: FloatArray, sign: float, moves: Moves, slack: float, enou
     for j in range(len(line)):
         ratio[j] = max(0.0, sign * line[j] * moves.direction[j])
     moved = 0.0
-    for j in range(len(line)):
-        moved += ratio[j] * moves.free[j]
+    if moves.any_free:
+        for j in range(len(line)):
+            moved += ratio[j] * moves.free[j]
     for j in range(len(line)):
         ratio[j] *= moves.per_cost[j]
     left = slack
     while left > 0.0 and moved < enough:
-        best = 0
-        for j in range(1, len(ratio)):
-            if ratio[j] > ratio[best]:
-                best = j
-        if ratio[best] == 0.0:
+        best, most = -1, 0.0
+        for j in range(len(ratio)):
+            if ratio[j] > most:
+                best, most = j, ratio[j]
+        if best < 0:
             break
         spent = min(left, moves.cost[best])
-        moved += ratio[best] * spent
+        moved += most * spent
         left -= spent
         ratio[best] = 0.0
     return moved
@@ -137,11 +139,12 @@ def tighten(
     moves = moves_within(lp, max(slack, 0.0))
     line, ratio = np.empty(n), np.empty(n)
     column_lines = np.flatnonzero(lp.basic[: lp.counts[ROWS]] < n)
+    weights = np.empty(len(column_lines))
     changed = 0
     for s in range(len(multiples)):
         if must[s] or lost[s]:
             continue
-        multiple_line(lp, scenarios.payoffs[s], column_lines, line)
+        multiple_line(lp, scenarios.payoffs[s], column_lines, weights, line)
         lp.counts[WORK] += n * n
         here = multiples[s] - SAFETY
         least = here - largest_move(line, -1.0, moves, slack, here - floor[s], ratio)

@@ -19,7 +19,7 @@ import numpy as np
 from core.arrays import BoolArray, FloatArray, IntArray
 from core.solver.branch_and_bound.compiling import kernel
 from core.solver.branch_and_bound.dual_simplex import FULL, OPTIMAL, PAUSED, objective, solve_lp
-from core.solver.branch_and_bound.scenarios import Scenarios, read_multiples, worst_tail
+from core.solver.branch_and_bound.scenarios import Scenarios, Tail, make_tail, read_multiples, worst_tail
 from core.solver.branch_and_bound.tableau import (
     CHANCE,
     CVAR,
@@ -31,6 +31,7 @@ from core.solver.branch_and_bound.tableau import (
     drop_slack_rows,
     read_solution,
 )
+from core.solver.branch_and_bound.vectors import add_rows
 from core.solver.program import LOSS_THRESHOLD
 
 ROWS_PER_ROUND = 8
@@ -93,25 +94,22 @@ def separate_scenarios(
 
 
 @kernel
-def separate_cvar(lp: Lp, scenarios: Scenarios, x: FloatArray, multiples: FloatArray) -> bool:
+def separate_cvar(lp: Lp, scenarios: Scenarios, x: FloatArray, multiples: FloatArray, tail: Tail) -> bool:
     if scenarios.cvar_limit == np.inf:
         return False
     room = scenarios.cvar_limit
     for j in range(len(x)):
         room += scenarios.cvar_slack[j] * x[j]
-    value, edge, share = worst_tail(scenarios, multiples)
+    count, value, edge, share = worst_tail(scenarios, multiples, tail)
     if value <= room + CVAR_TOLERANCE:
         return False
-    row = scenarios.cvar_slack.copy()
+    row, weights = scenarios.cvar_slack.copy(), tail.order[:count]
     low = -scenarios.cvar_limit
-    for s in range(len(multiples)):
-        loss = 1.0 - multiples[s]
-        if loss > 0.0 and loss >= edge:
-            weight = (1.0 if loss > edge else share) / scenarios.tail_size
-            low += weight * (1.0 - scenarios.offset[s])
-            payoff = scenarios.payoffs[s]
-            for j in range(len(x)):
-                row[j] += weight * payoff[j]
+    for k in range(count):
+        loss = tail.losses[k]
+        weights[k] = (1.0 if loss > edge else (share if loss == edge else 0.0)) / scenarios.tail_size
+        low += weights[k] * (1.0 - scenarios.offset[tail.places[k]])
+    add_rows(row, scenarios.payoffs, tail.places[:count], weights)
     add_scaled(lp, row, low, CVAR, -1)
     lp.counts[WORK] += len(multiples) * len(x)
     return True
@@ -134,11 +132,8 @@ def chance_row(scenarios: Scenarios, losing: IntArray, gain: FloatArray, budget:
     low = -budget
     for k in range(len(losing)):
         s = losing[k]
-        g = gain[s]
-        low += g * (THRESHOLD - scenarios.offset[s])
-        payoff = scenarios.payoffs[s]
-        for j in range(len(row)):
-            row[j] += g * payoff[j]
+        low += gain[s] * (THRESHOLD - scenarios.offset[s])
+    add_rows(row, scenarios.payoffs, losing, gain[losing])
     if scenarios.overrun >= 0:
         row[scenarios.overrun] = 1.0
     return low
@@ -156,9 +151,15 @@ def losses_taken(multiples: FloatArray, losing: IntArray, gain: FloatArray) -> f
 
 @kernel
 def separate_chance(
-    lp: Lp, scenarios: Scenarios, x: FloatArray, multiples: FloatArray, gain: FloatArray, budget: float
+    lp: Lp,
+    scenarios: Scenarios,
+    x: FloatArray,
+    multiples: FloatArray,
+    gain: FloatArray,
+    budget: float,
+    places: IntArray,
 ) -> bool:
-    places = np.empty(len(multiples), dtype=np.int64)
+    """places: (S,) to work in."""
     losing = places[: find_losing(multiples, gain, places)]
     granted = x[scenarios.overrun] if scenarios.overrun >= 0 else 0.0
     if losses_taken(multiples, losing, gain) - budget - granted <= CHANCE_TOLERANCE * max(1.0, budget):
@@ -193,6 +194,7 @@ def relax(
     """
     end = lp.counts[WORK] + allowance
     rounds, stalled, before = 0, 0, -np.inf
+    tail = make_tail(len(multiples))
     while True:
         verdict = solve_lp(lp, cutoff, PIVOTS_AT_ONCE)
         if verdict != OPTIMAL:
@@ -205,8 +207,8 @@ def relax(
             if lp.counts[ROWS] + ROWS_PER_ROUND + 2 > len(lp.kind):
                 return FULL
         rows = separate_scenarios(lp, scenarios, multiples, must, level, tolerance)
-        cvar = separate_cvar(lp, scenarios, x, multiples)
-        chance = separate_chance(lp, scenarios, x, multiples, gain, budget)
+        cvar = separate_cvar(lp, scenarios, x, multiples, tail)
+        chance = separate_chance(lp, scenarios, x, multiples, gain, budget, tail.places)
         if rows == 0 and not cvar and not chance:
             return OPTIMAL
         value = objective(lp)

@@ -26,6 +26,15 @@ class Decisions(NamedTuple):
 
 
 @kernel
+def decide(decisions: Decisions, s: int, keeps: bool) -> None:
+    """Scenario s must not lose, or is given up."""
+    if keeps:
+        decisions.must[s] = True
+    else:
+        decisions.lost[s] = True
+
+
+@kernel
 def losses_left(decisions: Decisions, max_losses: int) -> int:
     """How many scenarios more may lose; negative when more are given up than may be.
 

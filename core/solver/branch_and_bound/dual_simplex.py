@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.arrays import FloatArray
+from core.arrays import FloatArray, IntArray
 from core.solver.branch_and_bound.compiling import kernel
 from core.solver.branch_and_bound.tableau import (
     ROWS,
@@ -130,13 +130,12 @@ def collect_ratios(lp: Lp, r: int, sign: float, ratios: FloatArray) -> None:
     """ratios[j]: how far the dual may move before the j-th reduced cost is zero; infinite for what does not help."""
     line = lp.tableau[r]
     for j in range(len(lp.cost)):
-        a, v = sign * line[j], lp.nonbasic[j]
-        helps = (a > PIVOT and not lp.at_upper[j]) or (a < -PIVOT and lp.at_upper[j])
-        if helps and lp.upper[v] - lp.lower[v] > 1e-14:
-            d = -lp.reduced[j] if lp.at_upper[j] else lp.reduced[j]
-            ratios[j] = max(0.0, d) / abs(a)
-        else:
-            ratios[j] = np.inf
+        v, inward = lp.nonbasic[j], -1.0 if lp.at_upper[j] else 1.0
+        a, d = inward * sign * line[j], inward * lp.reduced[j]
+        helps = (a > PIVOT) & (lp.upper[v] - lp.lower[v] > 1e-14)
+        # Divided in any case: a branch that cannot be foreseen takes longer.
+        ratio = max(0.0, d) / max(a, PIVOT)
+        ratios[j] = ratio if helps else np.inf
 
 
 @kernel
@@ -167,15 +166,16 @@ def flip(lp: Lp, j: int) -> None:
 
 
 @kernel
-def dual_step(lp: Lp, r: int) -> bool:
-    """Bring the basic variable of line r to its bound; False when nothing (stable) can."""
-    n, v = len(lp.cost), lp.basic[r]
+def dual_step(lp: Lp, r: int, ratios: FloatArray, flips: IntArray) -> bool:
+    """Bring the basic variable of line r to its bound; False when nothing (stable) can.
+
+    ratios, flips: (n,) to work in.
+    """
+    v = lp.basic[r]
     below = lp.basic_value[r] < lp.lower[v]
     target = lp.lower[v] if below else lp.upper[v]
     need = start = abs(target - lp.basic_value[r])
-    ratios = np.empty(n)
     collect_ratios(lp, r, 1.0 if below else -1.0, ratios)
-    flips = np.empty(n, dtype=np.int64)
     count, entering = 0, -1
     while True:
         j = first_ratio(lp, r, ratios)
@@ -207,13 +207,14 @@ def dual_step(lp: Lp, r: int) -> bool:
 @kernel
 def dual_simplex(lp: Lp, cutoff: float, max_pivots: int) -> int:
     """Pivots until one of the verdicts. cutoff: stop once the objective is proven to be above it."""
+    ratios, flips = np.empty(len(lp.cost)), np.empty(len(lp.cost), dtype=np.int64)
     for _ in range(max_pivots):
         if objective(lp) > cutoff and certified_objective(lp) > cutoff:
             return CUT_OFF
         r = leaving_line(lp)
         if r < 0:
             return OPTIMAL
-        if not dual_step(lp, r):
+        if not dual_step(lp, r, ratios, flips):
             return INFEASIBLE if certified_infeasible(lp, r) else UNPROVEN
         if lp.counts[SINCE_FRESH] % REFRESH_EVERY == 0:
             refresh_values(lp)

@@ -1,4 +1,4 @@
-"""A node's linear program in the hands of the search: relaxed, tightened, visited, with pauses and room dealt with."""
+"""A node's linear program in the hands of the search: relaxed, tightened, swept, looked at."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ import numpy as np
 from core.arrays import FloatArray
 from core.errors import SolverFailed
 from core.solver.branch_and_bound.bounds import gains, tighten
-from core.solver.branch_and_bound.branching import PseudoCosts, takes
 from core.solver.branch_and_bound.decisions import Decisions, losses_left
-from core.solver.branch_and_bound.dual_simplex import CUT_OFF, FULL, INFEASIBLE, OPTIMAL, PAUSED, UNPROVEN
+from core.solver.branch_and_bound.dual_simplex import CUT_OFF, INFEASIBLE, OPTIMAL
 from core.solver.branch_and_bound.knowledge import Knowledge
-from core.solver.branch_and_bound.relaxation import ALLOWANCE, MOST_PAUSES, Relaxation
+from core.solver.branch_and_bound.relaxation import Relaxation
 from core.solver.branch_and_bound.sweep import Sweep
-from core.solver.branch_and_bound.tree import Node
-from core.solver.branch_and_bound.visit import PATIENCE, SCENARIO, Arrival, Visit, is_leaf, visit_node
+from core.solver.branch_and_bound.visit import PATIENCE, is_leaf
 
 
 class NodeProgram:
@@ -25,9 +23,6 @@ class NodeProgram:
         self.known = known
         self.gain = np.zeros(len(relaxation.multiples))
         self.sweep = Sweep(relaxation, known.max_losses)
-        self.pseudo_costs = PseudoCosts.none(len(self.gain))
-        self.visit = Visit(np.zeros(4, dtype=np.int64), np.zeros(3), relaxation.x, relaxation.multiples, self.gain)
-        self._scratch = relaxation.snapshot()
 
     @property
     def cost(self) -> float:
@@ -63,47 +58,6 @@ class NodeProgram:
         # What was decided must not be branched on.
         gains(decisions, self.gain)
         return -1 if left < 0 else int(changed)
-
-    def begin(self) -> None:
-        """The next visit is of another node."""
-        self.visit.counts[:] = 0
-
-    def go_on(self, node: Node, decisions: Decisions, *, says: bool) -> int:
-        """The verdict of `visit_node`, with pauses and room dealt with. Raises as `relax` does."""
-        relaxation, cutoff = self.relaxation, self.known.cutoff
-        arrival = Arrival(node.scenario, 0 if node.keeps else 1, node.taken, node.parent_cost)
-        if np.isfinite(cutoff):
-            self.known.overtake()
-        for _ in range(MOST_PAUSES):
-            if len(self._scratch.kind) < len(relaxation.lp.kind):
-                self._scratch = relaxation.snapshot()
-            verdict: int = visit_node(
-                relaxation.lp,
-                self._scratch,
-                relaxation.scenarios,
-                decisions,
-                self.visit,
-                self.pseudo_costs,
-                arrival,
-                self.known.max_losses,
-                cutoff,
-                ALLOWANCE,
-                says,
-            )
-            self.known.meter.charge(relaxation.lp)
-            if verdict == FULL:
-                relaxation.grow()
-            elif verdict == UNPROVEN:
-                break
-            elif verdict != PAUSED:
-                return verdict
-        raise SolverFailed("branch and bound: a linear program was lost to rounding")
-
-    def takes(self) -> tuple[int, float, float]:
-        """The scenario to branch on, and what either branch takes."""
-        s = int(self.visit.counts[SCENARIO])
-        shortfall, unused = takes(self.relaxation.multiples, self.gain, s)
-        return s, shortfall, unused
 
     def is_leaf(self, decisions: Decisions) -> bool:
         """No more scenarios are below the threshold than may be."""

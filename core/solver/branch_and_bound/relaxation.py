@@ -24,12 +24,12 @@ from core.solver.branch_and_bound.tableau import (
 from core.solver.program import Polytope, SolveControl
 from core.solver.work import WorkMeter
 
-ENTRIES_PER_UNIT = 250_000
+ENTRIES_PER_UNIT = 500_000
 """Multiplications in one unit of work: about a tenth of a millisecond, as one simplex iteration of HiGHS on a small
 program takes with everything around it."""
 
-NODE_UNITS = 2
-"""Bookkeeping of one node: on small programs most of its time."""
+NODE_ENTRIES = 300_000
+"""What a node costs besides its multiplications: on small programs most of its time."""
 
 ALLOWANCE = 40_000_000
 """Work between two questions whether to stop: some hundredths of a second."""
@@ -45,10 +45,6 @@ class EngineMeter(WorkMeter):
     def __init__(self, control: SolveControl) -> None:
         super().__init__(control)
         self._entries = 0
-
-    def charge_node(self) -> None:
-        """What a node costs beside its arithmetic."""
-        self.spent += NODE_UNITS
 
     def charge(self, lp: Lp) -> None:
         """What lp has counted. Raises what `check` raises."""
@@ -95,11 +91,6 @@ class Relaxation:
         scale = max(float(np.abs(row).max()), 1e-300)
         add_row(self.lp, np.ascontiguousarray(row / scale), low / scale, high / scale, BASE, -1)
         self.n_base += 1
-
-    def make_room(self, rows: int) -> None:
-        """For so many rows and the next round of cuts."""
-        while rows + SPARE_ROWS // 4 > len(self.lp.kind):
-            self.grow()
 
     def grow(self) -> None:
         """Room for twice as many rows."""

@@ -7,9 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.arrays import FloatArray
+from core.arrays import FloatArray, IntArray
 from core.solver.branch_and_bound.compiling import kernel
+from core.solver.branch_and_bound.vectors import add_rows
 from core.solver.program import ChanceProgram, Polytope
+
+NEAR_EDGE = 0.8
+"""Losses of more than this share of the last tail's edge are likely to hold the next tail."""
 
 
 class Scenarios(NamedTuple):
@@ -59,14 +63,10 @@ def with_overrun(polytope: Polytope, most: float) -> Polytope:
 
 @kernel
 def read_multiples(scenarios: Scenarios, x: FloatArray, multiples: FloatArray) -> None:
-    """offset + payoffs @ x into multiples (S,), column by column: an order that vector units keep."""
+    """offset + payoffs @ x into multiples (S,)."""
     multiples[:] = scenarios.offset
-    for j in range(len(x)):
-        if x[j] != 0.0:
-            weight = x[j]
-            column = scenarios.payoffs_t[j]
-            for s in range(len(multiples)):
-                multiples[s] += weight * column[s]
+    places = np.flatnonzero(x)
+    add_rows(multiples, scenarios.payoffs_t, places, x[places])
 
 
 @kernel
@@ -101,20 +101,50 @@ def nth_largest(values: FloatArray, n: int) -> float:
         begin = split
 
 
-@kernel
-def worst_tail(scenarios: Scenarios, multiples: FloatArray) -> tuple[float, float, float]:
-    """The CVaR of the losses, the loss on the tail's edge, and how much of each scenario with that loss is in the tail.
+class Tail(NamedTuple):
+    """Room to look for a worst tail. places, losses, order: (S,); edge: (1,) the loss on the edge of the last one."""
 
-    Source: Rockafellar & Uryasev (2002), prop. 8.
-    """
-    size = scenarios.tail_size
-    losses = np.empty(len(multiples))
+    places: IntArray
+    losses: FloatArray
+    order: FloatArray
+    edge: FloatArray
+
+
+@kernel
+def make_tail(n_scenarios: int) -> Tail:
+    return Tail(np.empty(n_scenarios, dtype=np.int64), np.empty(n_scenarios), np.empty(n_scenarios), np.zeros(1))
+
+
+@kernel
+def gather_losses(multiples: FloatArray, above: float, tail: Tail) -> int:
+    """The scenarios with losses above this, and the losses, into tail; how many."""
     count = 0
     for s in range(len(multiples)):
-        losses[count] = 1.0 - multiples[s]
-        count += multiples[s] < 1.0
+        loss = 1.0 - multiples[s]
+        tail.places[count] = s
+        tail.losses[count] = loss
+        count += loss > above
+    return count
+
+
+@kernel
+def worst_tail(scenarios: Scenarios, multiples: FloatArray, tail: Tail) -> tuple[int, float, float, float]:
+    """How many scenarios in `tail` hold all of it, its CVaR, the loss on its edge, and how much of each scenario with
+    that loss is in it.
+
+    Losses near the last edge and above are looked through first. Source: Rockafellar & Uryasev (2002), prop. 8.
+    """
+    size = scenarios.tail_size
     whole = int(np.ceil(size))
-    edge = nth_largest(losses[:count], whole) if count >= whole else 0.0
+    count = gather_losses(multiples, NEAR_EDGE * tail.edge[0], tail)
+    if count < whole and tail.edge[0] > 0.0:
+        count = gather_losses(multiples, 0.0, tail)
+    losses = tail.losses[:count]
+    edge = 0.0
+    if count >= whole:
+        tail.order[:count] = losses
+        edge = nth_largest(tail.order[:count], whole)
+    tail.edge[0] = edge
     above, on_edge, total = 0, 0, 0.0
     for k in range(count):
         if losses[k] > edge:
@@ -122,5 +152,5 @@ def worst_tail(scenarios: Scenarios, multiples: FloatArray) -> tuple[float, floa
             total += losses[k]
         on_edge += losses[k] == edge
     if on_edge == 0:
-        return total / size, edge, 0.0
-    return (total + (size - above) * edge) / size, edge, (size - above) / on_edge
+        return count, total / size, edge, 0.0
+    return count, (total + (size - above) * edge) / size, edge, (size - above) / on_edge

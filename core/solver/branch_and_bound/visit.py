@@ -11,7 +11,7 @@ from core.solver.branch_and_bound.bounds import gains, tighten
 from core.solver.branch_and_bound.branching import BRANCH, KEEP, NEITHER, PseudoCosts, choose, learn
 from core.solver.branch_and_bound.compiling import kernel
 from core.solver.branch_and_bound.cuts import THRESHOLD, relax
-from core.solver.branch_and_bound.decisions import Decisions, losses_left
+from core.solver.branch_and_bound.decisions import Decisions, decide, losses_left
 from core.solver.branch_and_bound.dual_simplex import CUT_OFF, INFEASIBLE, OPTIMAL, PAUSED, certified_objective
 from core.solver.branch_and_bound.relaxation import RESOLUTION
 from core.solver.branch_and_bound.scenarios import Scenarios
@@ -104,14 +104,6 @@ def is_leaf(multiples: FloatArray, gain: FloatArray, left: int) -> bool:
 
 
 @kernel
-def decide(decisions: Decisions, choice: int, s: int) -> None:
-    if choice == KEEP:
-        decisions.must[s] = True
-    else:
-        decisions.lost[s] = True
-
-
-@kernel
 def assess(
     lp: Lp,
     scenarios: Scenarios,
@@ -171,7 +163,7 @@ def visit_node(
             return TO_BRANCH
         if choice == NEITHER:
             return PRUNED
-        decide(decisions, choice, s)
+        decide(decisions, s, choice == KEEP)
         stage[STAGE] = RELAX
         stage[ROUND] = 0
         if lp.counts[WORK] > end:
