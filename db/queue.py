@@ -35,13 +35,15 @@ class JobRow:
 @dataclass(frozen=True, slots=True)
 class QueueFigures:
     """depth: outbox rows by status, of sessions that have not ended. oldest_due_s: how long the longest due row has
-    been due; 0 when none is. waiting: sessions that no run has begun. oldest_waiting_s: the age of the oldest of them.
-    long_transactions: open for over a minute in this database, by application. bridges: connected now.
+    been due; 0 when none is. waiting: sessions that no run has begun; with_run: those of them that have a flow run.
+    oldest_waiting_s: the age of the oldest that waits. long_transactions: open for over a minute in this database, by
+    application. bridges: connected now.
     """
 
     depth: dict[JobStatus, int]
     oldest_due_s: float
     waiting: int
+    with_run: int
     oldest_waiting_s: float
     long_transactions: tuple[tuple[str, float], ...]
     bridges: int
@@ -107,9 +109,9 @@ def queue_figures(conn: Connection, bridge_name: str) -> QueueFigures:
     ).all()
     waiting = conn.execute(
         text("""
-            SELECT count(*) AS number, CAST(coalesce(
-              extract(epoch FROM now() - min(created_at)), 0) AS double precision) AS oldest_s
-            FROM optimization_sessions WHERE status = 'REQUESTED'
+            SELECT count(*) AS number, count(*) FILTER (WHERE o.status = 'enqueued') AS with_run,
+              CAST(coalesce(extract(epoch FROM now() - min(s.created_at)), 0) AS double precision) AS oldest_s
+            FROM optimization_sessions s LEFT JOIN job_outbox o USING (session_id) WHERE s.status = 'REQUESTED'
         """)
     ).one()
     long = conn.execute(
@@ -134,6 +136,7 @@ def queue_figures(conn: Connection, bridge_name: str) -> QueueFigures:
         depth=dict.fromkeys(JobStatus, 0) | {JobStatus(row.status): row.depth for row in rows},
         oldest_due_s=max(due_s, 0.0),
         waiting=waiting.number,
+        with_run=waiting.with_run,
         oldest_waiting_s=waiting.oldest_s,
         long_transactions=tuple((name, seconds) for name, seconds in long),
         bridges=bridges,

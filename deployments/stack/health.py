@@ -21,8 +21,7 @@ from prefect.exceptions import ObjectNotFound
 from sqlalchemy import Engine
 
 from db.engine import transaction
-from db.queue import queue_figures
-from db.tables.outbox import JobStatus
+from db.queue import QueueFigures, queue_figures
 from deployments.bridge.name import BRIDGE
 from deployments.stack.registration import (
     DEPLOYMENTS,
@@ -62,17 +61,23 @@ def database_findings(engine: Engine) -> Iterator[Finding]:
             f"; the oldest row has been due for {due:.0f} s: the bridge is not running, or Prefect is out of its reach"
         )
     yield Finding("outbox", due <= LONGEST_DUE_S, False, depth)
-    waiting, oldest = figures.waiting, figures.oldest_waiting_s
-    words = f"{waiting} waiting" + (f", the oldest for {oldest:.0f} s" if waiting else "")
-    if oldest > LONGEST_WAITING_S:
-        enqueued = figures.depth[JobStatus.ENQUEUED]
-        words += (
-            f": {enqueued} have a flow run; more workers, or a larger VCFOLIO_MAX_SESSIONS, would begin them sooner"
-        )
-    yield Finding("sessions", oldest <= LONGEST_WAITING_S, False, words)
+    yield _waiting_finding(figures)
     long = ", ".join(f"{name} for {seconds:.0f} s" for name, seconds in figures.long_transactions)
     words = f"open for over a minute: {long}; they keep rows locked and dead rows from being cleaned up" if long else ""
     yield Finding("transactions", not long, False, words or "none is open for over a minute")
+
+
+def _waiting_finding(figures: QueueFigures) -> Finding:
+    waiting, with_run, oldest = figures.waiting, figures.with_run, figures.oldest_waiting_s
+    words = f"{waiting} waiting" + (f", the oldest for {oldest:.0f} s" if waiting else "")
+    if oldest > LONGEST_WAITING_S:
+        if with_run:
+            words += (
+                f"; with a flow run: {with_run}, which more workers or a larger VCFOLIO_MAX_SESSIONS would begin sooner"
+            )
+        if with_run < waiting:
+            words += f"; without one: {waiting - with_run}, see `vcfolio outbox list`"
+    return Finding("sessions", oldest <= LONGEST_WAITING_S, False, words)
 
 
 def prefect_findings(

@@ -43,7 +43,11 @@ def test_the_figures_are_of_sessions_that_have_not_ended(connection: Connection)
         JobStatus.ENQUEUED: 1,
         JobStatus.FAILED: 0,
     }
-    assert (figures.oldest_due_s, figures.waiting, figures.oldest_waiting_s) == (90, 4, 90)
+    assert (figures.oldest_due_s, figures.oldest_waiting_s) == (90, 90)
+    # The one that is being carried out has a flow run, too.
+    session_at(connection, SessionStatus.MATRIX_GENERATING)
+    figures = queue.queue_figures(connection, BRIDGE)
+    assert (figures.waiting, figures.with_run, figures.depth[JobStatus.ENQUEUED]) == (4, 1, 2)
 
 
 def test_a_row_that_is_put_off_is_not_due(connection: Connection) -> None:
