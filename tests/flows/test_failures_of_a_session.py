@@ -61,6 +61,19 @@ def test_a_stored_allocation_that_was_tampered_with_is_never_completed(product: 
     assert (session.status, session.error_code) == (SessionStatus.FAILED, "invalid_allocation")
 
 
+def test_a_stored_allocation_that_breaks_a_limit_is_never_completed(product: Product) -> None:
+    """It is whole, and its deals are those that its weights buy: only the limit speaks against it."""
+    limit = {"bucketMaxWeight": 0.35}
+    fence = product.ask(**limit)
+    allocation = product.bring_to(fence, SessionStatus.VALIDATING, product.completed(**limit))
+    assert allocation is not None
+    assert max(entry["weight"] for entry in allocation) > limit["bucketMaxWeight"]
+    assert product.run(fence).name == "Failed"
+    session = product.session(fence)
+    assert (session.status, session.error_code) == (SessionStatus.FAILED, "invalid_allocation")
+    assert "breaks the limits" in str(session.error_reason)
+
+
 def test_an_allocation_changed_while_it_is_validated_is_not_completed_with_the_figures_of_the_other(
     product: Product,
 ) -> None:
