@@ -29,6 +29,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--rounds", type=int, default=2, help="rounds of ten simultaneous requests, their flows in this process"
     )
+    parser.addoption(
+        "--stack-rounds", type=int, default=3, help="rounds of ten simultaneous requests through the running stack"
+    )
 
 
 @pytest.fixture(scope="session")

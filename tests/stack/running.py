@@ -172,7 +172,9 @@ class Stack:
 
     def flow_runs(self, session_id: str) -> list[dict[str, Any]]:
         """All that were ever made for the session, oldest first."""
-        runs = self.prefect("POST", "/flow_runs/filter", sort="START_TIME_ASC")
+        runs: list[dict[str, Any]] = []
+        while page := self.prefect("POST", "/flow_runs/filter", sort="START_TIME_ASC", offset=len(runs)):
+            runs += page
         return [run for run in runs if run["parameters"].get("session_id") == session_id]
 
     def flow_run(self, flow_run_id: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from db.sessions import SessionRow
 from tests.asked import SMALL
 from tests.cli.command import finish
 from tests.stack.conftest import QUICK
-from tests.stack.running import Stack, stopped
+from tests.stack.running import LONG_SOLVE, Stack, stopped
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("stack")
@@ -144,6 +144,24 @@ def test_of_a_matrix_whose_maker_is_killed_nothing_is_stored_and_the_next_one_ma
     generations = "SELECT outcome FROM matrix_generations WHERE matrix_key = :key ORDER BY generation"
     assert stack.rows(generations, key=after.matrix_key) == [("abandoned",), ("complete",)]
     assert stack.events(session_id) == ["rescued"]
+
+
+def test_a_run_killed_inside_the_solver_is_resumed_without_repeating_what_is_stored(stack: Stack) -> None:
+    with stopped(stack.part("bridge")):
+        session_id = stack.request(**LONG_SOLVE)
+        before = _killed_at(stack, session_id, "optimize.solving")
+        assert (before.status, before.allocation) == (SessionStatus.OPTIMIZING, None)
+        stack.let_pass(60)
+        before = stack.session(session_id)
+    after = stack.wait_for(session_id)
+    assert (after.status, after.epoch, after.rescues) == (SessionStatus.COMPLETED, 1, 1)
+    kept = ("matrix_started_at", "matrix_completed_at", "matrix_generation", "matrix_origin", "optimization_started_at")
+    assert [getattr(after, name) for name in kept] == [getattr(before, name) for name in kept]
+    assert stack.events(session_id) == ["rescued"]
+    lost, resumed = stack.flow_runs(session_id)
+    assert lost["state_name"] == "Crashed"
+    assert resumed["id"] == str(after.flow_run_id)
+    assert stack.rows("SELECT count(*) FROM job_outbox WHERE session_id = :id", id=session_id) == [(1,)]
 
 
 def test_a_run_killed_between_validation_and_its_transition_has_stored_nothing_of_it(

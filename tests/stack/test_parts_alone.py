@@ -12,6 +12,8 @@ from tests.stack.conftest import QUICK
 from tests.stack.running import Stack
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.xdist_group("stack")
+
 
 @pytest.mark.parametrize("part", ["worker", "worker --scheduled", "bridge"])
 def test_a_part_needs_the_two_servers_and_no_home(stack: Stack, tmp_path: Path, part: str) -> None:

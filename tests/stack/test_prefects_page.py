@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import httpx
+import pytest
 
 from core.request import OptimizationRequest
 from tests.stack.running import Stack
+
+pytestmark = pytest.mark.xdist_group("stack")
 
 
 def test_prefects_page_asks_the_server_that_it_came_from(stack: Stack) -> None:
