@@ -19,11 +19,11 @@ from prefect.flow_engine import load_flow, load_flow_run, run_flow
 from prefect.logging.configuration import setup_logging
 from prefect.settings import Settings as PrefectSettings
 
-import flows.optimize_session
-import flows.request_optimization  # noqa: F401
+import flows.optimize_session  # noqa: F401 - so that it need not be loaded after the fork
 from db.fault_points import arm
 from db.settings import export, load_settings
 from deployments.logs import configure_logs
+from flows.request_optimization import request_optimization
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,16 @@ def execute(flow_run_id: UUID, environment: Mapping[str, str], entrypoint: str |
         arm(load_settings().fault)
         with handle_engine_signals(flow_run_id):
             flow_run = load_flow_run(flow_run_id)
-            run_flow(_flow_of(flow_run, entrypoint), flow_run=flow_run)
+            flow = _flow_of(flow_run, entrypoint)
+            configure_logs("worker", **_session_fields(flow, flow_run))
+            run_flow(flow, flow_run=flow_run)
+
+
+def _session_fields(flow: Flow[..., object], flow_run: FlowRun) -> dict[str, object]:
+    """So that what Prefect logs of the run names its session, too. One asked for in the form bears its run's id."""
+    if flow.name == request_optimization.name:
+        return {"session_id": str(flow_run.id)}
+    return {name: flow_run.parameters[name] for name in ("session_id", "epoch") if name in flow_run.parameters}
 
 
 def _flow_of(flow_run: FlowRun, entrypoint: str | None) -> Flow[..., object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 from collections.abc import Callable
@@ -47,6 +48,8 @@ def test_cancel_stops_a_running_solve_and_its_run(stack: Stack, ask: Callable[..
     assert session.allocation is None
     (run,) = stack.flow_runs(session_id)
     assert eventually(lambda: stack.flow_run(run["id"])["state_name"] == "Cancelled")
+    lines = [json.loads(line) for line in stack.log.read_text().splitlines() if session_id in line]
+    assert {line.get("stage") for line in lines if line["logger"] == "prefect.task_runs"} == {"optimize"}
     _, notes = stack.command.call("cancel", session_id, code=2)
     assert "FAILED" in notes
 
@@ -220,6 +223,9 @@ def test_a_matrix_row_corrupted_is_rebuilt(stack: Stack, ask: Callable[..., str]
     again = stack.wait_for(ask())
     assert (again.status, again.allocation) == (SessionStatus.COMPLETED, first.allocation)
     assert (again.matrix_generation, again.matrix_origin) == (2, "generated")
+    # What its run logs by Prefect's logger names the session as well.
+    lines = [line for line in stack.log.read_text().splitlines() if str(again.session_id) in line]
+    assert [json.loads(line)["epoch"] for line in lines if "generated anew" in line] == [0]
 
 
 def test_a_matrix_invalidated_while_prefect_remembers_it_is_made_anew(stack: Stack, ask: Callable[..., str]) -> None:
