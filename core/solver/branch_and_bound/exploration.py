@@ -58,6 +58,8 @@ from core.solver.cut_lp import MARGIN
 
 HEURISTIC_EVERY = 20
 LEAF_PATIENCE = 10_000
+CLIMBING_SHARE = 0.2
+"""Of the tree's work, to climb from the losses of some of its nodes."""
 DIVE_WIDTH = 0.1
 """A dive goes on while its bound is within this share of the way from the best open node's to the cut-off."""
 
@@ -206,6 +208,8 @@ class Exploration:
         self._tree = make_tree(len(relaxation.x), n_scenarios)
         self._scratch = relaxation.snapshot()
         self._pauses = 0
+        self._began = known.meter.spent
+        self._climbing = 0
 
     def run(self, decisions: Decisions) -> bool:
         """From the root at hand; True when nothing but what was found is left.
@@ -267,7 +271,13 @@ class Exploration:
 
     def _improve(self, decisions: Decisions) -> bool:
         """Look for answers near the relaxation of the node in hand; True when one overtakes it."""
-        self.known.incumbents.improve(self.program.likely_losses(decisions), self.known.meter.limit)
+        incumbents, meter = self.known.incumbents, self.known.meter
+        portfolio = self.program.likely_losses(decisions)
+        incumbents.improve(portfolio, meter.limit)
+        before = meter.spent
+        if self._climbing <= CLIMBING_SHARE * (before - self._began):
+            incumbents.climb(incumbents.worst(portfolio), meter.limit)
+            self._climbing += meter.spent - before
         if self._cost_in_hand <= self.known.cutoff:
             return False
         self.known.overtake()

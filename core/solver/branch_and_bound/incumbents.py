@@ -7,13 +7,23 @@ import numpy as np
 
 from core.arrays import BoolArray, FloatArray
 from core.solver.branch_and_bound.dual_simplex import OPTIMAL
-from core.solver.branch_and_bound.relaxation import RESOLUTION, EngineMeter, Relaxation, set_scenario_floors
+from core.solver.branch_and_bound.relaxation import (
+    NODE_ENTRIES,
+    RESOLUTION,
+    EngineMeter,
+    Relaxation,
+    set_scenario_floors,
+)
 from core.solver.branch_and_bound.scenarios import Scenarios
-from core.solver.branch_and_bound.tableau import ROWS, SCENARIO
+from core.solver.branch_and_bound.tableau import ROWS, SCENARIO, WORK
 from core.solver.cut_lp import MARGIN
 from core.solver.program import ChanceProgram
 from core.solver.strict_check import is_feasible, multiples, worst_scenarios
 from core.solver.sums import dot
+
+SWAPPED_LOSSES, SWAPPED_ROWS = 20, 12
+"""So many losses are tried against so many rows before a climb ends."""
+SWAP_GAIN = 1e-9
 
 
 class Incumbents:
@@ -26,6 +36,7 @@ class Incumbents:
         self.objective = -np.inf
         self._lp = Relaxation(-program.objective, program.polytope, scenarios, meter)
         self._tried: set[bytes] = set()
+        self._climbed: set[bytes] = set()
 
     def offer(self, x: FloatArray) -> bool:
         """Take x if it is better and strictly feasible, not just on the threshold of a loss, where rounding decides."""
@@ -64,36 +75,34 @@ class Incumbents:
             allowed[costly[:unused]] = True
         return self.objective > before
 
-    def exchange(self, until: int, *, width: int = 20, depth: int = 12) -> bool:
-        """Swap one loss for another while that improves: the losses nearest to 1 against the costliest rows."""
-        before = self.objective
-        while self.x is not None and self.meter.spent < until and self._better_swap(until, width, depth):
-            pass
-        return self.objective > before
+    def climb(self, allowed: BoolArray, until: int) -> None:
+        """Begin with these losses and swap one for another while that improves the best portfolio with them.
 
-    def _better_swap(self, until: int, width: int, depth: int) -> bool:
-        assert self.x is not None
-        portfolio = multiples(self.program, self.x)
-        allowed = self.worst(portfolio)
-        if not self._run(allowed, MARGIN, np.inf):
-            return False
-        costly = self._costly()[:depth]
+        No way is climbed twice: it ends where it meets an earlier one.
+        """
+        going = self._run(allowed, MARGIN, np.inf)
+        while going and (key := np.packbits(allowed).tobytes()) not in self._climbed:
+            self._climbed.add(key)
+            self.offer(self._lp.x.copy())
+            going = self._swap(allowed, until)
+
+    def _swap(self, allowed: BoolArray, until: int) -> bool:
+        """Swap, in `allowed`, a loss whose multiple is near to 1 (or above) for one that is costly to avoid.
+
+        False when none of the likeliest swaps improves the portfolio at hand, or `until` is reached.
+        """
+        value, portfolio = -self._lp.bound, self._lp.multiples.copy()
         losses = np.flatnonzero(allowed)
-        losses = losses[np.argsort(-portfolio[losses], kind="stable")][:width]
-        for gained in costly:
-            for given in losses:
-                swapped = allowed.copy()
-                swapped[gained], swapped[given] = True, False
-                if self._try(swapped, MARGIN):
-                    return True
+        nearest = losses[np.argsort(-portfolio[losses], kind="stable")][:SWAPPED_LOSSES]
+        for gained in self._costly()[:SWAPPED_ROWS]:
+            for given in nearest:
                 if self.meter.spent >= until:
                     return False
+                allowed[gained], allowed[given] = True, False
+                if self._run(allowed, MARGIN, -value - SWAP_GAIN) and -self._lp.bound > value + SWAP_GAIN:
+                    return True
+                allowed[gained], allowed[given] = False, True
         return False
-
-    def _try(self, allowed: BoolArray, margin: float) -> bool:
-        before = self.objective
-        self._solve(allowed, margin)
-        return self.objective > before + 1e-9
 
     def _solve(self, allowed: BoolArray, margin: float) -> bool:
         """Whether there is anything better with these losses; nothing is tried twice."""
@@ -109,6 +118,7 @@ class Incumbents:
 
     def _run(self, allowed: BoolArray, margin: float, cutoff: float) -> bool:
         must = ~allowed
+        self._lp.lp.counts[WORK] += NODE_ENTRIES
         set_scenario_floors(self._lp.lp, self._lp.scenarios, must, 1.0 + margin)
         tolerance = 0.5 * margin + RESOLUTION
         verdict = self._lp.solve(must, level=1.0 + margin, tolerance=tolerance, cutoff=cutoff, patience=1000)

@@ -29,7 +29,7 @@ ENTRIES_PER_UNIT = 500_000
 program takes with everything around it."""
 
 NODE_ENTRIES = 300_000
-"""What a node costs besides its multiplications: on small programs most of its time."""
+"""What a node, or an answer's linear program, costs besides its multiplications: on small programs most of the time."""
 
 ALLOWANCE = 40_000_000
 """Work between two questions whether to stop: some hundredths of a second."""

@@ -14,6 +14,7 @@ from core.solver.branch_and_bound.node_program import NodeProgram
 from core.solver.branch_and_bound.relaxation import EngineMeter, Relaxation
 from core.solver.branch_and_bound.scenarios import scenarios_of, with_overrun
 from core.solver.program import ChanceProgram, SolveControl, SolveOutcome
+from core.solver.strict_check import multiples
 from core.solver.work import LimitReached
 
 REDUCED_COST_ROUNDS = 4
@@ -76,15 +77,20 @@ class Search:
         self.known.report()
         if self.known.is_closed():
             return True
-        self.incumbents.exchange(until)
+        self._climb(until)
         if self.incumbents.x is None:
             swept = self.known.seeks_any or self.node.sweep.run(decisions, self.known.cutoff, self.meter.share(0.1))
             if not (swept and self.node.relax(decisions)):
                 return False
             AlsoX(self.incumbents).run(self.known.bound, until)
-            self.incumbents.exchange(until)
+            self._climb(until)
         self.known.report()
         return True
+
+    def _climb(self, until: int) -> None:
+        """From the best answer, if there is one."""
+        if self.incumbents.x is not None:
+            self.incumbents.climb(self.incumbents.worst(multiples(self.incumbents.program, self.incumbents.x)), until)
 
     def _decide_by_bounds(self, decisions: Decisions) -> bool:
         """Reduced costs, then one linear program a scenario; False when nothing better is left."""
