@@ -15,7 +15,7 @@ import pytest
 from core.arrays import BoolArray
 from core.errors import BadInput, Cancelled, SolverFailed
 from core.solver.backends import WithFallback, make_backend
-from core.solver.branch_and_bound import compiling
+from core.solver.branch_and_bound import compiling, exploration
 from core.solver.branch_and_bound.backend import BranchAndBoundBackend
 from core.solver.branch_and_bound.bounds import tighten
 from core.solver.branch_and_bound.decisions import Decisions, losses_left
@@ -32,6 +32,7 @@ from core.solver.branch_and_bound.dual_simplex import (
     objective,
     solve_lp,
 )
+from core.solver.branch_and_bound.exploration import Exploration
 from core.solver.branch_and_bound.incumbents import Incumbents
 from core.solver.branch_and_bound.relaxation import ALLOWANCE, ENTRIES_PER_UNIT, EngineMeter, Relaxation
 from core.solver.branch_and_bound.scenarios import make_tail, nth_largest, scenarios_of, worst_tail
@@ -323,6 +324,30 @@ def tree_program(n_buckets: int = 10, n_scenarios: int = 80) -> ChanceProgram:
     assert best.x is not None
     losses = int(np.count_nonzero(multiples(program, best.x) < 1.0))
     return replace(program, max_losses=int(0.85 * losses))
+
+
+def test_a_program_that_grows_between_two_walks_finds_as_much_room_for_its_trials(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    program = tree_program()
+    expected = BranchAndBoundBackend().maximise(program, SolveControl())
+    improve, walk, grown = Exploration._improve, exploration.explore, []
+
+    def improve_grown(self: Exploration, decisions: Decisions) -> bool:
+        self.program.relaxation.grow()
+        grown.append(self.known.nodes)
+        return improve(self, decisions)
+
+    def walk_with_room(lp: Lp, scratch: Lp, *args: object) -> int:
+        assert len(scratch.kind) >= len(lp.kind)
+        return walk(lp, scratch, *args)
+
+    monkeypatch.setattr(Exploration, "_improve", improve_grown)
+    monkeypatch.setattr(exploration, "explore", walk_with_room)
+    outcome = BranchAndBoundBackend().maximise(program, SolveControl())
+    assert grown
+    assert outcome.x.tobytes() == expected.x.tobytes()
+    assert (outcome.bound, outcome.nodes) == (expected.bound, expected.nodes)
 
 
 def test_threads_that_solve_at_the_same_time_get_the_same_bits() -> None:

@@ -237,6 +237,8 @@ class Exploration:
         cutoff, found, visited = known.cutoff, known.incumbents.x is not None, known.nodes
         if np.isfinite(cutoff):
             known.overtake()
+        if len(self._scratch.kind) < len(relaxation.lp.kind):
+            self._scratch = relaxation.snapshot()
         terms = Terms(
             max_losses=known.max_losses,
             cutoff=cutoff,
@@ -261,7 +263,6 @@ class Exploration:
         known.meter.charge(relaxation.lp)
         if verdict == FULL:
             relaxation.grow()
-            self._scratch = relaxation.snapshot()
         elif verdict == NO_ROOM:
             self._tree = with_room(self._tree, relaxation.lp, relaxation.n_base)
         self._pauses = self._pauses + 1 if verdict in (PAUSED, FULL) and known.nodes == visited else 0
