@@ -221,16 +221,23 @@ def _early(hard: Sequence[Measured], early_s: float) -> str:
     )
 
 
+def _extent(measured: Measured) -> int:
+    n_buckets, n_scenarios = measured.size.split("x")
+    return int(n_buckets) * int(n_scenarios)
+
+
 def growth_chart(measured: Sequence[Measured], limit_s: float) -> bytes:
     with drawing() as (figure, axes):
         for family, colour in zip(FAMILIES, (BLUE, ORANGE, RED), strict=True):
-            points = [m for m in measured if m.family == family]
-            size = [np.prod([int(part) for part in m.size.split("x")]) for m in points]
+            points = sorted((m for m in measured if m.family == family), key=_extent)
+            size = [_extent(m) for m in points]
             axes.plot(size, [m.first.seconds for m in points], "o-", color=colour, label=family)
             late = [(x, m.first.seconds) for x, m in zip(size, points, strict=True) if m.first.status == "feasible"]
             axes.plot([x for x, _ in late], [y for _, y in late], "x", color=colour, markersize=12)
         axes.set_xscale("log")
         axes.set_yscale("log")
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.yaxis.set_major_formatter("{x:g}")
         axes.set_xlabel("buckets x scenarios")
         axes.set_ylabel("first pass, seconds of processor time")
         axes.set_title(f"Time against size (crossed: gap still open after {limit_s:g} s)")
