@@ -7,12 +7,16 @@ from collections.abc import Callable
 
 PATIENCE_S = 120.0
 
+# Between two looks: a twentieth of what was waited, so that a long wait leaves the processor to what it waits for.
+LEAST_PAUSE_S, MOST_PAUSE_S, PAUSE_SHARE = 0.005, 0.2, 0.05
+
 
 def eventually(condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> bool:
     """Whether it comes true; the patience is for a failure, not for timing."""
-    deadline = time.monotonic() + patience_s
+    began = time.monotonic()
     while not condition():
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > patience_s:
             return False
-        time.sleep(0.005)
+        time.sleep(min(max(LEAST_PAUSE_S, waited * PAUSE_SHARE), MOST_PAUSE_S))
     return True

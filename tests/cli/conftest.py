@@ -61,7 +61,7 @@ def write_request(directory: Path, changes: dict[str, Any]) -> str:
     return str(path)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def open_directory() -> Iterator[Path]:
     """As root, PostgreSQL runs as another account, which must be able to enter, unlike pytest's own directories."""
     directory = Path(tempfile.mkdtemp(prefix="vcfolio-cli-"))
@@ -70,7 +70,7 @@ def open_directory() -> Iterator[Path]:
     shutil.rmtree(directory)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def unserved(open_directory: Path) -> Iterator[CommandLine]:
     """The command line with a home whose servers live for as long as a command."""
     elsewhere = open_directory / "elsewhere"
@@ -79,7 +79,7 @@ def unserved(open_directory: Path) -> Iterator[CommandLine]:
     assert list(elsewhere.iterdir()) == []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def first_run(unserved: CommandLine, open_directory: Path) -> FirstRun:
     """A run on a home that does not exist yet."""
     output, notes = unserved.call("run", write_request(open_directory, {}), "--json")
@@ -89,13 +89,13 @@ def first_run(unserved: CommandLine, open_directory: Path) -> FirstRun:
     return FirstRun(output, notes, left_behind, copy)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def alone(unserved: CommandLine, first_run: FirstRun) -> CommandLine:
     """The command line with a home that has been used before, whose servers live for as long as a command."""
     return CommandLine(first_run.home_as_left, unserved.elsewhere)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def database(unserved: CommandLine, first_run: FirstRun) -> Iterator[Engine]:
     """The database of `vcfolio`, with both servers up."""
     with ExitStack() as servers:

@@ -32,7 +32,7 @@ from deployments.prefect.flush import flush_to_server  # noqa: E402
 from tests.flows.product import Product  # noqa: E402
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def prefect_server(postgres: EmbeddedPostgres) -> Iterator[None]:
     postgres.ensure_database("prefect")
     with PrefectService(HOME, postgres, postgres.url("prefect", driver="asyncpg")) as server:

@@ -6,7 +6,6 @@ leave whole for the next one.
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
 import socket
@@ -14,16 +13,13 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from core.canonical import sha256_hex
 from db.embedded.postgres import EmbeddedPostgres
 from db.engine import make_engine
-from tests.asked import SMALL
 from tests.cli.command import CommandLine
 from tests.stack.running import Stack
 from tests.waiting import eventually
@@ -50,7 +46,7 @@ def free_port() -> int:
         return port
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack() -> Iterator[Stack]:
     directory = Path(tempfile.mkdtemp(prefix="vcfolio-stack-"))
     directory.chmod(0o755)
@@ -83,33 +79,31 @@ def stack() -> Iterator[Stack]:
 
 
 @pytest.fixture
-def ask(stack: Stack, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., str]:
+def ask(stack: Stack, request: pytest.FixtureRequest) -> Callable[..., str]:
     """Stores a request with `changes` to SMALL and returns its session's id."""
-
-    numbers = count()
     # No other test's matrix is this one's.
     world = sha256_hex(request.node.nodeid.encode())[:30]
-
-    def send(**changes: Any) -> str:
-        path = tmp_path / f"request_{next(numbers)}.json"
-        path.write_text(json.dumps(SMALL | {"taxonomyVersion": world} | changes))
-        return stack.command.call("request", str(path), **QUICK)[0].strip()
-
-    return send
+    return lambda **changes: stack.request(**{"taxonomyVersion": world} | changes)
 
 
 @pytest.fixture(autouse=True)
-def whole_stack(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Each test finds the stack ready, and what it asked for has ended when it is over."""
+def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test asked for has ended when it is over, and the stack is still there."""
     yield
     if "stack" in request.fixturenames:
         stack: Stack = request.getfixturevalue("stack")
         stack.end_all()
         assert stack.process.poll() is None
-        assert eventually(lambda: subprocess_ready(stack)), stack.log.read_text()
 
 
-def subprocess_ready(stack: Stack) -> bool:
+@pytest.fixture
+def made_whole(stack: Stack) -> Iterator[None]:
+    """For tests that lay hands on the stack's processes: the next one finds it ready."""
+    yield
+    assert eventually(lambda: _ready(stack)), stack.log.read_text()
+
+
+def _ready(stack: Stack) -> bool:
     process = stack.command.start("doctor", "--ready", **QUICK)
     try:
         process.communicate(timeout=120)

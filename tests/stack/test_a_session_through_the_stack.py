@@ -23,10 +23,12 @@ pytestmark = pytest.mark.xdist_group("stack")
 SVG = "data:image/svg+xml;base64,"
 
 
-def test_a_request_is_carried_through_and_shown(stack: Stack, ask: Callable[..., str]) -> None:
-    first = ask(minExpectedWinners=40)
+def test_a_request_is_carried_through_and_shown(stack: Stack, tmp_path: Path) -> None:
+    path = tmp_path / "request.json"
+    path.write_text(json.dumps(SMALL | {"minExpectedWinners": 40, "taxonomyVersion": "carried through and shown"}))
+    first = stack.command.call("request", str(path))[0].strip()
     assert stack.wait_for(first).status is SessionStatus.COMPLETED
-    second = ask(minExpectedWinners=40)
+    second = stack.command.call("request", str(path))[0].strip()
     lines = [json.loads(line) for line in stack.command.call("status", second, "--watch", "--json")[0].splitlines()]
     assert (lines[-1]["status"], lines[-1]["matrixCache"]) == ("COMPLETED", "hit")
     sessions = [stack.session(first), stack.session(second)]

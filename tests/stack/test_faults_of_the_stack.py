@@ -21,7 +21,7 @@ from tests.stack.conftest import QUICK
 from tests.stack.running import LONG_SOLVE, Stack, stopped
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.xdist_group("stack")
+pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.usefixtures("made_whole")]
 
 
 def test_a_run_stopped_for_longer_than_its_lease_writes_nothing_when_it_goes_on(
@@ -240,13 +240,13 @@ def test_a_matrix_invalidated_while_prefect_remembers_it_is_made_anew(stack: Sta
 
 
 def test_ten_requests_at_once_with_the_same_and_different_keys_all_complete(
-    stack: Stack, ask: Callable[..., str], request: pytest.FixtureRequest
+    stack: Stack, request: pytest.FixtureRequest
 ) -> None:
     """Half of each round shares one matrix, each of the others has its own."""
     for round_number in range(request.config.getoption("--stack-rounds")):
         worlds = [f"round {round_number} world {max(0, number - 4)}" for number in range(10)]
-        with ThreadPoolExecutor(2) as pool:
-            session_ids = list(pool.map(lambda world: ask(taxonomyVersion=world), worlds))
+        with ThreadPoolExecutor(len(worlds)) as pool:
+            session_ids = list(pool.map(lambda world: stack.request(taxonomyVersion=world), worlds))
         sessions = [stack.wait_for(session_id) for session_id in session_ids]
         assert {session.status for session in sessions} == {SessionStatus.COMPLETED}
         keys = list({session.matrix_key for session in sessions})

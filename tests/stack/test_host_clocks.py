@@ -16,7 +16,7 @@ from tests.stack.conftest import QUICK
 from tests.stack.running import LONG_SOLVE, Stack, stopped
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.xdist_group("stack")
+pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.usefixtures("made_whole")]
 
 ENDLESS = LONG_SOLVE | {"workLimit": HARD["workLimit"]}
 

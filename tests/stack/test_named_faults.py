@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,6 @@ KILLED = -signal.SIGKILL
 AT_ONCE = 20
 
 Write = Callable[..., str]
-
-
-@pytest.fixture(autouse=True)
-def whole_stack(stack: Stack) -> Iterator[None]:
-    """What is killed here are runs, commands and a bridge of the test's own: the stack's parts stay as they are."""
-    yield
-    stack.end_all()
 
 
 @pytest.fixture
