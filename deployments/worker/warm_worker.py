@@ -41,6 +41,7 @@ OWN_END_S = 3.0
 """A run whose session was cancelled ends by itself; after so long it is terminated, and once more later, killed."""
 
 _forking = multiprocessing.get_context("forkserver")
+# One that cannot be imported is passed over: the second is where Numba is missing.
 _forking.set_forkserver_preload(["deployments.worker.child", "deployments.worker.first_session"])
 
 
