@@ -37,8 +37,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What only one worker can do begins before the rest: begun last, it would leave the other workers idle."""
+    if not _groups_are_kept(config, items):
+        raise pytest.UsageError("tests of one group go to several workers: this pytest and pytest-xdist do not fit")
     first = {group: place for place, group in enumerate(GROUPS_IN_ORDER)}
 
     def place(item: pytest.Item) -> int:
@@ -46,6 +49,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return len(first) if group is None else first[group.args[0]]
 
     items.sort(key=place)
+
+
+def _groups_are_kept(config: pytest.Config, items: list[pytest.Item]) -> bool:
+    """pytest-xdist tells its scheduler of a group at the end of a test's id, and is silent where that fails."""
+    if not getattr(config.option, "loadgroup", False):
+        return True
+    groups = [(item, item.get_closest_marker("xdist_group")) for item in items]
+    return all(item.nodeid.endswith(f"@{group.args[0]}") for item, group in groups if group)
 
 
 @pytest.fixture(scope="session")
