@@ -9,6 +9,7 @@ from itertools import count
 import pytest
 from sqlalchemy import Connection, Engine, text
 
+from core.canonical import sha256_hex
 from db import migrations
 from db.embedded.postgres import EmbeddedPostgres
 from db.engine import make_engine
@@ -57,6 +58,15 @@ def _groups_are_kept(config: pytest.Config, items: list[pytest.Item]) -> bool:
         return True
     groups = [(item, item.get_closest_marker("xdist_group")) for item in items]
     return all(item.nodeid.endswith(f"@{group.args[0]}") for item, group in groups if group)
+
+
+@pytest.fixture
+def world(request: pytest.FixtureRequest) -> str:
+    """A taxonomy of the test's own: no other test's matrix is this one's, and each run of the test has the same."""
+    group = request.node.get_closest_marker("xdist_group")
+    # pytest-xdist marks an id with the group, but not where there is one worker.
+    test = request.node.nodeid.removesuffix(f"@{group.args[0]}") if group else request.node.nodeid
+    return sha256_hex(test.encode())[:60]
 
 
 @pytest.fixture(scope="session")

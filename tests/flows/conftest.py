@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from core.canonical import sha256_hex
 from db.bootstrap import prepare_database
 from db.embedded.postgres import EmbeddedPostgres
 from deployments.prefect.environment import client_environment
@@ -43,14 +42,12 @@ def prefect_server(postgres: EmbeddedPostgres) -> Iterator[None]:
 
 
 @pytest.fixture
-def product(
-    engine: Engine, prefect_server: None, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> Iterator[Product]:
+def product(engine: Engine, prefect_server: None, monkeypatch: pytest.MonkeyPatch, world: str) -> Iterator[Product]:
     """The product on a database of the test's own, quick to notice what happens to a session."""
     prepare_database(engine)
     monkeypatch.setenv("DATABASE_URL", engine.url.render_as_string(hide_password=False))
     monkeypatch.setenv("VCFOLIO_HEARTBEAT_S", "0.2")
     monkeypatch.setenv("VCFOLIO_OWNERSHIP_CHECK_S", "0.05")
-    yield Product(engine, world=sha256_hex(request.node.nodeid.encode())[:60])
+    yield Product(engine, world)
     runtime.engine().dispose()
     runtime._engine.cache_clear()

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import pytest
 
-from core.canonical import sha256_hex
 from db.embedded.postgres import EmbeddedPostgres
 from db.engine import make_engine
 from tests.cli.command import CommandLine
@@ -79,10 +78,8 @@ def stack() -> Iterator[Stack]:
 
 
 @pytest.fixture
-def ask(stack: Stack, request: pytest.FixtureRequest) -> Callable[..., str]:
+def ask(stack: Stack, world: str) -> Callable[..., str]:
     """Stores a request with `changes` to SMALL and returns its session's id."""
-    # No other test's matrix is this one's.
-    world = sha256_hex(request.node.nodeid.encode())[:30]
     return lambda **changes: stack.request(**{"taxonomyVersion": world} | changes)
 
 

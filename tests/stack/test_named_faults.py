@@ -40,12 +40,6 @@ def write(tmp_path: Path) -> Write:
     return to_file
 
 
-@pytest.fixture
-def world(request: pytest.FixtureRequest) -> dict[str, str]:
-    """No other test's matrix is this one's."""
-    return {"taxonomyVersion": sha256_hex(request.node.nodeid.encode())[:30]}
-
-
 def _stored(stack: Stack, client_key: str) -> list[tuple[Any, ...]]:
     """Sessions of this key, each with the number of its outbox rows."""
     return stack.rows(
@@ -93,11 +87,11 @@ def test_twenty_commands_at_once_with_one_key_are_one_session(stack: Stack, writ
     ],
 )
 def test_sessions_of_a_bridge_killed_have_one_flow_run_each_and_the_backlog_drains(
-    stack: Stack, world: dict[str, str], fault: FaultPoint, left_as: str, runs_made: int, attempts: int
+    stack: Stack, world: str, fault: FaultPoint, left_as: str, runs_made: int, attempts: int
 ) -> None:
     """A claim that died with its bridge is given back after its time, and has cost that attempt and no more."""
     with stopped(stack.part("bridge")):
-        session_ids = [stack.request(**world) for _ in range(3)]
+        session_ids = [stack.request(taxonomyVersion=world) for _ in range(3)]
         finish(stack.command.start("bridge", **QUICK, VCFOLIO_FAULT=f"{fault}=kill"), KILLED)
         jobs = "SELECT status, attempts, epoch FROM job_outbox WHERE session_id = ANY (:ids)"
         claims = 0 if left_as == "pending" else 1
@@ -122,10 +116,10 @@ def _killed_at(stack: Stack, session_id: str, fault: FaultPoint) -> SessionRow:
 
 @pytest.mark.parametrize("fault", ["matrix.simulated", "matrix.writing"])
 def test_of_a_matrix_whose_maker_is_killed_nothing_is_stored_and_the_next_one_makes_it(
-    stack: Stack, world: dict[str, str], fault: FaultPoint
+    stack: Stack, world: str, fault: FaultPoint
 ) -> None:
     with stopped(stack.part("bridge")):
-        session_id = stack.request(**world)
+        session_id = stack.request(taxonomyVersion=world)
         before = _killed_at(stack, session_id, fault)
         assert (before.status, before.matrix_generation) == (SessionStatus.MATRIX_GENERATING, None)
         stored = "SELECT status, moic_matrix IS NULL FROM scenario_matrices WHERE matrix_key = :key"
@@ -157,11 +151,9 @@ def test_a_run_killed_inside_the_solver_is_resumed_without_repeating_what_is_sto
     assert stack.rows("SELECT count(*) FROM job_outbox WHERE session_id = :id", id=session_id) == [(1,)]
 
 
-def test_a_run_killed_between_validation_and_its_transition_has_stored_nothing_of_it(
-    stack: Stack, world: dict[str, str]
-) -> None:
+def test_a_run_killed_between_validation_and_its_transition_has_stored_nothing_of_it(stack: Stack, world: str) -> None:
     with stopped(stack.part("bridge")):
-        session_id = stack.request(**world)
+        session_id = stack.request(taxonomyVersion=world)
         before = _killed_at(stack, session_id, "validate.before_transition")
         assert (before.status, before.validation_metrics) == (SessionStatus.VALIDATING, None)
         stack.let_pass(60)
@@ -173,11 +165,9 @@ def test_a_run_killed_between_validation_and_its_transition_has_stored_nothing_o
     assert set(stack.task_runs(after.flow_run_id)) == {"matrix", "validate"}
 
 
-def test_an_allocation_tampered_with_before_it_is_validated_never_completes(
-    stack: Stack, world: dict[str, str]
-) -> None:
+def test_an_allocation_tampered_with_before_it_is_validated_never_completes(stack: Stack, world: str) -> None:
     with stopped(stack.part("bridge")):
-        session_id = stack.request(**world)
+        session_id = stack.request(taxonomyVersion=world)
         assert _killed_at(stack, session_id, "validate.before_transition").status is SessionStatus.VALIDATING
         stack.rows(
             "UPDATE optimization_sessions SET allocation = jsonb_set(allocation, '{0,weight}', '0.99') "
