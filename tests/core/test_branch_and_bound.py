@@ -219,7 +219,11 @@ def test_bounds_by_reduced_costs_hold_for_every_point_within_the_cut_off(seed: i
     assert relaxation.solve(free.must) == OPTIMAL
     cutoff = relaxation.bound + 0.05 * abs(relaxation.bound)
     found = Decisions.none(30)
-    tighten(relaxation.lp, relaxation.scenarios, relaxation.multiples, cutoff, found)
+    tighten(relaxation.lp, relaxation.scenarios, relaxation.multiples, cutoff, found, np.inf)
+    of_losing = Decisions.none(30)
+    tighten(relaxation.lp, relaxation.scenarios, relaxation.multiples, cutoff, of_losing, 1.0)
+    for some, all_of_them in zip(of_losing, found, strict=True):
+        assert np.array_equal(some, np.where(relaxation.multiples < 1.0, all_of_them, 0))
     rows = np.vstack([program.polytope.rows, program.objective])
     low, high = np.append(program.polytope.row_lower, -cutoff), np.append(program.polytope.row_upper, np.inf)
     polytope = program.polytope

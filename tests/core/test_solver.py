@@ -132,7 +132,7 @@ def test_the_same_program_and_limit_give_the_same_bits(backend: SolverBackend) -
 def test_a_spent_work_limit_still_leaves_an_answer_and_a_valid_bound(backend: SolverBackend) -> None:
     program = hard_program()
     full = backend.maximise(program, CONTROL)
-    short = backend.maximise(program, SolveControl(work_limit=full.work // 2))
+    short = backend.maximise(program, SolveControl(work_limit=full.work // 4))
     assert full.status == "optimal"
     assert short.status == "feasible"
     assert short.x is not None

@@ -127,10 +127,12 @@ def tighten(
     multiples: FloatArray,
     cutoff: float,
     decisions: Decisions,
+    below: float,
 ) -> int:
     """Raise floors and decide scenarios by reduced costs; how many changed by enough to matter.
 
-    multiples: (S,) at the dictionary's solution. decisions: changed in place.
+    multiples: (S,) at the dictionary's solution. decisions: changed in place. below: only of scenarios whose multiple
+    there is below this, all of them for infinity.
     """
     slack = cutoff - certified_objective(lp)
     if slack == np.inf:
@@ -142,7 +144,7 @@ def tighten(
     weights = np.empty(len(column_lines))
     changed = 0
     for s in range(len(multiples)):
-        if must[s] or lost[s]:
+        if must[s] or lost[s] or multiples[s] >= below:
             continue
         multiple_line(lp, scenarios.payoffs[s], column_lines, weights, line)
         lp.counts[WORK] += n * n

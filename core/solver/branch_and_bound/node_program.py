@@ -53,7 +53,7 @@ class NodeProgram:
             return 0
         self.known.overtake()
         relaxation = self.relaxation
-        changed = tighten(relaxation.lp, relaxation.scenarios, relaxation.multiples, cutoff, decisions)
+        changed = tighten(relaxation.lp, relaxation.scenarios, relaxation.multiples, cutoff, decisions, np.inf)
         left = losses_left(decisions, self.known.max_losses)
         # What was decided must not be branched on.
         gains(decisions, self.gain)

@@ -84,7 +84,8 @@ def process(
         if verdict != OPTIMAL or visit.counts[ROUND] == TIGHTENINGS or cutoff == np.inf:
             return verdict
         visit.counts[ROUND] += 1
-        changed = tighten(lp, scenarios, visit.multiples, cutoff, decisions)
+        # The others are in no chance cut here; they have their turn at the node where they lose.
+        changed = tighten(lp, scenarios, visit.multiples, cutoff, decisions, THRESHOLD)
         left = losses_left(decisions, max_losses)
         if left < 0:
             return INFEASIBLE
