@@ -26,5 +26,6 @@ HARD: dict[str, Any] = {
     "bucketMaxWeight": 0.15,
     "scenarioGenConfig": {"scenarioCount": 400},
     "workLimit": 2**31 - 1,
+    "taxonomyVersion": "fffd945f7a9677ea4279504f614a35",
 }
-"""Changes to SMALL."""
+"""Changes to SMALL. In its world an answer is found within seconds; in many others all is proven at once."""

@@ -42,7 +42,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What only one worker can do begins before the rest: begun last, it would leave the other workers idle."""
     if not _groups_are_kept(config, items):
-        raise pytest.UsageError("tests of one group go to several workers: this pytest and pytest-xdist do not fit")
+        # Of a worker's errors pytest-xdist shows those that pytest does not expect.
+        raise RuntimeError("tests of one group go to several workers: this pytest and pytest-xdist do not fit")
     first = {group: place for place, group in enumerate(GROUPS_IN_ORDER)}
 
     def place(item: pytest.Item) -> int:

@@ -179,7 +179,7 @@ def _repeated(ended: Ended) -> None:
 def _ask_cancel_ask(stack: Stack) -> list[str]:
     """The second attempt is a new session, as it must be."""
     request = {"taxonomyVersion": "cancelled and asked again"}
-    first = stack.request(**request, **HARD)
+    first = stack.request(**HARD)
     running = stack.solving(first)
     with transaction(stack.engine) as conn:
         assert cancel(conn, running.session_id, "the partners want to think about it")
