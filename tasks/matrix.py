@@ -130,26 +130,27 @@ def _generate(
         with suppress(Unavailable):
             extend(0.0)
 
-    with Beat(lambda: extend(settings.generation_lease_s), settings.heartbeat_s, f"lease of {started.key}"):
-        try:
+    try:
+        # Over before the lease is let go: a last beat would take it up again.
+        with Beat(lambda: extend(settings.generation_lease_s), settings.heartbeat_s, f"lease of {started.key}"):
             payload = payload_of(simulate(key_document, settings, progress), key_document)
             fault_point("matrix.simulated")
             if not persevere(partial(_store, engine, started, payload)):
                 return None
-        except Superseded:
-            # This session is lost; the matrix is not, for whoever else wants it.
-            let_go()
+    except Superseded:
+        # This session is lost; the matrix is not, for whoever else wants it.
+        let_go()
+        raise
+    except VcfolioError as error:
+        if error.retryable:
             raise
-        except VcfolioError as error:
-            if error.retryable:
-                raise
-            with transaction(engine) as conn:
-                fail_generation(conn, started, f"{error.code}: {error}")
-            raise MatrixFailed(f"matrix {started.key}: {error}") from error
-        except BaseException:
-            # Interrupted from outside, or by what nobody foresaw.
-            let_go()
-            raise
+        with transaction(engine) as conn:
+            fail_generation(conn, started, f"{error.code}: {error}")
+        raise MatrixFailed(f"matrix {started.key}: {error}") from error
+    except BaseException:
+        # Interrupted from outside, or by what nobody foresaw.
+        let_go()
+        raise
     if started.previous_sha256 not in (None, payload.payload_sha256):
         logger.warning(
             "matrix %s was rebuilt as generation %d with other values than before (%s, now %s): "

@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 
-STOP_PATIENCE_S = 5.0
+STOP_PATIENCE_S = 15.0
+"""Enough on a busy machine, too; what is left behind keeps its leases until they run out. Ctrl-C again ends it."""
 WAKE_S = 0.1
 
 

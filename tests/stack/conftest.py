@@ -20,7 +20,7 @@ import pytest
 from db.embedded.postgres import EmbeddedPostgres
 from db.engine import make_engine
 from tests.cli.command import CommandLine
-from tests.stack.running import Stack
+from tests.stack.running import PATIENCE_S, Stack
 from tests.waiting import eventually
 
 QUICK = {
@@ -57,9 +57,8 @@ def stack() -> Iterator[Stack]:
         "up", **QUICK, VCFOLIO_METRICS_PORT=str(metrics), VCFOLIO_API_PORT=str(free_port()), output=log
     )
     try:
-        assert eventually(lambda: "ready: worker, maintenance, bridge" in Path(log.name).read_text()), Path(
-            log.name
-        ).read_text()
+        ready = "ready: worker, maintenance, bridge"
+        assert eventually(lambda: ready in Path(log.name).read_text(), PATIENCE_S), Path(log.name).read_text()
         with ExitStack() as uses:
             postgres = uses.enter_context(EmbeddedPostgres(command.home))
             engine = make_engine(postgres.url("vcfolio"))
