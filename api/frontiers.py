@@ -17,14 +17,14 @@ from uuid import UUID
 
 from sqlalchemy import Engine
 
-from core.config import NormalizedConfig
 from core.errors import Cancelled, Conflict, CorruptMatrix, TooManyWaiting, VcfolioError
 from core.frontier.document import frontier_document
 from core.frontier.family import Assignment, solve_family
 from core.frontier.point import FrontierPoint, solve_point
 from core.frontier.variation import Variation
-from core.matrix import ScenarioMatrix
+from core.matrix.scenario_matrix import ScenarioMatrix
 from core.request import OptimizationRequest, parse_request
+from core.request.normalized_config import NormalizedConfig
 from core.solver.backends import make_backend
 from core.solver.program import Interruption, SolveControl
 from db.engine import transaction

@@ -32,7 +32,7 @@ class Holding(_Part):
     all_in_cost_per_deal: float
 
 
-class Price(_Part):
+class ShadowPrice(_Part):
     """What loosening a limit would bring, in expected MOIC."""
 
     basis: Literal["dual_with_fixed_losses", "one_more_losing_scenario"]
@@ -54,7 +54,7 @@ class Constraint(_Part):
     satisfied: bool
     binding: bool
     relaxed_from: float | None
-    price: Price | None
+    price: ShadowPrice | None
 
 
 class Relaxation(_Part):
@@ -68,7 +68,7 @@ class Relaxation(_Part):
     explanation: str = Field(examples=["No portfolio within the limits on CVaR has more than 1.73 expected winners."])
 
 
-class WayOut(_Part):
+class SingleLimitRepair(_Part):
     constraint_id: str
     asked: float
     proven: float | None
@@ -80,7 +80,7 @@ class ConflictDocument(_Part):
     """Limits that together admit no portfolio, and how far each alone would have to move."""
 
     constraints: list[str]
-    ways_out: list[WayOut]
+    single_limit_repairs: list[SingleLimitRepair]
 
 
 class OtherPortfolio(_Part):
@@ -104,7 +104,7 @@ class TieBreak(_Part):
 
 
 class Solver(_Part):
-    """The audit of the optimisation: how good the answer is proven to be, and what it took."""
+    """The audit of the optimization: how good the answer is proven to be, and what it took."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -139,7 +139,7 @@ class LimitedEstimate(Estimate):
     limit: float
     violation: float
     holds_out_of_sample: Holds
-    scenarios_to_settle: int | None
+    required_sample_size: int | None
 
 
 class RegimeFigures(_Part):
@@ -176,7 +176,7 @@ class RivalDocument(_Part):
     difference: float
     standard_error: float | None
     within_noise: bool
-    scenarios_to_settle: int | None
+    required_sample_size: int | None
     feasible: bool
 
 
@@ -192,7 +192,7 @@ class Validation(_Part):
     generated: dict[str, Any] | None
     greedy_objective: float
     greedy_feasible: bool
-    rivals: list[RivalDocument]
+    comparison_portfolios: list[RivalDocument]
     out_of_sample: OutOfSample
     whole_deals: WholeDeals
 

@@ -9,18 +9,18 @@ import numpy as np
 
 from core.arrays import FloatArray
 from core.calibration.snapshot import CalibrationSnapshot
-from core.config import NormalizedConfig
-from core.matrix import ScenarioMatrix
-from core.matrix_key import simulation_inputs
-from core.normalize import normalize
-from core.optimization.limits import Limits
-from core.optimization.problem import PortfolioProblem
+from core.matrix.key import simulation_inputs
+from core.matrix.scenario_matrix import ScenarioMatrix
+from core.portfolio.limits import Limits
+from core.portfolio.problem import PortfolioProblem
 from core.request import parse_request
+from core.request.normalize import normalize
+from core.request.normalized_config import NormalizedConfig
 from core.simulation.models import model_of
+from core.solver.feasibility import loss_count, loss_tail, multiples
 from core.solver.highs_model import HighsModel
 from core.solver.program import ChanceProgram
 from core.solver.rows import RowBlocks, dense_rows
-from core.solver.strict_check import loss_count, loss_tail, multiples
 from core.stages import Stage
 from db.benchmarks import shipped_benchmark
 from db.funds import EXAMPLE_FUND_ID

@@ -22,12 +22,12 @@ from benchmarks.benchmark_case import make_case
 from benchmarks.instances import Family, make_instance
 from benchmarks.markdown import table
 from core.errors import Cancelled
-from core.normalize import normalize
-from core.optimization.limits import Limits
-from core.optimization.problem import PortfolioProblem
-from core.optimization.relaxation import relax_minimally
-from core.optimization.tie_break import deviations, tie_break_program
+from core.portfolio.limits import Limits
+from core.portfolio.problem import PortfolioProblem
+from core.portfolio.relax import relax_minimally
+from core.portfolio.tie_break import deviations, tie_break_program
 from core.request import parse_request
+from core.request.normalize import normalize
 from core.solver.backends import make_backend
 from core.solver.branch_and_bound.compiling import compile_all
 from core.solver.program import Interruption, SolveControl
@@ -129,11 +129,11 @@ def measure(size: str) -> Iterator[Delay]:
     for family, cap in INSTANCES:
         instance = make_instance(family, n_buckets, n_scenarios, 1, cap)
         program = instance.program
-        yield from delays(instance.name, lambda c, p=program: backend.maximise(p, c), one_phase=None)  # type: ignore[misc]
-        answer = backend.maximise(program, SolveControl(work_limit=WORK_LIMIT))
+        yield from delays(instance.name, lambda c, p=program: backend.maximize(p, c), one_phase=None)  # type: ignore[misc]
+        answer = backend.maximize(program, SolveControl(work_limit=WORK_LIMIT))
         if answer.x is not None and answer.objective is not None:
             second, start = tie_break_program(program, answer.objective - EPSILON), deviations(answer.x)
-            solve = lambda c, p=second, x=start: backend.maximise(p, c, x)  # noqa: E731
+            solve = lambda c, p=second, x=start: backend.maximize(p, c, x)  # noqa: E731
             yield from delays(instance.name, solve, one_phase="tie-break")
     yield from delays(f"model {size}", relaxation(n_buckets, n_scenarios), one_phase="relaxation")
 

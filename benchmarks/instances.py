@@ -15,10 +15,10 @@ import numpy as np
 
 from benchmarks.benchmark_case import best_without_risk_limits, least_cvar, make_case
 from core.arrays import FloatArray
-from core.optimization.loss_search import Attempt, least_losses
+from core.portfolio.loss_search import Attempt, least_losses
 from core.solver.backends import make_backend
+from core.solver.feasibility import loss_count, loss_tail, multiples
 from core.solver.program import ChanceProgram, Polytope, SolveControl
-from core.solver.strict_check import loss_count, loss_tail, multiples
 
 Family = Literal["single", "averaged", "model"]
 
@@ -66,7 +66,7 @@ def _fewest_losses(family: Family, n_buckets: int, n_scenarios: int, seed: int) 
     backend = make_backend("branch-and-bound")
 
     def attempt(losses: int, control: SolveControl) -> Attempt:
-        outcome = backend.maximise(
+        outcome = backend.maximize(
             replace(program, objective=np.zeros_like(program.objective), max_losses=losses), control
         )
         found = None if outcome.x is None else loss_count(multiples(program, outcome.x))

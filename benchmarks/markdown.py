@@ -13,7 +13,7 @@ STAGES: dict[str, Callable[[Session], float]] = {
     "matrix, generated and stored": lambda s: s["first"]["result"]["timings"]["matrix"],
     "first pass": lambda s: s["first"]["result"]["solver"]["pass1Seconds"],
     "second pass (tie-break)": lambda s: s["first"]["result"]["solver"]["pass2Seconds"],
-    "optimisation as a stage": lambda s: s["first"]["result"]["timings"]["optimize"],
+    "optimization as a stage": lambda s: s["first"]["result"]["timings"]["optimize"],
     "validation": lambda s: s["first"]["result"]["timings"]["validate"],
     "**whole session**": lambda s: s["first"]["result"]["timings"]["total"],
     "**whole command**, wall clock": lambda s: s["first"]["seconds"],

@@ -1,6 +1,6 @@
 """The baseline: the chance-constrained program as a textbook writes it, given to HiGHS as it is.
 
-maximise    objective @ x
+maximize    objective @ x
 subject to  the polytope
             M_s = offset_s + payoffs_s @ x          the multiple of scenario s
             y_s >= 1 - M_s,  y_s <= z_s             its shortfall, and whether it may have one (z binary)
@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from core.solver.feasibility import is_feasible, loss_count, multiples
 from core.solver.highs_model import HighsModel
 from core.solver.program import ChanceProgram
 from core.solver.rows import RowBlocks
-from core.solver.strict_check import is_feasible, loss_count, multiples
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What optimising on few chosen scenarios is worth, against as many as they come.
+"""What optimizing on few chosen scenarios is worth, against as many as they come.
 
     python -m benchmarks.reduction [--seeds 5] [--buckets 48] [--generated 5000] [--kept 400] [--json FILE]
 
@@ -19,15 +19,15 @@ from time import perf_counter, process_time
 import numpy as np
 
 from benchmarks.markdown import table
-from core.config import NormalizedConfig
-from core.matrix import ScenarioMatrix
-from core.matrix_key import simulation_inputs
-from core.normalize import NormalizedRequest, normalize
-from core.optimization.optimise import optimise
-from core.optimization.strict import evaluate, portfolio_multiples
-from core.reduction.loss import reduction_loss
-from core.reduction.matrix import reduce_matrix
+from core.matrix.key import simulation_inputs
+from core.matrix.reduction.loss import reduction_loss
+from core.matrix.reduction.matrix import reduce_matrix
+from core.matrix.scenario_matrix import ScenarioMatrix
+from core.portfolio.optimize import optimize
+from core.portfolio.strict import evaluate, portfolio_multiples
 from core.request import parse_request
+from core.request.normalize import NormalizedRequest, normalize
+from core.request.normalized_config import NormalizedConfig
 from core.simulation.models import model_of
 from core.solver.highs import HighsBackend
 from core.solver.program import SolveControl
@@ -48,7 +48,7 @@ class Outcome:
     how: str
     status: str
     choose_cpu_s: float
-    optimise_s: float
+    optimize_s: float
     largest_mean_error: float
     mean_distance: float
     figures: tuple[float, float, float]
@@ -86,7 +86,7 @@ def measure(seed: int, n_buckets: int, generated: int, kept: int) -> list[Outcom
     for how, matrix, cpu_s in (("as they come", _first(everything, kept), 0.0), ("chosen", chosen, choose_cpu_s)):
         started = perf_counter()
         weights, status = _solve(matrix, config)
-        optimise_s = perf_counter() - started
+        optimize_s = perf_counter() - started
         lost = reduction_loss(everything, matrix)
         here = evaluate(weights, matrix, config)
         multiples = portfolio_multiples(weights, fresh)
@@ -97,7 +97,7 @@ def measure(seed: int, n_buckets: int, generated: int, kept: int) -> list[Outcom
                 how,
                 status,
                 cpu_s,
-                optimise_s,
+                optimize_s,
                 lost.largest_mean_error,
                 lost.mean_distance,
                 (here.expected_moic, here.loss_probability, here.cvar),
@@ -118,13 +118,13 @@ def report(outcomes: list[Outcome]) -> str:
             f"{one.figures[0] - one.fresh[0]:+.3f}",
             f"{one.fresh[1] - one.figures[1]:+.1%}",
             f"{one.fresh[2] - one.figures[2]:+.1%}",
-            f"{one.optimise_s:.2f}",
+            f"{one.optimize_s:.2f}",
         ]
         for one in outcomes
     ]
     head = [
         *("", "status", "largest error of a bucket's mean", "expected MOIC there", "fresh", "optimism gap"),
-        *("loss: fresh - there", "CVaR: fresh - there", "optimise, s"),
+        *("loss: fresh - there", "CVaR: fresh - there", "optimize, s"),
     ]
     lines = [table(head, rows)]
     for how in ("as they come", "chosen"):
@@ -139,7 +139,7 @@ def report(outcomes: list[Outcome]) -> str:
 
 def _solve(matrix: ScenarioMatrix, config: NormalizedConfig) -> tuple[np.ndarray, str]:
     control = SolveControl(work_limit=config.work_limit)
-    optimum = optimise(config, matrix, HighsBackend(), control, clock=perf_counter)
+    optimum = optimize(config, matrix, HighsBackend(), control, clock=perf_counter)
     relaxed = ", relaxed" if optimum.relaxations else ""
     return optimum.weights, f"{optimum.audit['status']}{relaxed}"
 

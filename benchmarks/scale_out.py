@@ -27,14 +27,14 @@ import numpy as np
 
 from benchmarks.markdown import table
 from benchmarks.simulation import V2, inputs_of
-from core.matrix_key import simulation_inputs
-from core.normalize import normalize
-from core.optimization.dollars import whole_deals
-from core.optimization.limits import Limits
+from core.matrix.key import simulation_inputs
+from core.portfolio.dollars import whole_deals
+from core.portfolio.limits import Limits
 from core.request import parse_request
+from core.request.normalize import normalize
+from core.risk.large_sample import Judged, Yardstick, large_sample_report, parts_of_sample, tally_part
 from core.simulation.models import model_of
 from core.simulation.parts import Part, parts_of
-from core.validation.large_sample import Judged, Yardstick, large_sample_report, parts_of_sample, tally_part
 from db.benchmarks import shipped_benchmark
 from db.funds import EXAMPLE_FUND_ID
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.naive_program import NaiveOutcome
+from core.solver.feasibility import is_feasible, loss_count, multiples
 from core.solver.program import ChanceProgram
-from core.solver.strict_check import is_feasible, loss_count, multiples
 
 
 def solve_by_scip(program: ChanceProgram, *, relative_gap: float, time_limit_s: float) -> NaiveOutcome:

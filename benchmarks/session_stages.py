@@ -30,9 +30,9 @@ from benchmarks.benchmark_case import HALFWAY, Case, make_case
 from benchmarks.markdown import report
 from benchmarks.naive_program import NaiveOutcome, solve_naively
 from benchmarks.outbox import load_average
-from core.codec import decode, encode
-from core.matrix import ScenarioMatrix
-from core.matrix_key import simulation_inputs
+from core.matrix.codec import decode, encode
+from core.matrix.key import simulation_inputs
+from core.matrix.scenario_matrix import ScenarioMatrix
 from core.simulation.models import model_of
 from db.embedded.locks import exclusively
 from db.settings import child_environment

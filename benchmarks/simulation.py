@@ -25,11 +25,11 @@ from statistics import median
 from typing import Any
 
 from benchmarks.markdown import table
-from core.codec import decode, encode
-from core.matrix import ScenarioMatrix
-from core.matrix_key import simulation_inputs
-from core.normalize import normalize
+from core.matrix.codec import decode, encode
+from core.matrix.key import simulation_inputs
+from core.matrix.scenario_matrix import ScenarioMatrix
 from core.request import parse_request
+from core.request.normalize import normalize
 from core.simulation.inputs import SimulationInputs
 from core.simulation.models import model_of
 from core.stages import Stage

@@ -27,7 +27,7 @@ from benchmarks.markdown import table
 from benchmarks.naive_program import NaiveOutcome, solve_naively
 from benchmarks.scip_program import solve_by_scip
 from core.charts.canvas import BLUE, ORANGE, RED, drawing, picture
-from core.optimization.tie_break import deviations, tie_break_program
+from core.portfolio.tie_break import deviations, tie_break_program
 from core.solver.backends import make_backend
 from core.solver.program import Interruption, SolveControl, SolveOutcome
 
@@ -122,11 +122,11 @@ def measure_ours(
 def measure(instance: Instance, limit_s: float, early_s: float, *, peers: bool) -> Measured:
     program = instance.program
     backend = make_backend("branch-and-bound")
-    first, answer = measure_ours(lambda control: backend.maximise(program, control), limit_s, early_s)
+    first, answer = measure_ours(lambda control: backend.maximize(program, control), limit_s, early_s)
     second = None
     if answer.x is not None and answer.objective is not None:
         tie_break, start = tie_break_program(program, answer.objective - EPSILON), deviations(answer.x)
-        second, _ = measure_ours(lambda control: backend.maximise(tie_break, control, start), limit_s, early_s)
+        second, _ = measure_ours(lambda control: backend.maximize(tie_break, control, start), limit_s, early_s)
     highs = scip = None
     if peers:
         highs = solve_naively(program, relative_gap=RELATIVE_GAP, time_limit_s=limit_s, clock=time.process_time)
@@ -214,10 +214,10 @@ def _summary(measured: Sequence[Measured], limit_s: float, early_s: float) -> li
 
 
 def _early(hard: Sequence[Measured], early_s: float) -> str:
-    rivals = [(m.first.early, m.scip.objective) for m in hard if m.scip is not None and m.scip.feasible]
-    good = sum(ours is not None and theirs is not None and ours >= theirs * (1 - 1e-6) for ours, theirs in rivals)
+    pairs = [(m.first.early, m.scip.objective) for m in hard if m.scip is not None and m.scip.feasible]
+    good = sum(ours is not None and theirs is not None and ours >= theirs * (1 - 1e-6) for ours, theirs in pairs)
     return (
-        f"After {early_s:g} s at least as good as SCIP's strictly feasible answer at its end: {good} of {len(rivals)}."
+        f"After {early_s:g} s at least as good as SCIP's strictly feasible answer at its end: {good} of {len(pairs)}."
     )
 
 
@@ -228,12 +228,12 @@ def _extent(measured: Measured) -> int:
 
 def growth_chart(measured: Sequence[Measured], limit_s: float) -> bytes:
     with drawing() as (figure, axes):
-        for family, colour in zip(FAMILIES, (BLUE, ORANGE, RED), strict=True):
+        for family, color in zip(FAMILIES, (BLUE, ORANGE, RED), strict=True):
             points = sorted((m for m in measured if m.family == family), key=_extent)
             size = [_extent(m) for m in points]
-            axes.plot(size, [m.first.seconds for m in points], "o-", color=colour, label=family)
+            axes.plot(size, [m.first.seconds for m in points], "o-", color=color, label=family)
             late = [(x, m.first.seconds) for x, m in zip(size, points, strict=True) if m.first.status == "feasible"]
-            axes.plot([x for x, _ in late], [y for _, y in late], "x", color=colour, markersize=12)
+            axes.plot([x for x, _ in late], [y for _, y in late], "x", color=color, markersize=12)
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.xaxis.set_major_formatter("{x:,.0f}")

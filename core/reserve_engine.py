@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from core.errors import BadInput, FieldProblem
-from core.optimization.dollars import to_cents
+from core.portfolio.dollars import to_cents
 
 DEFAULT_DISCOUNT_RATE = 0.12
 DEFAULT_YEARS = 5.0

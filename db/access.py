@@ -19,7 +19,7 @@ from core.errors import BadInput, Conflict, NotFound
 from db.audit import Actor
 from db.tables.access import Scope
 
-TOKEN_PREFIX = "vcf_"  # noqa: S105 - so that people and scanners recognise one
+TOKEN_PREFIX = "vcf_"  # noqa: S105 - so that people and scanners recognize one
 PAGE = "page"
 PAGE_SCOPES = frozenset({Scope.READ, Scope.REQUEST})
 LONGEST_LIFETIME = timedelta(days=366)

@@ -1,4 +1,4 @@
-"""The record of what befell a session beside its ordinary way."""
+"""The record of what recovery_history a session beside its ordinary way."""
 
 from __future__ import annotations
 

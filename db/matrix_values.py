@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Engine
 
-from core.bucket_stats import bucket_stats
-from core.codec import EncodedMatrix, decode, encode
 from core.errors import CorruptMatrix
-from core.matrix import ScenarioMatrix, ScenarioState
+from core.matrix.bucket_stats import bucket_stats
+from core.matrix.codec import EncodedMatrix, decode, encode
+from core.matrix.scenario_matrix import ScenarioMatrix, ScenarioState
 from db.engine import transaction
 from db.matrices import MatrixPayload, MatrixReference, load_payload
 

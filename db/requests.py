@@ -10,8 +10,8 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, select, text
 
 from core.errors import BadInput, NotFound, TooManyWaiting
-from core.normalize import NormalizedRequest, normalize
 from core.request import OptimizationRequest, request_hash
+from core.request.normalize import NormalizedRequest, normalize
 from db import matrices, sessions
 from db.audit import Actor, record
 from db.calibrations import list_snapshots, newest_version, usable_snapshot

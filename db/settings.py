@@ -58,7 +58,7 @@ class Settings(BaseModel):
     pg_bin_dir: PostgreSQL's programs to use instead of those of the wheel.
     lease_s: a session whose lease is not renewed for so long is taken over. generation_lease_s: a matrix likewise.
     heartbeat_s: between two renewals of a lease. ownership_check_s: between two looks at whether it is still ours.
-    solve_time_limit_s: safety net of one optimisation; work limits decide results, and one that this cut short says so.
+    solve_time_limit_s: safety net of one optimization; work limits decide results, and one that this cut short says so.
     max_generations: matrices in the making at once. max_generations_per_minute: begun within one minute.
     max_takeovers: generations of one matrix begun anew after a crash. max_epochs: how often the lease of a session may
     run out before it fails. max_waiting_sessions: with more, requests are refused, to be tried again after

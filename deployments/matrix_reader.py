@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from core.arrays import Float32Array, FloatArray
 from core.errors import BadInput, FieldProblem
-from core.matrix import ScenarioState
-from core.own_matrix import GivenBucket, GivenMatrix, checked_matrix
+from core.matrix.external_matrix import ExternalMatrix, GivenBucket, checked_matrix
+from core.matrix.scenario_matrix import ScenarioState
 from deployments.matrix_file import SCHEMA
 
 FIELD = "--matrix"
@@ -23,11 +23,11 @@ FIELD = "--matrix"
 
 @dataclass(frozen=True, slots=True)
 class MatrixFile:
-    """made_with: versions of model and calibration, and matrix_key, as far as the file says. rounded: whether multiples
-    were given in double precision and are not all exact in single precision."""
+    """provenance: versions of model and calibration, and matrix_key, as far as the file says.
+    rounded: whether multiples were given in double precision and are not all exact in single precision."""
 
-    given: GivenMatrix
-    made_with: Mapping[str, str]
+    given: ExternalMatrix
+    provenance: Mapping[str, str]
     rounded: bool
 
 
@@ -42,7 +42,7 @@ def read_matrix(path: Path) -> MatrixFile:
     with np.errstate(over="ignore"):
         rounded = any(not np.array_equal(values, values.astype(np.float32), equal_nan=True) for values in moic)
     metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
-    return MatrixFile(checked_matrix(rows, moic, _states(metadata)), _made_with(metadata), rounded)
+    return MatrixFile(checked_matrix(rows, moic, _states(metadata)), _provenance(metadata), rounded)
 
 
 def _table(path: Path) -> pa.Table:
@@ -106,16 +106,16 @@ def _states(metadata: Mapping[str, str]) -> list[ScenarioState] | None:
         raise BadInput.of("vcfolio.scenario_states", text[:60], rule) from None
 
 
-def _made_with(metadata: Mapping[str, str]) -> dict[str, str]:
+def _provenance(metadata: Mapping[str, str]) -> dict[str, str]:
     """Nobody has to say; what is said is taken as said."""
-    made_with = {}
+    provenance = {}
     if "vcfolio.matrix_key" in metadata:
-        made_with["matrix_key"] = metadata["vcfolio.matrix_key"]
+        provenance["matrix_key"] = metadata["vcfolio.matrix_key"]
     if "vcfolio.key_document" in metadata:
         try:
             key = json.loads(metadata["vcfolio.key_document"])["key"]
-            made_with |= {name: str(key[name]) for name in ("sim_model_version", "calibration_version")}
+            provenance |= {name: str(key[name]) for name in ("sim_model_version", "calibration_version")}
         except (ValueError, KeyError, TypeError) as error:
             rule = f"is not what `vcfolio simulate` writes: {error}"
             raise BadInput.of("vcfolio.key_document", metadata["vcfolio.key_document"][:60], rule) from None
-    return made_with
+    return provenance

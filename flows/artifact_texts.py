@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.figures import FIGURES
-from core.optimization.uniqueness_sentence import uniqueness_sentence
+from core.portfolio.uniqueness_sentence import uniqueness_sentence
 
 
 def constraints_markdown(result: Mapping[str, Any]) -> str:

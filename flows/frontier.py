@@ -20,8 +20,8 @@ from core.frontier.document import frontier_document, frontier_picture, in_words
 from core.frontier.family import Assignment, solve_family
 from core.frontier.point import FrontierPoint
 from core.frontier.variation import parse_variation
-from core.normalize import NormalizedRequest
 from core.request import parse_request
+from core.request.normalize import NormalizedRequest
 from core.solver.program import SolveControl
 from db.engine import transaction
 from db.requests import resolve_request

@@ -23,7 +23,7 @@ from db.sessions import Fence, SessionState, reopen, take_session
 from flows.session_run import run_session, superseded
 from tasks import runtime
 from tasks.process_owner import lease_owner
-from tasks.retries import persevere
+from tasks.retries import retry_transient
 from tasks.run_names import session_run_name
 
 
@@ -43,7 +43,7 @@ def request_optimization(request: OptimizationRequest) -> State[Any]:
     run_id = UUID(str(prefect_runtime.flow_run.id))
     try:
         parsed = parse_request(request) if isinstance(request, Mapping) else request
-        held = persevere(lambda: _lease(run_id, parsed))
+        held = retry_transient(lambda: _lease(run_id, parsed))
     except BadInput as error:
         return Failed(message=str(error), data=error)
     return run_session(held) if isinstance(held, Fence) else held

@@ -20,10 +20,10 @@ from prefect.logging import get_run_logger
 
 from core.charts.canvas import markdown_image
 from core.charts.portfolio import allocation_chart, holdings_of, multiples_chart
-from core.config import NormalizedConfig
-from core.matrix import ScenarioMatrix
-from core.matrix_key import simulation_inputs
-from core.optimization.documents import weights_from
+from core.matrix.key import simulation_inputs
+from core.matrix.scenario_matrix import ScenarioMatrix
+from core.portfolio.documents import weights_from
+from core.request.normalized_config import NormalizedConfig
 from core.session_states import SessionStatus
 from db.results import session_result
 from db.sessions import SessionRow
@@ -58,7 +58,7 @@ class Publisher:
             self._show(partial(self._update, status))
 
     def completed(self, session: SessionRow, load_matrix: Callable[[], ScenarioMatrix]) -> None:
-        """Allocation, constraints, risk and two charts. load_matrix: the one that the session was optimised on."""
+        """Allocation, constraints, risk and two charts. load_matrix: the one that the session was optimized on."""
         result = session_result(session)
         for publish in (
             partial(_allocation, result),
@@ -129,7 +129,7 @@ def _multiples_chart(session: SessionRow, load_matrix: Callable[[], ScenarioMatr
     winner = simulation_inputs(session.matrix_key_json).winner_multiple
     _markdown(
         "portfolio-multiples",
-        "What the portfolio returned in the scenarios that it was optimised on",
+        "What the portfolio returned in the scenarios that it was optimized on",
         markdown_image("Portfolio multiples", multiples_chart(multiples, winner)),
     )
 

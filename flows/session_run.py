@@ -46,8 +46,8 @@ from tasks import runtime
 from tasks.heartbeat import Heartbeat
 from tasks.matrix import generate_matrix
 from tasks.optimize import optimize_portfolio
-from tasks.retries import persevere
-from tasks.stored_matrix import MATRIX_ATTEMPTS, whole_matrix
+from tasks.retries import retry_transient
+from tasks.stored_matrix import MATRIX_ATTEMPTS, ensure_valid_matrix
 from tasks.validate import validate_portfolio
 
 logger = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ def _drive(fence: Fence, heartbeat: Heartbeat) -> State[Any]:
         if heartbeat.lost.is_set():
             return _lost(fence, str(error))
         if error.retryable:
-            _let_go(fence)
+            _release_lease(fence)
             raise
         _in_database(partial(fail, fence=fence, error_code=error.code, error_reason=str(error)))
         failed = SessionStatus.FAILED
@@ -86,7 +86,7 @@ def _drive(fence: Fence, heartbeat: Heartbeat) -> State[Any]:
         raise
     except BaseException:
         # Interrupted from outside (Ctrl-C, a terminated worker): whoever resumes may begin at once.
-        _let_go(fence)
+        _release_lease(fence)
         raise
     return Completed(message=f"session {fence.session_id} is completed")
 
@@ -168,7 +168,7 @@ def _ensure_matrix(fence: Fence, session: SessionRow, known: MatrixReference | N
         task = generate_matrix.with_options(refresh_cache=True) if anew else generate_matrix
         return MatrixReference(**task(session.matrix_key, fence))
 
-    return whole_matrix(runtime.engine(), session.matrix_key, make)
+    return ensure_valid_matrix(runtime.engine(), session.matrix_key, make)
 
 
 def _in_database(work: Callable[[Connection], Result]) -> Result:
@@ -178,7 +178,7 @@ def _in_database(work: Callable[[Connection], Result]) -> Result:
         with transaction(runtime.engine()) as conn:
             return work(conn)
 
-    return persevere(attempt)
+    return retry_transient(attempt)
 
 
 def _advance(fence: Fence, to: SessionStatus, write: Callable[[Connection], bool]) -> bool:
@@ -200,7 +200,7 @@ def _must(written: bool, fence: Fence) -> None:
         raise Superseded(f"session {fence.session_id} went on without epoch {fence.epoch}")
 
 
-def _let_go(fence: Fence) -> None:
+def _release_lease(fence: Fence) -> None:
     """So that the next run need not wait for the lease to run out. Without a database it will, just the same."""
     with suppress(Unavailable), transaction(runtime.engine()) as conn:
         release_lease(conn, fence, count_failure=False)

@@ -10,7 +10,7 @@ from core.calibration.report import calibration_report
 from db.calibrate import CalibrationOrder, CalibrationOutcome, calibrate
 from db.engine import transaction
 from tasks import runtime
-from tasks.retries import PATIENT
+from tasks.retries import TASK_RETRY
 
 ARTIFACT_KEY = "calibration-data-quality"
 
@@ -19,7 +19,7 @@ ARTIFACT_KEY = "calibration-data-quality"
     name="calibrate",
     cache_policy=NO_CACHE,
     persist_result=False,
-    **PATIENT,
+    **TASK_RETRY,
 )
 def calibrate_fund(order: CalibrationOrder) -> CalibrationOutcome:
     """Safe to repeat: the very same snapshot is stored once. Raises BadInput, NotFound, Conflict."""

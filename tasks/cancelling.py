@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 CANCELLED_IN_PREFECT = "cancelled in Prefect"
 
 
-def heed_cancels(engine: Engine, settings: Settings, flow_runs: FlowRuns) -> Sequence[UUID]:
+def propagate_cancellations(engine: Engine, settings: Settings, flow_runs: FlowRuns) -> Sequence[UUID]:
     """Cancels the sessions of the runs that Prefect has as Cancelling; returns those that had not ended.
 
     A run that lives sees that its session is over, and ends. What is Cancelling for longer than any worker needs has

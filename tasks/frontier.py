@@ -11,17 +11,17 @@ import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from core.config import NormalizedConfig
 from core.frontier.point import solve_point
+from core.request.normalized_config import NormalizedConfig
 from core.solver.backends import make_backend
 from core.solver.program import Interruption, SolveControl
 from db.matrices import MatrixReference
 from db.matrix_values import load_matrix
 from tasks import runtime
 from tasks.matrix import ensure_generated
-from tasks.retries import PATIENT
+from tasks.retries import TASK_RETRY
 from tasks.run_names import MATRIX_RUN_NAME
-from tasks.stored_matrix import whole_matrix
+from tasks.stored_matrix import ensure_valid_matrix
 
 _told_to_stop = threading.Event()
 
@@ -36,12 +36,12 @@ def stop_points() -> None:
     task_run_name=MATRIX_RUN_NAME,
     cache_policy=NO_CACHE,
     persist_result=False,
-    **PATIENT,
+    **TASK_RETRY,
 )
 def shared_matrix(matrix_key: str, key_document: Mapping[str, Any]) -> MatrixReference:
     """The stored matrix of the key, whole and verified; generated if there is none, once however many ask."""
     engine, settings = runtime.engine(), runtime.settings()
-    return whole_matrix(
+    return ensure_valid_matrix(
         engine, matrix_key, lambda _anew: ensure_generated(engine, settings, matrix_key, key_document, fence=None)
     )
 
@@ -51,7 +51,7 @@ def shared_matrix(matrix_key: str, key_document: Mapping[str, Any]) -> MatrixRef
     task_run_name="point {value}",
     cache_policy=NO_CACHE,
     persist_result=False,
-    **PATIENT,
+    **TASK_RETRY,
 )
 def frontier_point(
     value: float, config: Mapping[str, Any], start: list[float] | None, reference: MatrixReference

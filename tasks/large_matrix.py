@@ -8,9 +8,9 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from core.matrix import MatrixPart, ScenarioMatrix
-from core.matrix_key import simulation_inputs
-from core.reduction.matrix import reduce_as_asked
+from core.matrix.key import simulation_inputs
+from core.matrix.reduction.matrix import reduce_as_asked
+from core.matrix.scenario_matrix import MatrixPart, ScenarioMatrix
 from core.simulation.models import model_of
 from core.simulation.parts import parts_of
 from db.settings import Settings

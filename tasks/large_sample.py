@@ -8,13 +8,12 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from core.config import NormalizedConfig
 from core.errors import BadInput
-from core.matrix_key import simulation_inputs
-from core.optimization.documents import deals_from, limits_from, weights_from
-from core.session_states import SessionStatus
-from core.simulation.parts import Part
-from core.validation.large_sample import (
+from core.matrix.key import simulation_inputs
+from core.portfolio.documents import deals_from, limits_from, weights_from
+from core.request.normalized_config import NormalizedConfig
+from core.risk.comparison_portfolios import EQUAL_WEIGHTS
+from core.risk.large_sample import (
     Judged,
     PartTallies,
     Yardstick,
@@ -22,7 +21,8 @@ from core.validation.large_sample import (
     parts_of_sample,
     tally_part,
 )
-from core.validation.rivals import EQUAL_WEIGHTS
+from core.session_states import SessionStatus
+from core.simulation.parts import Part
 from db.sessions import SessionRow
 from db.settings import Settings
 from tasks.parts import Progress, in_parts

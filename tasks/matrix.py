@@ -39,7 +39,7 @@ from tasks import runtime
 from tasks.heartbeat import Beat, Heartbeat, heartbeat_of
 from tasks.large_matrix import simulate
 from tasks.parts import Progress
-from tasks.retries import PATIENT, persevere
+from tasks.retries import TASK_RETRY, retry_transient
 from tasks.run_names import MATRIX_RUN_NAME
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def canonical_key(_context: TaskRunContext, parameters: dict[str, Any]) -> str:
     cache_expiration=CACHE_EXPIRATION,
     persist_result=True,
     result_serializer="json",
-    **PATIENT,
+    **TASK_RETRY,
 )
 def generate_matrix(matrix_key: str, fence: Fence) -> dict[str, Any]:
     """A reference to the complete matrix: key, generation, checksum; never the array."""
@@ -125,7 +125,7 @@ def _generate(
         with transaction(engine) as conn:
             return extend_generation(conn, started, lease_s)
 
-    def let_go() -> None:
+    def release_lease() -> None:
         """Whoever asks next may begin at once."""
         with suppress(Unavailable):
             extend(0.0)
@@ -135,11 +135,11 @@ def _generate(
         with Beat(lambda: extend(settings.generation_lease_s), settings.heartbeat_s, f"lease of {started.key}"):
             payload = payload_of(simulate(key_document, settings, progress), key_document)
             fault_point("matrix.simulated")
-            if not persevere(partial(_store, engine, started, payload)):
+            if not retry_transient(partial(_store, engine, started, payload)):
                 return None
     except Superseded:
         # This session is lost; the matrix is not, for whoever else wants it.
-        let_go()
+        release_lease()
         raise
     except VcfolioError as error:
         if error.retryable:
@@ -149,7 +149,7 @@ def _generate(
         raise MatrixFailed(f"matrix {started.key}: {error}") from error
     except BaseException:
         # Interrupted from outside, or by what nobody foresaw.
-        let_go()
+        release_lease()
         raise
     if started.previous_sha256 not in (None, payload.payload_sha256):
         logger.warning(

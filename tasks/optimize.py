@@ -12,9 +12,9 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from core.config import NormalizedConfig
-from core.optimization.documents import allocation_document, solver_document
-from core.optimization.optimise import MOIC_STEP, Optimum, optimise
+from core.portfolio.documents import allocation_document, solver_document
+from core.portfolio.optimize import MOIC_STEP, Optimum, optimize
+from core.request.normalized_config import NormalizedConfig
 from core.solver.backends import make_backend
 from core.solver.program import Interruption, SolveControl, SolveProgress
 from db.engine import transaction
@@ -24,7 +24,7 @@ from db.matrix_values import load_matrix
 from db.sessions import Fence, load_session
 from tasks import runtime
 from tasks.heartbeat import Heartbeat, heartbeat_of
-from tasks.retries import PATIENT
+from tasks.retries import TASK_RETRY
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Optimized:
     task_run_name="optimize",
     cache_policy=NO_CACHE,
     persist_result=False,
-    **PATIENT,
+    **TASK_RETRY,
 )
 def optimize_portfolio(fence: Fence, reference: MatrixReference) -> Optimized:
     """Raises Infeasible, NoAnswerWithinLimit; Cancelled when the session is lost or cancelled meanwhile."""
@@ -54,9 +54,9 @@ def optimize_portfolio(fence: Fence, reference: MatrixReference) -> Optimized:
     matrix = load_matrix(engine, reference)
 
     def solve() -> Optimum:
-        return optimise(config, matrix, make_backend(), control, clock=time.perf_counter, stage=watch.begin)
+        return optimize(config, matrix, make_backend(), control, clock=time.perf_counter, stage=watch.begin)
 
-    optimum = _beside_main_thread(solve, watch.stop)
+    optimum = run_in_solver_thread(solve, watch.stop)
     return Optimized(
         allocation_document(config, optimum.weights),
         solver_document(optimum),
@@ -65,7 +65,7 @@ def optimize_portfolio(fence: Fence, reference: MatrixReference) -> Optimized:
     )
 
 
-def _beside_main_thread(solve: Callable[[], Optimum], stop: Callable[[], None]) -> Optimum:
+def run_in_solver_thread(solve: Callable[[], Optimum], stop: Callable[[], None]) -> Optimum:
     """Signals (Ctrl-C, SIGTERM) make Python raise in the main thread, wherever it is. In a solver that calls back from
     C++ that would crash the process, so the solver runs in another thread, and is told to stop."""
     with ThreadPoolExecutor(1, thread_name_prefix="solver") as pool:
@@ -94,7 +94,7 @@ class _Watch:
 
     def progress(self, progress: SolveProgress) -> None:
         fault_point("optimize.solving")
-        # What the other steps optimise is no multiple, and whoever follows takes these two for one.
+        # What the other steps optimize is no multiple, and whoever follows takes these two for one.
         of_multiple = self._step == MOIC_STEP
         self._heartbeat.report(
             {

@@ -17,7 +17,7 @@ from db.fault_points import fault_point
 from db.rescue import LostSession
 from db.settings import Settings
 from db.tables.events import EventKind
-from tasks.cancelling import CANCELLED_IN_PREFECT, heed_cancels
+from tasks.cancelling import CANCELLED_IN_PREFECT, propagate_cancellations
 from tasks.flow_runs import FlowRuns, RunState
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class _Reaper:
         for orphan in orphans:
             self._write(orphan, EventKind.REVIVED, partial(rescue.revive, orphan=orphan))
         try:
-            cancelled = heed_cancels(self._engine, self._settings, self._flow_runs)
+            cancelled = propagate_cancellations(self._engine, self._settings, self._flow_runs)
             self._report.sessions[EventKind.CANCELLED] += len(cancelled)
             states = self._flow_runs.states([lost.flow_run_id for lost in (*expired, *strays) if lost.flow_run_id])
         except Unavailable as error:

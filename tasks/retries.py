@@ -30,10 +30,10 @@ class Patience(TypedDict):
     retry_condition_fn: Callable[[Task[Any, Any], TaskRun, State[Any]], bool]
 
 
-PATIENT: Patience = {"retries": RETRIES, "retry_delay_seconds": RETRY_DELAYS_S, "retry_condition_fn": is_transient}
+TASK_RETRY: Patience = {"retries": RETRIES, "retry_delay_seconds": RETRY_DELAYS_S, "retry_condition_fn": is_transient}
 
 
-def persevere(attempt: Callable[[], Result]) -> Result:
+def retry_transient(attempt: Callable[[], Result]) -> Result:
     """For what is no task run, the same patience. `attempt` must be safe to repeat after a commit of unknown fate."""
     for delay_s in RETRY_DELAYS_S:
         try:

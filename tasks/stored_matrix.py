@@ -12,13 +12,13 @@ from core.errors import CorruptMatrix, MatrixFailed
 from db.engine import transaction
 from db.matrices import MatrixReference, invalidate, read_reference
 from db.matrix_values import load_matrix
-from tasks.retries import persevere
+from tasks.retries import retry_transient
 
 MATRIX_ATTEMPTS = 3
 """How often in a row a matrix may vanish or be corrupt under its users before that is a failure."""
 
 
-def whole_matrix(engine: Engine, key: str, make: Callable[[bool], MatrixReference]) -> MatrixReference:
+def ensure_valid_matrix(engine: Engine, key: str, make: Callable[[bool], MatrixReference]) -> MatrixReference:
     """What `make` refers to, once it is stored whole. Called within a run.
 
     make: finds the matrix or generates it; told whether what it named before turned out to be gone or damaged.
@@ -27,10 +27,10 @@ def whole_matrix(engine: Engine, key: str, make: Callable[[bool], MatrixReferenc
     for attempt in range(MATRIX_ATTEMPTS):
         reference = make(attempt > 0)
         try:
-            persevere(partial(load_matrix, engine, reference))
+            retry_transient(partial(load_matrix, engine, reference))
         except CorruptMatrix as error:
             get_run_logger().warning("%s; it is generated anew", error)
-            persevere(partial(_drop_if_damaged, engine, reference))
+            retry_transient(partial(_drop_if_damaged, engine, reference))
         else:
             return reference
     raise MatrixFailed(f"matrix {key} does not stay whole")

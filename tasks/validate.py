@@ -7,18 +7,18 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from core.config import NormalizedConfig
 from core.errors import InvalidAllocation
-from core.matrix_key import simulation_inputs
-from core.optimization.documents import deals_from, limits_from, weights_from
-from core.validation.validate import validate
+from core.matrix.key import simulation_inputs
+from core.portfolio.documents import deals_from, limits_from, weights_from
+from core.request.normalized_config import NormalizedConfig
+from core.risk.validate import validate
 from db.engine import transaction
 from db.matrices import MatrixReference
 from db.matrix_values import load_matrix
 from db.sessions import Fence, load_session
 from tasks import runtime
 from tasks.heartbeat import heartbeat_of
-from tasks.retries import PATIENT
+from tasks.retries import TASK_RETRY
 
 
 @task(
@@ -26,7 +26,7 @@ from tasks.retries import PATIENT
     task_run_name="validate",
     cache_policy=NO_CACHE,
     persist_result=False,
-    **PATIENT,
+    **TASK_RETRY,
 )
 def validate_portfolio(fence: Fence, reference: MatrixReference) -> dict[str, Any]:
     """The validation metrics, JSON-ready. Raises InvalidAllocation when the stored allocation breaks its limits."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from api.page.figures import constraint_name, count, dollars, duration, multiple, percent, signed_multiple
-from core.optimization.uniqueness_sentence import uniqueness_sentence
+from core.portfolio.uniqueness_sentence import uniqueness_sentence
 from core.stages import Stage
 
 Verdict = Literal["good", "unsure", "bad", "none"]
@@ -89,7 +89,7 @@ class RegimeRow:
 
 
 @dataclass(frozen=True, slots=True)
-class RivalRow:
+class ComparisonRow:
     name: str
     expected_moic: str
     difference: str
@@ -239,7 +239,7 @@ def headline(result: Document) -> Headline:
 RIVALS = {"equal_weights": "equal weights", "greedy": "filling the best buckets first"}
 
 
-def rivals_view(validation: Document) -> tuple[RivalRow, ...]:
+def rivals_view(validation: Document) -> tuple[ComparisonRow, ...]:
     rows = []
     for rival in validation.get("rivals", []):
         if rival["withinNoise"]:
@@ -249,7 +249,7 @@ def rivals_view(validation: Document) -> tuple[RivalRow, ...]:
         if not rival["feasible"]:
             verdict += "; it breaks limits, so it is no alternative"
         difference = f"{signed_multiple(rival['difference'])} ± {multiple(rival['standardError'], 3)}"
-        rows.append(RivalRow(RIVALS[rival["name"]], multiple(_value(rival["expectedMoic"])), difference, verdict))
+        rows.append(ComparisonRow(RIVALS[rival["name"]], multiple(_value(rival["expectedMoic"])), difference, verdict))
     return tuple(rows)
 
 
@@ -314,7 +314,7 @@ def timing_rows(result: Document) -> tuple[tuple[str, str], ...]:
     names = {
         "waiting": "Waiting",
         "matrix": "Scenarios",
-        "optimize": "Optimising",
+        "optimize": "Optimizing",
         "validate": "Testing",
         "total": "Total",
     }

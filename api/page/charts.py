@@ -13,10 +13,10 @@ from core.arrays import FloatArray
 from core.charts.portfolio import Holding, multiples_chart
 from core.charts.regimes import regime_returns_of, regimes_chart
 from core.charts.treemap import treemap_chart
-from core.config import NormalizedConfig
 from core.errors import CorruptMatrix
-from core.matrix_key import simulation_inputs
-from core.optimization.documents import weights_from
+from core.matrix.key import simulation_inputs
+from core.portfolio.documents import weights_from
+from core.request.normalized_config import NormalizedConfig
 from core.stages import Stage
 from db.engine import transaction
 from db.matrices import read_reference
@@ -54,7 +54,7 @@ def winner_multiple_of(session: SessionRow) -> float:
 
 
 def portfolio_multiples(engine: Engine, session: SessionRow) -> FloatArray | None:
-    """(n_scenarios,), on the matrix that the session was optimised on; None where that one is no longer stored."""
+    """(n_scenarios,), on the matrix that the session was optimized on; None where that one is no longer stored."""
     with transaction(engine) as conn:
         reference = read_reference(conn, session.matrix_key)
     if reference is None or reference.generation != session.matrix_generation or session.allocation is None:

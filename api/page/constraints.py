@@ -16,7 +16,7 @@ STATES: Mapping[State, tuple[str, str]] = {
     "binding": ("■", "Binding"),
     "free": ("○", "Room left"),
 }
-"""A shape and words for each, since colour alone tells nothing to many readers."""
+"""A shape and words for each, since color alone tells nothing to many readers."""
 
 PROVEN_GAIN = 5e-5
 """An interval narrower than what is printed is no news."""
@@ -38,7 +38,7 @@ class ConstraintRow:
 
 
 @dataclass(frozen=True, slots=True)
-class WayOut:
+class SingleLimitRepair:
     name: str
     asked: str
     sentence: str
@@ -46,11 +46,14 @@ class WayOut:
 
 @dataclass(frozen=True, slots=True)
 class ConstraintReport:
-    """rows: what gave way first, then what binds, then the others. ways_out: why, where limits conflicted."""
+    """rows: what gave way first, then what binds, then the others.
+
+    single_limit_repairs: why, where limits conflicted.
+    """
 
     rows: tuple[ConstraintRow, ...]
     conflict: tuple[str, ...]
-    ways_out: tuple[WayOut, ...]
+    single_limit_repairs: tuple[SingleLimitRepair, ...]
     prices_complete: bool
 
 
@@ -62,7 +65,7 @@ def constraint_report(result: Mapping[str, Any]) -> ConstraintReport:
     return ConstraintReport(
         rows=tuple(sorted(rows, key=lambda row: order.index(row.state))),
         conflict=() if conflict is None else tuple(constraint_name(name) for name in conflict["constraints"]),
-        ways_out=() if conflict is None else tuple(_way_out(way) for way in conflict["waysOut"]),
+        single_limit_repairs=() if conflict is None else tuple(_repair(way) for way in conflict["waysOut"]),
         prices_complete=result["solver"].get("pricesComplete") is not False,
     )
 
@@ -111,7 +114,7 @@ def gain_in_words(entry: Mapping[str, Any]) -> str:
     return f"{signed_multiple(price['gain'], 4)} for {unit} looser"
 
 
-def _way_out(way: Mapping[str, Any]) -> WayOut:
+def _repair(way: Mapping[str, Any]) -> SingleLimitRepair:
     kind = way["constraintId"].partition(":")[0]
     asked = constraint_value(kind, way["asked"])
-    return WayOut(constraint_name(way["constraintId"]), asked, way["explanation"])
+    return SingleLimitRepair(constraint_name(way["constraintId"]), asked, way["explanation"])

@@ -22,7 +22,7 @@ MARKS: dict[StepState, tuple[str, str]] = {
 STATUS_WORDS = {
     SessionStatus.REQUESTED: "Waiting",
     SessionStatus.MATRIX_GENERATING: "Simulating",
-    SessionStatus.OPTIMIZING: "Optimising",
+    SessionStatus.OPTIMIZING: "Optimizing",
     SessionStatus.VALIDATING: "Testing",
     SessionStatus.COMPLETED: "Completed",
     SessionStatus.FAILED: "Failed",

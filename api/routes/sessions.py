@@ -51,7 +51,7 @@ IdempotencyKey = Annotated[
 @router.post(
     "/request",
     status_code=202,
-    summary="Ask for an optimisation",
+    summary="Ask for an optimization",
     openapi_extra={
         "requestBody": {
             "required": True,

@@ -14,22 +14,22 @@ from core.stages import Stage
 
 
 @dataclass(frozen=True, slots=True)
-class RealisedMultiples:
+class RealizedMultiples:
     """log_multiples: (n_exits,), of proceeds / amount invested. sectors: (n_exits,), each company's."""
 
     log_multiples: FloatArray
     sectors: tuple[str, ...]
 
 
-NO_MULTIPLES = RealisedMultiples(np.array([]), ())
+NO_MULTIPLES = RealizedMultiples(np.array([]), ())
 
 
-def realised_multiples(history: History, retained_per_graduation: float = 1.0) -> dict[Stage, RealisedMultiples]:
+def realized_multiples(history: History, retained_per_graduation: float = 1.0) -> dict[Stage, RealizedMultiples]:
     """By stage, for stages with stakes that were sold up to the as-of date with proceeds and a known amount above 0.
 
     retained_per_graduation: what is left of a stake, in (0, 1], after each later stage that the company raised at
     before the sale; the multiples are divided by it as often, so that a model which dilutes by as much gives the
-    realised ones again. 1 for a model that does not.
+    realized ones again. 1 for a model that does not.
     A stake that is sold for nothing is a failure and not among the exits that these are the multiples of.
     """
     assert 0.0 < retained_per_graduation <= 1.0
@@ -42,10 +42,10 @@ def realised_multiples(history: History, retained_per_graduation: float = 1.0) -
         .join(history.companies.select("company_id", "sector"), on="company_id")
         .with_row_index("stake")
     )
-    realised = (pl.col("disposal_proceeds_usd") / pl.col("amount_usd")).log()
+    realized = (pl.col("disposal_proceeds_usd") / pl.col("amount_usd")).log()
     dilution = pl.col("graduations").fill_null(0) * math.log(retained_per_graduation)
     undiluted = sold.join(_graduations(sold, history), on="stake", how="left").with_columns(
-        (realised - dilution).alias("log_multiple")
+        (realized - dilution).alias("log_multiple")
     )
     return _by_stage(undiluted.sort("company_id", "date", "disposal_date", "log_multiple"))
 
@@ -66,12 +66,12 @@ def _graduations(sold: pl.DataFrame, history: History) -> pl.DataFrame:
     )
 
 
-def _by_stage(sold: pl.DataFrame) -> dict[Stage, RealisedMultiples]:
+def _by_stage(sold: pl.DataFrame) -> dict[Stage, RealizedMultiples]:
     found = {}
     for stage in Stage:
         at = sold.filter(pl.col("stage") == stage.value)
         if not at.is_empty():
-            found[stage] = RealisedMultiples(
+            found[stage] = RealizedMultiples(
                 at["log_multiple"].to_numpy().astype(np.float64), tuple(at["sector"].to_list())
             )
     return found

@@ -11,7 +11,7 @@ import numpy as np
 from core.arrays import FloatArray
 from core.calibration.aalen_johansen import Incidence, aalen_johansen
 from core.calibration.history import History
-from core.calibration.outcomes import NO_MULTIPLES, RealisedMultiples, realised_multiples
+from core.calibration.outcomes import NO_MULTIPLES, RealizedMultiples, realized_multiples
 from core.calibration.round_rates import RoundRates, round_rates
 from core.calibration.shrinkage import Multiplier, own_share, prior_rates, shrunk_outcome, shrunk_rates, shrunk_ratio
 from core.calibration.snapshot import CalibrationSnapshot, ExitOutcome, StageTransitions
@@ -94,11 +94,11 @@ def survival_estimates(history: History, terms: SurvivalTerms, benchmark: Calibr
     """
     by_stage = stage_spells(history, terms.dormant_after_months)
     _require_in_benchmark(by_stage, benchmark)
-    realised = realised_multiples(history, _retained_per_graduation(benchmark))
+    realized = realized_multiples(history, _retained_per_graduation(benchmark))
     stages = {
         stage: estimate
         for stage, spells in by_stage.items()
-        if (estimate := _stage_estimate(spells, realised.get(stage, NO_MULTIPLES), terms, benchmark)) is not None
+        if (estimate := _stage_estimate(spells, realized.get(stage, NO_MULTIPLES), terms, benchmark)) is not None
     }
     sectors = sorted(set(history.companies["sector"].to_list()))
     silence = terms.dormant_after_months
@@ -106,13 +106,13 @@ def survival_estimates(history: History, terms: SurvivalTerms, benchmark: Calibr
         terms=terms,
         stages=stages,
         risk=_risk_multipliers(sectors, stages, terms.prior_weight),
-        returns=_return_multipliers(sectors, realised, terms.prior_weight),
+        returns=_return_multipliers(sectors, realized, terms.prior_weight),
         silences_broken=None if silence is None else silences_broken(history, silence),
     )
 
 
 def _retained_per_graduation(benchmark: CalibrationSnapshot) -> float:
-    """The first model takes outcomes as realised; every later one dilutes them itself, by the cap table's terms."""
+    """The first model takes outcomes as realized; every later one dilutes them itself, by the cap table's terms."""
     if benchmark.exit_outcomes_fitted_for == "three_component_v1":
         return 1.0
     terms = benchmark.cap_table
@@ -136,7 +136,7 @@ def _require_in_benchmark(by_stage: Mapping[Stage, StageSpells], benchmark: Cali
 
 
 def _stage_estimate(
-    spells: StageSpells, realised: RealisedMultiples, terms: SurvivalTerms, benchmark: CalibrationSnapshot
+    spells: StageSpells, realized: RealizedMultiples, terms: SurvivalTerms, benchmark: CalibrationSnapshot
 ) -> StageEstimate | None:
     """None where nothing was observed and the prior weighs nothing."""
     incidences = {at: aalen_johansen(spells.months(at), spells.causes, len(CAUSES)) for at in UNDATED_AT}
@@ -148,8 +148,8 @@ def _stage_estimate(
         return None
     prior = prior_rates(benchmark.transition_stats[spells.stage], spells.stage)
     rates = _shrunk(estimate, prior, terms.prior_weight)
-    exits = realised.log_multiples.size
-    if exits and terms.prior_weight == 0 and np.ptp(realised.log_multiples) == 0:
+    exits = realized.log_multiples.size
+    if exits and terms.prior_weight == 0 and np.ptp(realized.log_multiples) == 0:
         rule = f"must be above 0: the {exits} sold stakes of stage {spells.stage} do not differ, and show no spread"
         raise BadInput.of("priorWeight", terms.prior_weight, rule)
     return StageEstimate(
@@ -159,7 +159,7 @@ def _stage_estimate(
         sensitivity={at: _shrunk(rates_at, prior, terms.prior_weight) for at, rates_at in found.items()},
         rates=_transitions(rates),
         own_share=own_share(0.0 if estimate is None else estimate.company_rounds, terms.prior_weight),
-        outcome=shrunk_outcome(realised.log_multiples, benchmark.exit_outcomes[spells.stage], terms.prior_weight),
+        outcome=shrunk_outcome(realized.log_multiples, benchmark.exit_outcomes[spells.stage], terms.prior_weight),
         exits_with_multiple=exits,
         outcome_own_share=own_share(exits, terms.prior_weight),
         sector_rates={
@@ -217,14 +217,14 @@ def _risk_multipliers(
 
 
 def _return_multipliers(
-    sectors: list[str], realised: Mapping[Stage, RealisedMultiples], prior_weight: float
+    sectors: list[str], realized: Mapping[Stage, RealizedMultiples], prior_weight: float
 ) -> dict[str, Multiplier]:
     """exp of the mean log multiple of a sector's exits relative to their stages', drawn to 0 on the log scale.
 
     `observed` is the factor before shrinkage, `expected` 1.
     """
     residuals: dict[str, list[float]] = {sector: [] for sector in sectors}
-    for multiples in realised.values():
+    for multiples in realized.values():
         centre = math.fsum(multiples.log_multiples) / multiples.log_multiples.size
         for sector, value in zip(multiples.sectors, multiples.log_multiples.tolist(), strict=True):
             residuals[sector].append(value - centre)

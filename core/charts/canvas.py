@@ -23,7 +23,7 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, INK = (
     "#F0E442",
     "#333333",
 )
-"""Told apart by colour-blind readers, too. Source: Okabe & Ito (2008), "Color Universal Design", fig. 16."""
+"""Told apart by color-blind readers, too. Source: Okabe & Ito (2008), "Color Universal Design", fig. 16."""
 
 PALETTE = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW)
 

@@ -40,10 +40,10 @@ def _draw(axis: Axes, incidence: Incidence, horizon_months: float) -> None:
     months = np.linspace(0.0, horizon_months, POINTS)
     steps = np.searchsorted(incidence.times, months, side="right")
     for cause, curve, band in zip(CAUSES, incidence.incidence, incidence.bands(), strict=True):
-        colour, label = _LOOKS[cause]
+        color, label = _LOOKS[cause]
         line, low, high = (np.concatenate([[0.0], values])[steps] for values in (curve, band.low, band.high))
-        axis.fill_between(months, low, high, step="post", color=colour, alpha=0.2, linewidth=0)
-        axis.step(months, line, where="post", color=colour, label=label)
+        axis.fill_between(months, low, high, step="post", color=color, alpha=0.2, linewidth=0)
+        axis.step(months, line, where="post", color=color, label=label)
     axis.set_xlim(0, horizon_months)
     axis.set_ylim(0, 1)
     axis.set_xticks(np.arange(0, horizon_months + 1e-9, 12 if horizon_months <= 96 else 24))

@@ -12,7 +12,7 @@ from core.arrays import FloatArray
 from core.charts.canvas import BLUE, GREEN, INK, ORANGE, PALETTE, RED, drawing, picture
 from core.stages import Stage
 
-STAGE_COLOURS = dict(zip(Stage, PALETTE, strict=False))
+STAGE_COLORS = dict(zip(Stage, PALETTE, strict=False))
 MOST_BARS = 30
 BARS = 60
 ROW_IN = 0.26
@@ -38,14 +38,14 @@ def holdings_of(result: Mapping[str, Any]) -> list[Holding]:
 
 
 def allocation_chart(holdings: Sequence[Holding], kind: Literal["svg", "png"] = "svg") -> bytes:
-    """Weights as bars, the heaviest on top, coloured by stage; beyond `MOST_BARS` the rest are one bar."""
+    """Weights as bars, the heaviest on top, colored by stage; beyond `MOST_BARS` the rest are one bar."""
     ordered = sorted(holdings, key=lambda holding: (-holding.weight, holding.bucket_id))
     shown, rest = ordered[:MOST_BARS], ordered[MOST_BARS:]
     labels = [holding.bucket_id for holding in shown] + ([f"{len(rest)} others"] if rest else [])
     weights = [holding.weight for holding in shown] + ([sum(holding.weight for holding in rest)] if rest else [])
-    colours = [STAGE_COLOURS[holding.stage] for holding in shown] + ([INK] if rest else [])
+    colors = [STAGE_COLORS[holding.stage] for holding in shown] + ([INK] if rest else [])
     with drawing(8.0, 1.1 + ROW_IN * len(labels)) as (figure, axes):
-        bars = axes.barh(labels, [100 * weight for weight in weights], color=colours)
+        bars = axes.barh(labels, [100 * weight for weight in weights], color=colors)
         axes.bar_label(bars, labels=[f"{weight:.1%}" for weight in weights], padding=3, fontsize=9)
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
@@ -53,7 +53,7 @@ def allocation_chart(holdings: Sequence[Holding], kind: Literal["svg", "png"] = 
         axes.set_xlabel("% of the fund")
         axes.set_title("Allocation by bucket")
         first_of = {holding.stage: position for position, holding in reversed(list(enumerate(shown)))}
-        present = [stage for stage in STAGE_COLOURS if stage in first_of]
+        present = [stage for stage in STAGE_COLORS if stage in first_of]
         axes.legend([bars[first_of[stage]] for stage in present], [stage.value for stage in present], loc="lower right")
         largest = ", ".join(f"{holding.bucket_id} {holding.weight:.1%}" for holding in ordered[:3])
         return picture(figure, kind, f"Bar chart of {len(holdings)} buckets; the largest: {largest}")
@@ -75,9 +75,9 @@ def multiples_chart(
     shares = np.histogram(np.minimum(multiples, edges[-1]), bins=edges)[0] / len(multiples)
     below = edges[1:] < 1.0 + width / 2
     with drawing() as (figure, axes):
-        for chosen, colour, label in ((below, RED, f"money is lost: {lost:.1%}"), (~below, BLUE, None)):
+        for chosen, color, label in ((below, RED, f"money is lost: {lost:.1%}"), (~below, BLUE, None)):
             centres = edges[:-1][chosen] + width / 2
-            axes.bar(centres, 100 * shares[chosen], width=0.92 * width, color=colour, label=label)
+            axes.bar(centres, 100 * shares[chosen], width=0.92 * width, color=color, label=label)
         axes.axvline(median, color=GREEN, linestyle="--", label=f"median {median:.2f}x")
         axes.axvline(mean, color=ORANGE, linestyle="-.", label=f"mean {mean:.2f}x")
         won = "" if winner_multiple is None else _winners_in_words(multiples, winner_multiple)

@@ -25,11 +25,11 @@ def realism_chart(comparison: Comparison, kind: Literal["svg", "png"]) -> bytes:
 def _draw_deals(axes: Axes, comparison: Comparison) -> None:
     labels = [deal.range.label for deal in comparison.deals]
     places = [float(place) for place in range(len(labels))]
-    for offset, name, colour, shares in (
+    for offset, name, color, shares in (
         (-BAR / 2, "published", ORANGE, [deal.range.share for deal in comparison.deals]),
         (BAR / 2, "simulated", BLUE, [deal.simulated for deal in comparison.deals]),
     ):
-        bars = axes.bar([place + offset for place in places], shares, BAR, color=colour, label=name)
+        bars = axes.bar([place + offset for place in places], shares, BAR, color=color, label=name)
         axes.bar_label(bars, labels=[f"{share:.1%}" for share in shares], fontsize=7.5, padding=2.0)
     axes.set_xticks(places, labels)
     axes.set_yscale("log")
@@ -48,12 +48,12 @@ def _draw_funds(axes: Axes, comparison: Comparison) -> None:
         (f"published, {fund.label}", ORANGE, fund.lower, fund.median, fund.upper, fund.p90)
         for fund in comparison.published_funds
     ]
-    for place, (_, colour, lower, median, upper, p90) in enumerate(reversed(rows)):
+    for place, (_, color, lower, median, upper, p90) in enumerate(reversed(rows)):
         if lower is not None and upper is not None:
-            axes.plot([lower, upper], [place, place], color=colour, linewidth=7.0, alpha=0.55, solid_capstyle="butt")
-        axes.plot([median], [place], marker="o", color=colour, markeredgecolor=INK)
+            axes.plot([lower, upper], [place, place], color=color, linewidth=7.0, alpha=0.55, solid_capstyle="butt")
+        axes.plot([median], [place], marker="o", color=color, markeredgecolor=INK)
         if p90 is not None:
-            axes.plot([p90], [place], marker="|", markersize=12.0, markeredgewidth=2.0, color=colour)
+            axes.plot([p90], [place], marker="|", markersize=12.0, markeredgewidth=2.0, color=color)
     axes.set_yticks(range(len(rows)), [label for label, *_ in reversed(rows)])
     axes.axvline(1.0, color=INK, linewidth=0.8, linestyle="--")
     axes.set_xlim(left=0.0)

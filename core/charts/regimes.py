@@ -9,7 +9,7 @@ from typing import Any, Literal
 from matplotlib.axes import Axes
 
 from core.charts.canvas import BLUE, INK, RED, panels, picture
-from core.validation.intervals import NORMAL_QUANTILE
+from core.risk.intervals import NORMAL_QUANTILE
 
 ROW_IN = 0.62
 
@@ -78,7 +78,7 @@ def _measured(figures: Mapping[str, Any] | None, name: str) -> Measured | None:
 
 
 def _draw(
-    axes: Axes, figures: Sequence[Measured | None], scale: float, colour: str, shown: Callable[[float], str]
+    axes: Axes, figures: Sequence[Measured | None], scale: float, color: str, shown: Callable[[float], str]
 ) -> None:
     """A bar for each, labelled at its end, or at the end of its interval."""
     for row, figure in enumerate(figures):
@@ -86,7 +86,7 @@ def _draw(
             axes.text(0.0, row, " no scenario drawn", va="center", fontsize=9, color=INK)
             continue
         half = 0.0 if figure.error is None else NORMAL_QUANTILE * figure.error
-        axes.barh(row, scale * figure.value, height=0.6, color=colour, alpha=0.85)
+        axes.barh(row, scale * figure.value, height=0.6, color=color, alpha=0.85)
         low, high = scale * max(0.0, figure.value - half), scale * (figure.value + half)
         axes.plot([low, high], [row, row], color=INK, linewidth=1.5, marker="|", markersize=7.0)
         label = shown(scale * figure.value)

@@ -14,7 +14,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
 from core.charts.canvas import drawing, picture
-from core.charts.portfolio import STAGE_COLOURS, Holding
+from core.charts.portfolio import STAGE_COLORS, Holding
 from core.stages import Stage
 
 WIDTH_IN, HEIGHT_IN = 8.0, 4.6
@@ -39,7 +39,7 @@ class Field(NamedTuple):
 
 
 def treemap_chart(holdings: Sequence[Holding], kind: Literal["svg", "png"] = "svg") -> bytes:
-    """Fields of a stage stand together, in its colour, the heaviest first. holdings: weights > 0, at least one."""
+    """Fields of a stage stand together, in its color, the heaviest first. holdings: weights > 0, at least one."""
     assert holdings
     assert all(holding.weight > 0 for holding in holdings)
     stages = _by_stage(holdings)
@@ -56,7 +56,7 @@ def treemap_chart(holdings: Sequence[Holding], kind: Literal["svg", "png"] = "sv
         axes.set_ylim(HEIGHT_IN, 0.0)
         axes.set_axis_off()
         axes.set_title("Allocation by stage and sector")
-        keys = [Rectangle((0, 0), 1, 1, color=STAGE_COLOURS[stage]) for stage in stages]
+        keys = [Rectangle((0, 0), 1, 1, color=STAGE_COLORS[stage]) for stage in stages]
         labels = [f"{stage.value} {totals[stage]:.1%}" for stage in stages]
         figure.legend(keys, labels, loc="outside lower left", ncols=len(keys))
         return picture(figure, kind, _in_words(stages, totals))
@@ -117,16 +117,16 @@ def _laid(row: Sequence[float], room: Field, *, is_last: bool) -> tuple[list[Fie
 
 
 def _draw(axes: Axes, holding: Holding, field: Field) -> None:
-    colour = STAGE_COLOURS[holding.stage]
+    color = STAGE_COLORS[holding.stage]
     x, y, width, height = field
-    axes.add_patch(Rectangle((x, y), width, height, facecolor=colour, edgecolor="white", linewidth=1.0))
+    axes.add_patch(Rectangle((x, y), width, height, facecolor=color, edgecolor="white", linewidth=1.0))
     share = f"{holding.weight:.1%}"
     for size in FONT_SIZES:
         for lines in ((holding.sector, share), (f"{holding.sector} {share}",)):
             if _fits(lines, size, field):
                 centre = (x + width / 2, y + height / 2)
                 text = "\n".join(lines)
-                axes.text(*centre, text, size=size, color=_legible_on(colour), ha="center", va="center")
+                axes.text(*centre, text, size=size, color=_legible_on(color), ha="center", va="center")
                 return
 
 
@@ -136,9 +136,9 @@ def _fits(lines: Sequence[str], size: float, field: Field) -> bool:
     return widest * CHARACTER_EM * em <= 0.9 * field.width and len(lines) * LINE_EM * em <= 0.9 * field.height
 
 
-def _legible_on(colour: str) -> str:
+def _legible_on(color: str) -> str:
     """Black or white, whichever contrasts more. Source: WCAG 2.2, definitions of relative luminance and contrast."""
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(color)]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
     return "black" if (luminance + 0.05) / 0.05 > 1.05 / (luminance + 0.05) else "white"
 

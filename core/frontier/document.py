@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.charts.frontier import ChartPoint, FrontierPicture
-from core.config import NormalizedConfig
 from core.frontier.point import FrontierPoint, point_document
 from core.frontier.variation import Variation
+from core.request.normalized_config import NormalizedConfig
 from core.solver.program import SolveControl
 
 _WORDS = {

@@ -9,13 +9,13 @@ from typing import Any, Self
 import numpy as np
 
 from core.arrays import FloatArray
-from core.config import NormalizedConfig
 from core.errors import Infeasible, NoAnswerWithinLimit, SolverFailed
-from core.matrix import ScenarioMatrix
-from core.optimization.optimise import optimise
-from core.optimization.strict import StrictFigures
+from core.matrix.scenario_matrix import ScenarioMatrix
+from core.portfolio.optimize import optimize
+from core.portfolio.strict import StrictFigures
+from core.request.normalized_config import NormalizedConfig
+from core.risk.recheck import recheck
 from core.solver.program import SolveControl, SolverBackend, SolveStatus
-from core.validation.recheck import recheck
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def solve_point(
     """
     strict = config.model_copy(update={"relaxation_mode": "off"})
     try:
-        optimum = optimise(strict, matrix, backend, control, clock=lambda: 0.0, start=start, explain=False)
+        optimum = optimize(strict, matrix, backend, control, clock=lambda: 0.0, start=start, explain=False)
     except Infeasible:
         return FrontierPoint.infeasible(value)
     except NoAnswerWithinLimit:

@@ -117,7 +117,7 @@ def _spaced(text: str) -> list[Fraction]:
     start, stop, count = _number(parts[0]), _number(parts[1]), int(parts[2])
     if not 2 <= count <= MOST_VALUES:
         raise BadInput.of("--vary", count, f"COUNT must be 2 to {MOST_VALUES}")
-    # In rational numbers, so that the third of 0.1:0.5:9 is 0.2 and not a neighbour of it.
+    # In rational numbers, so that the third of 0.1:0.5:9 is 0.2 and not a neighbor of it.
     return [start + (stop - start) * k / (count - 1) for k in range(count)]
 
 

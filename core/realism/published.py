@@ -53,7 +53,7 @@ class FundMultiples:
 
 CARTA = (
     "Carta, VC Fund Performance Q3 2025, 2,835 US funds, net, as reported by SaaStr, 'What 2,835 VC Funds and $118 "
-    "Billion Tells Us About Venture Returns', saastr.com; largely unrealised"
+    "Billion Tells Us About Venture Returns', saastr.com; largely unrealized"
 )
 VALUE_ADD = (
     "Value Add VC, 'VC Performance', valueaddvc.com/vc-performance, compiled from Carta, PitchBook and Cambridge "

@@ -10,7 +10,6 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AliasChoices, Discriminator, Field, Tag, model_validator
 
-from core.config import RelaxationMode
 from core.request.fields import (
     WHOLE,
     Fraction,
@@ -24,6 +23,7 @@ from core.request.fields import (
     VersionName,
     WholeNumber,
 )
+from core.request.normalized_config import RelaxationMode
 from core.request.scenarios import ScenarioGenConfig
 from core.stages import Stage, bucket_id
 
@@ -234,5 +234,5 @@ class OptimizationRequest(RequestModel):
     )
     work_limit: Annotated[WholeNumber, Field(ge=1, le=2**31 - 1), WHOLE] = Field(
         default=60_000,
-        description="units of work for each pass of the optimisation, 1 to 2^31 - 1; default 60,000",
+        description="units of work for each pass of the optimization, 1 to 2^31 - 1; default 60,000",
     )

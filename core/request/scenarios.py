@@ -9,7 +9,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from core.calibration.snapshot import REFERENCE_REGIMES
-from core.reduction.selection import MOST_GENERATED
+from core.matrix.reduction.selection import MOST_GENERATED
 from core.request.correlation import contradictions
 from core.request.fields import (
     WHOLE,
@@ -178,7 +178,7 @@ class ScenarioGenConfig(RequestModel):
     )
     generated_scenarios: Annotated[WholeNumber, Field(ge=2, le=MOST_GENERATED), WHOLE] | None = Field(
         default=None,
-        description="generate this many scenarios and optimise on scenarioCount that stand for them, up to 10,000, "
+        description="generate this many scenarios and optimize on scenarioCount that stand for them, up to 10,000, "
         "more than scenarioCount; default none: every scenario is used",
     )
     regime_config: RegimeConfig = Field(default=RegimeConfig(), description="regimes and correlations of sectors")

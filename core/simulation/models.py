@@ -8,7 +8,7 @@ from typing import Protocol
 
 from core.arrays import IntArray
 from core.errors import BadInput
-from core.matrix import MatrixPart, ScenarioMatrix
+from core.matrix.scenario_matrix import MatrixPart, ScenarioMatrix
 from core.simulation import three_component_v1, three_component_v1_fresh
 from core.simulation.fresh import FreshScenarios
 from core.simulation.inputs import SimulationInputs

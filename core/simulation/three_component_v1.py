@@ -20,7 +20,7 @@ import numpy as np
 from core.arrays import FloatArray, IntArray
 from core.calibration.snapshot import StageTransitions
 from core.errors import BadInput
-from core.matrix import ScenarioMatrix, ScenarioState
+from core.matrix.scenario_matrix import ScenarioMatrix, ScenarioState
 from core.simulation.inputs import BucketParams, Recycling, Regime, SimulationInputs
 from core.simulation.single_precision import as_float32
 from core.simulation.xorshift import Xorshift32, seed_of

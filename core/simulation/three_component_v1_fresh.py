@@ -82,7 +82,7 @@ def fresh(inputs: SimulationInputs, scenario_count: int, companies: IntArray, st
 
 
 @dataclass(frozen=True, slots=True)
-class _CompanyLaw:
+class _CompanyModel:
     """A company of one bucket in each scenario of a block: its chance to exit, and the Pareto law of its multiple."""
 
     exit_chance: float
@@ -96,12 +96,12 @@ class _CompanyLaw:
 
 def _company_law(
     bucket: BucketParams, exit_chance: float, regime_shock: FloatArray, total_shock: FloatArray
-) -> _CompanyLaw:
+) -> _CompanyModel:
     # A regime moves median and p90 by one factor, so that the exponent is the bucket's own in every scenario.
     exponent = 1.0 / power_law_alpha(bucket.median_moic, bucket.p90_moic)
     median = bucket.median_moic * (1.0 + regime_shock * REGIME_IMPACT)
     smallest = median / 2.0**exponent * np.maximum(0.0, 1.0 + total_shock * SHOCK_SWING)
-    return _CompanyLaw(exit_chance, exponent, smallest)
+    return _CompanyModel(exit_chance, exponent, smallest)
 
 
 def _draw_worlds(inputs: SimulationInputs, block: int) -> tuple[IntArray, FloatArray, FloatArray]:
@@ -121,7 +121,7 @@ def _draw_worlds(inputs: SimulationInputs, block: int) -> tuple[IntArray, FloatA
     return regime, regime_shock, SYSTEMATIC_WEIGHT * systematic + IDIOSYNCRATIC_WEIGHT * idiosyncratic
 
 
-def _draw_company(inputs: SimulationInputs, law: _CompanyLaw, block: int, stream: int) -> FloatArray:
+def _draw_company(inputs: SimulationInputs, law: _CompanyModel, block: int, stream: int) -> FloatArray:
     """One company in every scenario of a block, recycling included. Shape (BLOCK_SCENARIOS,)."""
     terms = inputs.recycling
     new_deals = terms.max_recycle_deals if terms.enabled else 0

@@ -8,10 +8,10 @@ import numpy as np
 
 from core.arrays import FloatArray
 from core.solver.cut_lp import cvar_cut
+from core.solver.feasibility import loss_count, multiples
 from core.solver.highs_model import HighsModel
 from core.solver.program import ChanceProgram
 from core.solver.rows import RowBlocks
-from core.solver.strict_check import loss_count, multiples
 from core.solver.work import WorkMeter
 
 
@@ -31,7 +31,7 @@ class Rounding(Protocol):
 
 
 class AlsoX:
-    """Reweighted ALSO-X: minimise weighted shortfalls subject to a target objective, and bisect on the target.
+    """Reweighted ALSO-X: minimize weighted shortfalls subject to a target objective, and bisect on the target.
 
     Of many scenarios an even sample is enough to propose a point; losses and CVaR are judged on all of them.
     Source: Ahmed and Xie (2018), relaxations of chance constraints; reweighting 1 / (shortfall + 0.02).

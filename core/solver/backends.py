@@ -41,8 +41,8 @@ class WithoutBranchAndBound:
     reason: str
     name: str = HighsBackend.name
 
-    def maximise(self, program: ChanceProgram, control: SolveControl, start: FloatArray | None = None) -> SolveOutcome:
-        return replace(HighsBackend().maximise(program, control, start), fallback=self.reason)
+    def maximize(self, program: ChanceProgram, control: SolveControl, start: FloatArray | None = None) -> SolveOutcome:
+        return replace(HighsBackend().maximize(program, control, start), fallback=self.reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,9 @@ class WithFallback:
     first: SolverBackend
     name: str = "auto"
 
-    def maximise(self, program: ChanceProgram, control: SolveControl, start: FloatArray | None = None) -> SolveOutcome:
+    def maximize(self, program: ChanceProgram, control: SolveControl, start: FloatArray | None = None) -> SolveOutcome:
         try:
-            return self.first.maximise(program, control, start)
+            return self.first.maximize(program, control, start)
         except SolverFailed as failure:
             reason = f"{self.first.name} gave up: {failure}"
-        return replace(HighsBackend().maximise(program, control, start), fallback=reason)
+        return replace(HighsBackend().maximize(program, control, start), fallback=reason)

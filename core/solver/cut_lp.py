@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from core.arrays import BoolArray, FloatArray
+from core.solver.feasibility import cvar_room, loss_tail, multiples
 from core.solver.highs_model import HighsModel
 from core.solver.program import ChanceProgram
 from core.solver.rows import dense_rows
-from core.solver.strict_check import cvar_room, loss_tail, multiples
 from core.solver.sums import combination, dot
 from core.solver.work import WorkMeter
 
@@ -40,7 +40,7 @@ def cvar_cut(
 
 
 class CutLp:
-    """maximise c @ x over the polytope, within the CVaR limit and at 1 + margin in every scenario that is required."""
+    """maximize c @ x over the polytope, within the CVaR limit and at 1 + margin in every scenario that is required."""
 
     def __init__(self, program: ChanceProgram, meter: WorkMeter, *, margin: float = MARGIN) -> None:
         self.program = program
@@ -58,7 +58,7 @@ class CutLp:
             feasibility=FEASIBILITY,
         )
 
-    def maximise(self, required: BoolArray) -> FloatArray | None:
+    def maximize(self, required: BoolArray) -> FloatArray | None:
         """The optimum with `required` scenarios (S,) held at 1 + margin; None when there is none.
 
         Raises LimitReached when the meter runs out.

@@ -21,11 +21,11 @@ SweepResult = Literal["nothing better", "open"]
 
 
 class HighsBackend:
-    """Maximises a `ChanceProgram`. Single-threaded; the same program and limits give the same bytes."""
+    """Maximizes a `ChanceProgram`. Single-threaded; the same program and limits give the same bytes."""
 
     name = "highs"
 
-    def maximise(self, program: ChanceProgram, control: SolveControl, start: FloatArray | None = None) -> SolveOutcome:
+    def maximize(self, program: ChanceProgram, control: SolveControl, start: FloatArray | None = None) -> SolveOutcome:
         return _Search(program, control).run(start)
 
 
@@ -52,7 +52,7 @@ class _Search:
         if start is not None:
             self.incumbents.offer(start)
         relaxation = Relaxation(self.program, CutLp(self.program, self.meter))
-        root = relaxation.maximise()
+        root = relaxation.maximize()
         if root is None:
             return True
         self._improve_bound(dot(self.program.objective, root))
@@ -85,7 +85,7 @@ class _Search:
             model.set_row_bounds(cutoff_row, self._cutoff(), np.inf)
             known = [root] if dot(self.program.objective, root) >= self._cutoff() else []
             better = relaxation.tighten(known, until)
-            found = relaxation.maximise() if better else None
+            found = relaxation.maximize() if better else None
             if found is None:
                 self._improve_bound(self._cutoff())
                 return "nothing better"

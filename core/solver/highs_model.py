@@ -45,7 +45,7 @@ class _SilentHighs(highspy.Highs):
 
 
 class HighsModel:
-    """maximise objective @ x over rows and column bounds, some columns integer.
+    """maximize objective @ x over rows and column bounds, some columns integer.
 
     objective, lower, upper: (n,); integer: (n,) or None for an LP.
     feasibility: primal and dual feasibility tolerance.

@@ -12,8 +12,8 @@ import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
 from core.solver.cut_lp import RESOLUTION, CutLp
+from core.solver.feasibility import is_feasible, multiples, worst_scenarios
 from core.solver.program import ChanceProgram
-from core.solver.strict_check import is_feasible, multiples, worst_scenarios
 from core.solver.sums import dot
 from core.solver.work import WorkMeter
 
@@ -38,7 +38,7 @@ class IncumbentSearch:
         return True
 
     def round(self, x: FloatArray) -> FloatArray | None:
-        """Let the worst scenarios of x be the losses and optimise the rest."""
+        """Let the worst scenarios of x be the losses and optimize the rest."""
         return self._solve(self.allowed_losses(multiples(self.program, x)))
 
     @cached_property
@@ -48,7 +48,7 @@ class IncumbentSearch:
 
     def round_exactly(self, x: FloatArray) -> None:
         """The same without the margin, for programs that cannot afford it."""
-        exact = self._exact_lp.maximise(~self.allowed_losses(multiples(self.program, x)))
+        exact = self._exact_lp.maximize(~self.allowed_losses(multiples(self.program, x)))
         if exact is not None:
             self.offer(exact)
 
@@ -60,7 +60,7 @@ class IncumbentSearch:
         if key in self._tried:
             return None
         self._tried.add(key)
-        x = self._lp.maximise(~allowed)
+        x = self._lp.maximize(~allowed)
         if x is not None:
             self.offer(x)
         return x
@@ -86,7 +86,7 @@ class IncumbentSearch:
             improved = False
             portfolio = multiples(self.program, self.x)
             allowed = self.allowed_losses(portfolio)
-            if self._lp.maximise(~allowed) is None:
+            if self._lp.maximize(~allowed) is None:
                 return
             costly = self._costly_rows()[:depth]
             losses = np.flatnonzero(allowed)

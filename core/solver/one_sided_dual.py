@@ -18,10 +18,10 @@ import numpy as np
 
 from core.arrays import BoolArray, FloatArray
 from core.solver.cut_lp import FEASIBILITY, MARGIN, CutLp
+from core.solver.feasibility import cvar_room, loss_tail, multiples
 from core.solver.highs_model import HighsModel
 from core.solver.program import ChanceProgram
 from core.solver.rows import RowBlocks
-from core.solver.strict_check import cvar_room, loss_tail, multiples
 from core.solver.sums import dot, products
 from core.solver.work import WorkMeter
 
@@ -62,7 +62,7 @@ class FixedLosses:
         Raises LimitReached when the meter runs out.
         """
         for margin in (MARGIN, 0.0):
-            x = CutLp(program, meter, margin=margin).maximise(~may_lose)
+            x = CutLp(program, meter, margin=margin).maximize(~may_lose)
             if x is not None:
                 return cls(program, may_lose, x, margin)
         return None

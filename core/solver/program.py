@@ -1,6 +1,6 @@
 """The chance-constrained program that every solver backend takes, and what it gives back.
 
-    maximise    objective @ x
+    maximize    objective @ x
     subject to  row_lower <= rows @ x <= row_upper,   lower <= x <= upper
                 #{s : payoff_offset_s + payoffs_s @ x < 1 - 1e-9} <= max_losses
                 CVaR_c(max(0, 1 - payoff_offset - payoffs @ x)) <= cvar_limit + cvar_slack @ x
@@ -135,11 +135,11 @@ class SolveOutcome:
 
 
 class SolverBackend(Protocol):
-    """Anything that maximises a `ChanceProgram`; `start` (n,) is a feasible or nearly feasible point, if known."""
+    """Anything that maximizes a `ChanceProgram`; `start` (n,) is a feasible or nearly feasible point, if known."""
 
     @property
     def name(self) -> str: ...
 
-    def maximise(
+    def maximize(
         self, program: ChanceProgram, control: SolveControl, start: FloatArray | None = None
     ) -> SolveOutcome: ...

@@ -25,7 +25,7 @@ _BRANCHING: dict[str, OptionValue] = {
 
 
 class ReducedMip:
-    """maximise objective @ x; one binary per undecided scenario; CVaR, where it matters, exactly by its epigraph.
+    """maximize objective @ x; one binary per undecided scenario; CVaR, where it matters, exactly by its epigraph.
 
         multiple_s + (threshold - floor_s) z_s >= threshold  for every undecided scenario s
         sum z <= K - (number of lost scenarios)

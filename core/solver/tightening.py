@@ -12,8 +12,8 @@ import numpy as np
 
 from core.arrays import BoolArray, FloatArray
 from core.solver.cut_lp import CutLp
+from core.solver.feasibility import multiples
 from core.solver.program import LOSS_THRESHOLD, ChanceProgram
-from core.solver.strict_check import multiples
 from core.solver.sums import combination, dot
 
 SAFETY = 1e-6
@@ -53,7 +53,7 @@ class Relaxation:
         self.lp = lp
         self.bounds = ScenarioBounds.trivial(len(program.payoff_offset))
 
-    def maximise(self) -> FloatArray | None:
+    def maximize(self) -> FloatArray | None:
         """Optimum of the relaxation (chance and CVaR cuts added until none is violated); None if it is empty."""
         self.lp.model.set_objective(self.program.objective)
         x = self.lp.run()

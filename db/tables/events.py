@@ -1,4 +1,4 @@
-"""What befell a session beside its ordinary way: rescues, refusals, cancels. Appended to, never changed."""
+"""What recovery_history a session beside its ordinary way: rescues, refusals, cancels. Appended to, never changed."""
 
 from __future__ import annotations
 

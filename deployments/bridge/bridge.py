@@ -23,7 +23,7 @@ from db.settings import Settings
 from db.tables.outbox import JobStatus
 from deployments.bridge.circuit import Circuit
 from deployments.bridge.metrics import BridgeCounters
-from tasks.cancelling import heed_cancels
+from tasks.cancelling import propagate_cancellations
 from tasks.flow_runs import FlowRuns, Rejected
 from tasks.reaping import reap
 from tasks.run_names import session_run_name
@@ -66,7 +66,7 @@ class Bridge:
             threading.Thread(target=self._again_and_again, args=(every_s, look), name=name, daemon=True)
             for name, every_s, look in (
                 ("reaper", self._settings.reap_every_s, self._reap),
-                ("cancels", self._settings.cancel_poll_s, self._heed_cancels),
+                ("cancels", self._settings.cancel_poll_s, self._propagate_cancellations),
             )
         ]
         for looker in lookers:
@@ -111,8 +111,8 @@ class Bridge:
         if report.claims_taken_back or any(report.sessions.values()):
             logger.info("reaper: %s", report)
 
-    def _heed_cancels(self, flow_runs: FlowRuns) -> None:
-        heed_cancels(self._engine, self._settings, flow_runs)
+    def _propagate_cancellations(self, flow_runs: FlowRuns) -> None:
+        propagate_cancellations(self._engine, self._settings, flow_runs)
 
 
 class Enqueuer:

@@ -11,8 +11,8 @@ from pydantic.alias_generators import to_camel
 from rich.table import Table
 
 from core.errors import BadInput
-from core.matrix_key import simulation_inputs
-from core.model_terms import COPULA_MODEL
+from core.matrix.key import simulation_inputs
+from core.request.model_terms import COPULA_MODEL
 from core.simulation.three_component_v2.explanation import CompanyStory, EntryStory, Recycled, explain
 from core.simulation.three_component_v2.generation import matrix_part
 from db.engine import transaction

@@ -87,7 +87,7 @@ def run_request(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find the best portfolio for a request: matrix, optimisation, validation, in this process."""
+    """Find the best portfolio for a request: matrix, optimization, validation, in this process."""
     from deployments.cli import run_command  # noqa: PLC0415 - loads what other commands need not wait for
 
     if request is not None and resume is not None:
@@ -172,7 +172,7 @@ def optimize(
     """Find the best portfolio on a matrix of your own; needs no database and no Prefect."""
     from deployments.cli import optimize_command  # noqa: PLC0415
 
-    optimize_command.optimize(matrix, request, backend, as_json=as_json)
+    optimize_command.optimize_external(matrix, request, backend, as_json=as_json)
 
 
 @app.command()

@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from core.config import NormalizedConfig
 from core.errors import BadInput
-from core.optimization.documents import allocation_document, solver_document
-from core.optimization.optimise import Optimum, optimise
-from core.own_matrix import configure, unread_fields
+from core.matrix.external_matrix import configure, unread_fields
+from core.portfolio.documents import allocation_document, solver_document
+from core.portfolio.optimize import Optimum, optimize
+from core.request.normalized_config import NormalizedConfig
 from core.solver.backends import make_backend
 from core.solver.program import Interruption, SolveControl, SolveProgress
 from deployments.cli import terminal
@@ -21,7 +21,7 @@ from deployments.cli.request_file import read_request
 from deployments.matrix_reader import MatrixFile, read_matrix
 
 
-def optimize(matrix_path: Path, request_path: Path, backend_name: str, *, as_json: bool) -> None:
+def optimize_external(matrix_path: Path, request_path: Path, backend_name: str, *, as_json: bool) -> None:
     """Raises BadInput for request, matrix and backend before anything is solved."""
     try:
         backend = make_backend(backend_name)
@@ -29,7 +29,7 @@ def optimize(matrix_path: Path, request_path: Path, backend_name: str, *, as_jso
         raise BadInput.of("--backend", backend_name, error.problems[0].rule) from None
     request = read_request(request_path)
     file = read_matrix(matrix_path)
-    config = configure(request, file.given, file.made_with)
+    config = configure(request, file.given, file.provenance)
     _say_what_is_not_taken_literally(file, unread_fields(request))
     stopped = threading.Event()
     found: list[Optimum] = []
@@ -37,16 +37,16 @@ def optimize(matrix_path: Path, request_path: Path, backend_name: str, *, as_jso
     def interrupted() -> Interruption | None:
         return "cancelled" if stopped.is_set() else None
 
-    with terminal.notes.status("optimising ...") as status:
+    with terminal.notes.status("optimizing ...") as status:
 
         def progress(now: SolveProgress) -> None:
             if now.objective is not None:
-                status.update(f"optimising (best {now.objective:.4f}, at most {now.bound:.4f}) ...")
+                status.update(f"optimizing (best {now.objective:.4f}, at most {now.bound:.4f}) ...")
 
         control = SolveControl(work_limit=config.work_limit, interrupted=interrupted, progress=progress)
 
         def work() -> None:
-            found.append(optimise(config, file.given.matrix, backend, control, clock=time.perf_counter))
+            found.append(optimize(config, file.given.matrix, backend, control, clock=time.perf_counter))
 
         run_interruptibly(work, give_up=stopped.set)
     document = _document(config, found[0], file)
@@ -71,7 +71,7 @@ def _document(config: NormalizedConfig, optimum: Optimum, file: MatrixFile) -> d
         "matrix": {
             "buckets": file.given.matrix.n_buckets,
             "scenarios": file.given.matrix.n_scenarios,
-            "matrixKey": file.made_with.get("matrix_key"),
+            "matrixKey": file.provenance.get("matrix_key"),
         },
         "calibrationVersion": config.calibration_version,
         "modelVersion": config.sim_model_version,

@@ -23,7 +23,7 @@ REFRESH_S = 0.25
 STAGES = {
     SessionStatus.REQUESTED: "waiting",
     SessionStatus.MATRIX_GENERATING: "simulating the scenarios",
-    SessionStatus.OPTIMIZING: "optimising",
+    SessionStatus.OPTIMIZING: "optimizing",
     SessionStatus.VALIDATING: "validating in fresh scenarios",
     SessionStatus.COMPLETED: "done",
     SessionStatus.FAILED: "failed",

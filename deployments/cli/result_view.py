@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from core.figures import FIGURES
-from core.optimization.uniqueness_sentence import uniqueness_sentence
+from core.portfolio.uniqueness_sentence import uniqueness_sentence
 from db.results import session_result
 from db.sessions import SessionRow
 
@@ -243,9 +243,9 @@ def _validation_lines(validation: Mapping[str, Any]) -> list[str]:
 _RIVALS = {"equal_weights": "equal weights", "greedy": "the greedy portfolio"}
 
 
-def rival_lines(rivals: list[Mapping[str, Any]], scenarios: int) -> list[str]:
+def rival_lines(comparison_portfolios: list[Mapping[str, Any]], scenarios: int) -> list[str]:
     lines = []
-    for rival in rivals:
+    for rival in comparison_portfolios:
         name, keeps = _RIVALS[rival["name"]], "keep" if rival["name"] == "equal_weights" else "keeps"
         limits = f"which {keeps} every limit" if rival["feasible"] else f"which {keeps.replace('keep', 'break')} limits"
         line = (

@@ -99,7 +99,7 @@ def _carry_through(services: FlowServices, begin: Begin) -> SessionRow:
     flow = partial(optimize_session, begun.session_id, begun.epoch, begun.lease_token, return_state=True)
     try:
         with watching(services.engine, begun.session_id):
-            run_interruptibly(flow, give_up=partial(_give_back, services.engine, begun))
+            run_interruptibly(flow, give_up=partial(_release_lease, services.engine, begun))
     except KeyboardInterrupt:
         terminal.say("interrupted")
     except Exception as error:
@@ -166,7 +166,7 @@ def _take_over(engine: Engine, settings: Settings, session: SessionRow) -> Fence
     return Fence(session.session_id, epoch, token)
 
 
-def _give_back(engine: Engine, fence: Fence) -> None:
+def _release_lease(engine: Engine, fence: Fence) -> None:
     """The run notices that the session is not its own any more, and stops; whoever resumes may begin at once."""
     with transaction(engine) as conn:
         release_lease(conn, fence, count_failure=False)

@@ -8,13 +8,13 @@ from uuid import UUID
 
 from rich.table import Table
 
-from core.config import NormalizedConfig
 from core.errors import BadInput, FieldProblem
 from core.figures import FIGURES
-from core.matrix_key import simulation_inputs
-from core.optimization.documents import deals_from, weights_from
+from core.matrix.key import simulation_inputs
+from core.portfolio.documents import deals_from, weights_from
+from core.request.normalized_config import NormalizedConfig
+from core.risk.stress_report import stress_report
 from core.session_states import SessionStatus
-from core.validation.stress_report import stress_report
 from db.engine import transaction
 from db.sessions import SessionRow, load_session
 from db.settings import load_settings

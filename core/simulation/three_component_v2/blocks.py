@@ -20,7 +20,7 @@ from core.simulation.parts import BLOCK_SCENARIOS
 from core.simulation.philox import Purpose, raw_words
 from core.simulation.three_component_v2.company import (
     WORDS_PER_COMPANY,
-    CompanyLaw,
+    CompanyModel,
     add_companies,
     failure_chances,
 )
@@ -115,7 +115,7 @@ class _Bucket:
     common: FloatArray
     failure: FloatArray
 
-    def mean(self, law: CompanyLaw, purpose: Purpose, companies: int) -> tuple[FloatArray, int]:
+    def mean(self, law: CompanyModel, purpose: Purpose, companies: int) -> tuple[FloatArray, int]:
         """Mean multiple weighted by check size, (n,), and the number of winners."""
         sums, winners = np.zeros((2, self.common.size)), 0
         for company in range(0, companies, COMPANIES_AT_ONCE):

@@ -1,7 +1,7 @@
 """One company: what its four draws say, and what the fund gets back for each dollar that it set aside for it.
 
 The draws are, in this order: the own factor, whether it exits, how often it graduated before, the size of the check.
-Everything here is compiled; what depends on no scenario stands ready in a `CompanyLaw`.
+Everything here is compiled; what depends on no scenario stands ready in a `CompanyModel`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TWO_TO_MINUS_53 = 2.0**-53
 LOG_TENTH = math.log(0.1)
 
 
-class CompanyLaw(NamedTuple):
+class CompanyModel(NamedTuple):
     """A bucket's companies in all scenarios.
 
     own: loading of the own factor. correlation: of failures. failure_score: normal score of the chance to fail.
@@ -62,7 +62,7 @@ def uniform(word: int) -> float:
 
 
 @inlined
-def exit_multiple(law: CompanyLaw, tranche: int, score: float) -> float:
+def exit_multiple(law: CompanyModel, tranche: int, score: float) -> float:
     """Quantile function of the multiple at Phi(score); tranche 0 is the first check.
 
     The Pareto exponent makes the density continuous at the 90th percentile.
@@ -75,7 +75,7 @@ def exit_multiple(law: CompanyLaw, tranche: int, score: float) -> float:
 
 
 @inlined
-def exit_return(law: CompanyLaw, graduated: int, score: float) -> float:
+def exit_return(law: CompanyModel, graduated: int, score: float) -> float:
     """What an exit after that many graduations returns, per dollar of allocated capital.
 
     The first check earns its multiple diluted once a graduation; the tranche bought at graduation j earns the multiple
@@ -89,20 +89,20 @@ def exit_return(law: CompanyLaw, graduated: int, score: float) -> float:
 
 
 @inlined
-def failure_return(law: CompanyLaw, graduated: int) -> float:
+def failure_return(law: CompanyModel, graduated: int) -> float:
     """What a failure after that many graduations returns: the reserves that were not deployed."""
     deployed = min(graduated, law.log_median.size - 1)
     return (law.reserve_ratio - law.tranche * deployed) / (1.0 + law.reserve_ratio)
 
 
 @inlined
-def latent(law: CompanyLaw, common: float, word: int) -> float:
+def latent(law: CompanyModel, common: float, word: int) -> float:
     """Z: what the company shares with its sector, and its own factor."""
     return common + law.own * normal.quantile(uniform(word))
 
 
 @inlined
-def company_return(law: CompanyLaw, failure: float, common: float, words: NDArray[np.uint64]) -> float:
+def company_return(law: CompanyModel, failure: float, common: float, words: NDArray[np.uint64]) -> float:
     """One company's multiple on allocated capital. failure: its chance to fail; words: (4,)."""
     if uniform(words[1]) < failure:
         return failure_return(law, graduations(law.failure_graduations, uniform(words[2])))
@@ -111,13 +111,13 @@ def company_return(law: CompanyLaw, failure: float, common: float, words: NDArra
 
 
 @inlined
-def check_weight(law: CompanyLaw, word: int) -> float:
+def check_weight(law: CompanyModel, word: int) -> float:
     """The size of a check, lognormal, up to a factor that all checks of a bucket share."""
     return math.exp(law.check_sigma * normal.quantile(uniform(word))) if law.check_sigma > 0.0 else 1.0
 
 
 @compiled
-def failure_chances(law: CompanyLaw, common_score: FloatArray) -> FloatArray:
+def failure_chances(law: CompanyModel, common_score: FloatArray) -> FloatArray:
     """The chance to fail in each scenario: (n_scenarios,) -> (n_scenarios,)."""
     chances = np.empty_like(common_score)
     for s in range(chances.size):
@@ -127,7 +127,7 @@ def failure_chances(law: CompanyLaw, common_score: FloatArray) -> FloatArray:
 
 @compiled
 def add_companies(
-    law: CompanyLaw,
+    law: CompanyModel,
     words: NDArray[np.uint64],
     failure: FloatArray,
     common: FloatArray,

@@ -19,7 +19,7 @@ from core.simulation.philox import Purpose
 from core.simulation.three_component_v2 import normal
 from core.simulation.three_component_v2.blocks import MATRIX_NUMBERS, company_words, recycled_multiple, worlds_of
 from core.simulation.three_component_v2.company import (
-    CompanyLaw,
+    CompanyModel,
     check_weight,
     exit_multiple,
     latent,
@@ -127,7 +127,7 @@ def explain(inputs: SimulationInputs, bucket_key: str, scenario: int) -> EntrySt
         scenario=scenario,
         regime=inputs.regimes[int(worlds.regime[column])].name,
         regime_shock=float(worlds.shock[column]),
-        regime_factor=float(worlds.standardised[column]),
+        regime_factor=float(worlds.standardized[column]),
         sector_factor=float(worlds.sector[sector, column]),
         common=float(common[0]),
         failure_chance=failure,
@@ -168,7 +168,7 @@ class _Teller:
 
     laws: Laws
     position: int
-    law: CompanyLaw
+    law: CompanyModel
     block: int
     column: int
     common: float

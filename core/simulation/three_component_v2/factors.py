@@ -2,7 +2,7 @@
 
     T = sqrt(a') R + sqrt(b') Y
 
-R is standardised by the reference regimes: a mixture of uniforms with mean 0 and variance 1 under them. The Y are
+R is standardized by the reference regimes: a mixture of uniforms with mean 0 and variance 1 under them. The Y are
 standard normal and correlated. The distribution of T under the reference is known in closed form.
 """
 
@@ -58,7 +58,7 @@ def loadings(terms: CopulaTerms) -> Loadings:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceWorld:
-    """mean, deviation: of a shock under the reference regimes. The mixture is that of the standardised shock R.
+    """mean, deviation: of a shock under the reference regimes. The mixture is that of the standardized shock R.
 
     low, high, share: (n_regimes,), of each uniform part. Where shocks do not vary, deviation is 0 and R always 0.
     """
@@ -69,7 +69,7 @@ class ReferenceWorld:
     high: FloatArray
     share: FloatArray
 
-    def standardised(self, shock: FloatArray) -> FloatArray:
+    def standardized(self, shock: FloatArray) -> FloatArray:
         return (shock - self.mean) / self.deviation if self.deviation > 0.0 else np.zeros_like(shock)
 
 
@@ -82,7 +82,7 @@ def reference_world(regimes: tuple[Regime, ...]) -> ReferenceWorld:
     variance = math.fsum(share * ((high - low) ** 2 / 12.0 + (middle - mean) ** 2)) / math.fsum(share)
     deviation = math.sqrt(variance) if variance > 1e-24 else 0.0
     world = ReferenceWorld(mean, deviation, low, high, share / math.fsum(share))
-    return ReferenceWorld(mean, deviation, world.standardised(low), world.standardised(high), world.share)
+    return ReferenceWorld(mean, deviation, world.standardized(low), world.standardized(high), world.share)
 
 
 class CommonLaw(NamedTuple):
@@ -198,13 +198,13 @@ def common_factors(inputs: SimulationInputs, terms: CopulaTerms) -> CommonFactor
 class Worlds:
     """The scenarios of one block.
 
-    regime: (BLOCK_SCENARIOS,), position in the inputs. shock: likewise, as drawn; standardised: R.
+    regime: (BLOCK_SCENARIOS,), position in the inputs. shock: likewise, as drawn; standardized: R.
     sector: (n_sectors, BLOCK_SCENARIOS), Y. common: likewise, T.
     """
 
     regime: IntArray
     shock: FloatArray
-    standardised: FloatArray
+    standardized: FloatArray
     sector: FloatArray
     common: FloatArray
 
@@ -219,12 +219,12 @@ def draw_worlds(inputs: SimulationInputs, factors: CommonFactors, purpose: Purpo
     low = np.array([regime.shock_min for regime in inputs.regimes])
     high = np.array([regime.shock_max for regime in inputs.regimes])
     shock = low[regime] + draws[1] * (high - low)[regime]
-    standardised = factors.world.standardised(shock)
+    standardized = factors.world.standardized(shock)
     sector = normal.quantiles(draws[2:].ravel()).reshape(n_sectors, BLOCK_SCENARIOS)
     if factors.cholesky is not None:
         sector = _mixed(factors.cholesky, sector)
-    common = factors.loading.regime * standardised + factors.loading.sector * sector
-    return Worlds(regime.astype(np.int64), shock, standardised, sector, common)
+    common = factors.loading.regime * standardized + factors.loading.sector * sector
+    return Worlds(regime.astype(np.int64), shock, standardized, sector, common)
 
 
 def _mixed(cholesky: FloatArray, independent: FloatArray) -> FloatArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.arrays import IntArray
-from core.matrix import MatrixPart, ScenarioMatrix, ScenarioState
+from core.matrix.scenario_matrix import MatrixPart, ScenarioMatrix, ScenarioState
 from core.simulation.fresh import FreshScenarios
 from core.simulation.inputs import SimulationInputs
 from core.simulation.single_precision import as_float32

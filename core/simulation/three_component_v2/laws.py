@@ -12,7 +12,7 @@ from core.calibration.snapshot import ExitOutcome
 from core.errors import BadInput
 from core.simulation.inputs import BucketParams, CopulaTerms, SimulationInputs
 from core.simulation.three_component_v2 import normal
-from core.simulation.three_component_v2.company import CompanyLaw
+from core.simulation.three_component_v2.company import CompanyModel
 from core.simulation.three_component_v2.exit_map import ExitMapper, exit_mapper, exit_scores
 from core.simulation.three_component_v2.factors import CommonFactors, common_factors, sectors_of
 from core.simulation.three_component_v2.path import PathChances, path_chances
@@ -26,7 +26,7 @@ class Laws:
     inputs: SimulationInputs
     terms: CopulaTerms
     factors: CommonFactors
-    company: tuple[CompanyLaw, ...]
+    company: tuple[CompanyModel, ...]
     sector: tuple[int, ...]
 
 
@@ -77,7 +77,7 @@ def _company_law(
     *,
     own: float,
     correlation: float,
-) -> CompanyLaw:
+) -> CompanyModel:
     cap_table = inputs.cap_table
     kept = (1.0 - cap_table.dilution_per_round_pct) * (1.0 - cap_table.option_pool_refresh_pct)
     outcomes = [(bucket.median_moic, bucket.p90_moic), *_follow_on_outcomes(inputs, bucket)]
@@ -86,7 +86,7 @@ def _company_law(
     deployable = cap_table.pro_rata_participation_rate * bucket.reserve_ratio
     shift = math.log(bucket.sector_return_multiplier)
     sigma = (p90s - medians) / normal.QUANTILE_90
-    return CompanyLaw(
+    return CompanyModel(
         own=own,
         correlation=correlation,
         failure_score=normal.quantile(chances.failure),

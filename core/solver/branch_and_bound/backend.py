@@ -8,12 +8,12 @@ from core.solver.program import ChanceProgram, SolveControl, SolveOutcome
 
 
 class BranchAndBoundBackend:
-    """Maximises a `ChanceProgram`. Single-threaded; the same program and limits give the same bytes.
+    """Maximizes a `ChanceProgram`. Single-threaded; the same program and limits give the same bytes.
 
     Raises SolverFailed when rounding loses a linear program even from a fresh dictionary.
     """
 
     name = "branch-and-bound"
 
-    def maximise(self, program: ChanceProgram, control: SolveControl, start: FloatArray | None = None) -> SolveOutcome:
+    def maximize(self, program: ChanceProgram, control: SolveControl, start: FloatArray | None = None) -> SolveOutcome:
         return Search(program, control).run(self.name, start)

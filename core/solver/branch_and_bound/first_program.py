@@ -15,8 +15,8 @@ N_COLUMNS, N_SCENARIOS, MAX_LOSSES = 8, 60, 24
 def solve_first_program() -> None:
     backend = BranchAndBoundBackend()
     program = first_program()
-    backend.maximise(program, SolveControl())
-    backend.maximise(replace(program, objective=np.zeros(N_COLUMNS)), SolveControl().any_answer())
+    backend.maximize(program, SolveControl())
+    backend.maximize(replace(program, objective=np.zeros(N_COLUMNS)), SolveControl().any_answer())
 
 
 def first_program() -> ChanceProgram:

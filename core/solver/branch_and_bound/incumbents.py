@@ -17,8 +17,8 @@ from core.solver.branch_and_bound.relaxation import (
 from core.solver.branch_and_bound.scenarios import Scenarios
 from core.solver.branch_and_bound.tableau import ROWS, SCENARIO, WORK
 from core.solver.cut_lp import MARGIN
+from core.solver.feasibility import is_feasible, multiples, worst_scenarios
 from core.solver.program import ChanceProgram
-from core.solver.strict_check import is_feasible, multiples, worst_scenarios
 from core.solver.sums import dot
 
 SWAPPED_LOSSES, SWAPPED_ROWS = 20, 12
@@ -51,7 +51,7 @@ class Incumbents:
         return True
 
     def round(self, x: FloatArray) -> FloatArray | None:
-        """Let the worst scenarios of x be the losses and optimise the rest; None where that holds nothing better."""
+        """Let the worst scenarios of x be the losses and optimize the rest; None where that holds nothing better."""
         return self._lp.x.copy() if self._solve(self.worst(multiples(self.program, x)), MARGIN) else None
 
     def settle(self, portfolio: FloatArray, margin: float) -> None:

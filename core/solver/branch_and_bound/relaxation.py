@@ -71,7 +71,7 @@ def set_scenario_floors(lp: Lp, scenarios: Scenarios, must: BoolArray, level: fl
 
 
 class Relaxation:
-    """minimise cost @ x over the polytope and the cuts; x: (n,) and multiples: (S,) of the last solution."""
+    """minimize cost @ x over the polytope and the cuts; x: (n,) and multiples: (S,) of the last solution."""
 
     def __init__(self, cost: FloatArray, polytope: Polytope, scenarios: Scenarios, meter: EngineMeter) -> None:
         self.scenarios = scenarios

@@ -13,8 +13,8 @@ from core.solver.branch_and_bound.knowledge import Knowledge
 from core.solver.branch_and_bound.node_program import NodeProgram
 from core.solver.branch_and_bound.relaxation import EngineMeter, Relaxation
 from core.solver.branch_and_bound.scenarios import scenarios_of, with_overrun
+from core.solver.feasibility import multiples
 from core.solver.program import ChanceProgram, SolveControl, SolveOutcome
-from core.solver.strict_check import multiples
 from core.solver.work import LimitReached
 
 REDUCED_COST_ROUNDS = 4

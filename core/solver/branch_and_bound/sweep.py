@@ -1,6 +1,6 @@
 """One linear program a scenario and side: floors for the chance cut, and scenarios decided outright.
 
-The same as `bounds.tighten`, but with the relaxation optimised for each multiple instead of estimated from one basis.
+The same as `bounds.tighten`, but with the relaxation optimized for each multiple instead of estimated from one basis.
 Any basis gives a certified bound, so a program that is left early costs strength, never validity.
 """
 

@@ -1,6 +1,6 @@
 """A linear program as a dense dictionary: every basic variable as a combination of the nonbasic ones.
 
-    minimise cost @ x   subject to   lower <= x <= upper,   lower_i <= rows_i @ x <= upper_i
+    minimize cost @ x   subject to   lower <= x <= upper,   lower_i <= rows_i @ x <= upper_i
 
 Variable v is column v for v < n, and row v - n from there on. All variables have finite bounds, rows implied ones
 where none is given: so every basis is dual feasible once each nonbasic variable stands at the right bound, and the dual

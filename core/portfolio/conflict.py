@@ -1,0 +1,49 @@
+"""Why no portfolio meets every limit: the limits that conflict, each way out of it, and both in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.portfolio.conflict_finder import conflicting_constraints
+from core.portfolio.limits import Limits
+from core.portfolio.problem import PortfolioProblem
+from core.portfolio.relaxation_explanation import explain_single_limit_repair
+from core.portfolio.single_limit_repairs import SingleLimitRepair, single_limit_repairs
+from core.solver.program import SolveControl, SolverBackend
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictExplanation:
+    """constraints: ids that together admit no portfolio. single_limit_repairs, sentences: one each, if any."""
+
+    constraints: tuple[str, ...]
+    single_limit_repairs: tuple[SingleLimitRepair, ...]
+    sentences: tuple[str, ...]
+    nodes: int
+    work: int
+    reproducible: bool
+
+    def __str__(self) -> str:
+        if len(self.constraints) == 1:
+            summary = f"no portfolio satisfies {self.constraints[0]} at all; loosen it"
+        else:
+            summary = f"no portfolio satisfies all of {', '.join(self.constraints)} together; loosen one of them"
+        return "\n".join([f"{summary}, or allow relaxationMode 'minimal'", *self.sentences])
+
+
+def explain_conflict(
+    problem: PortfolioProblem, limits: Limits, backend: SolverBackend, control: SolveControl
+) -> ConflictExplanation:
+    """limits: proven to admit no portfolio. The conflict may use the work limit, and so may the ways out of it."""
+    conflict = conflicting_constraints(problem, limits, backend, control)
+    found = single_limit_repairs(problem, limits, conflict.constraints, backend, control)
+    asked = {c.constraint_id: c.bound for c in problem.linear_constraints(limits)}
+    asked |= {"cvar_max": limits.cvar_limit, "p_loss_max": problem.config.max_loss_probability}
+    return ConflictExplanation(
+        conflict.constraints,
+        found.ways,
+        tuple(explain_single_limit_repair(way, asked, problem.n_scenarios) for way in found.ways),
+        conflict.nodes + found.nodes,
+        conflict.work + found.work,
+        conflict.reproducible and found.reproducible,
+    )

@@ -1,0 +1,167 @@
+"""A portfolio in millions of fresh scenarios, part by part: the first of them are those that validation draws.
+
+Intervals are those of the normal distribution, to which means of so many scenarios come near; of the loss probability
+Wilson's, as in the validation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.arrays import FloatArray
+from core.portfolio.dollars import WholeDeals
+from core.portfolio.limits import Limits
+from core.request.normalized_config import NormalizedConfig
+from core.risk.comparison_portfolios import EQUAL_WEIGHTS, ComparisonPortfolio, equal_weights
+from core.risk.intervals import NORMAL_QUANTILE, Interval, wilson
+from core.risk.out_of_sample import Estimate, OutOfSample, at_least, at_most
+from core.risk.out_of_sample_trial import OutOfSampleTrial
+from core.risk.tally import Moments, TalliedFigures, Tally, joined, masks_of, tallied_figures, tally
+from core.simulation.inputs import SimulationInputs
+from core.simulation.models import model_of
+from core.simulation.parts import Part, parts_of
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A portfolio, as it was chosen and as it is bought. weights: (n_buckets,)."""
+
+    config: NormalizedConfig
+    weights: FloatArray
+    deals: WholeDeals
+
+
+@dataclass(frozen=True, slots=True)
+class PartTallies:
+    """Of the scenarios of one part. gain: of the weights' multiple over that of equal weights, scenario by scenario."""
+
+    weights: Tally
+    whole_deals: Tally
+    gain: Moments
+
+
+@dataclass(frozen=True, slots=True)
+class Yardstick:
+    """What a large sample is set beside. limits: as enforced; granted_losses: share of scenarios that may lose money.
+
+    in_sample, whole_deals_in_sample: expected MOIC on the matrix. equal_is_feasible: whether equal weights keep every
+    limit on the matrix; None where they are the answer itself.
+    """
+
+    limits: Limits
+    granted_losses: float
+    in_sample: float
+    whole_deals_in_sample: float
+    equal_is_feasible: bool | None
+
+
+def parts_of_sample(judged: Judged, inputs: SimulationInputs, scenarios: int) -> list[Part]:
+    """Of about equal work."""
+    matrix_companies = model_of(judged.config.sim_model_version).matrix_companies(inputs)
+    draws = int(matrix_companies.sum() + judged.deals.counts.sum()) + len(judged.config.buckets)
+    return parts_of(scenarios, draws)
+
+
+def tally_part(judged: Judged, inputs: SimulationInputs, part: Part) -> PartTallies:
+    """Needs memory for the part's scenarios alone."""
+    trial = OutOfSampleTrial(judged.config, inputs, part.scenarios, part.start)
+    chosen = trial.of_weights(judged.weights)
+    equal = trial.of_weights(equal_weights(len(judged.weights)))
+    deals = judged.deals
+    bought = trial.of_deals(deals.weights, deals.cash_weight, deals.counts)
+    masks = masks_of(chosen.regimes, len(inputs.regimes))
+    gain = Moments.of(chosen.multiples - equal.multiples, masks)
+    return PartTallies(tally(chosen, masks), tally(bought, masks), gain)
+
+
+def large_sample_report(
+    inputs: SimulationInputs, yardstick: Yardstick, tallies: Sequence[PartTallies]
+) -> dict[str, Any]:
+    """JSON-ready: `weights` and `wholeDeals` as `validation.outOfSample` has them, `rivals` as `validation.rivals`.
+
+    tallies: of all parts, in their order.
+    """
+    weights = joined([part.weights for part in tallies])
+    whole_deals = joined([part.whole_deals for part in tallies])
+    gain = Moments.joined([part.gain for part in tallies])
+    return {
+        "scenarios": int(weights.counts.sum()),
+        "weights": _judged(inputs, yardstick, weights, yardstick.in_sample).as_json(),
+        "wholeDeals": _judged(inputs, yardstick, whole_deals, yardstick.whole_deals_in_sample).as_json(),
+        "rivals": [rival.as_json() for rival in _rivals(yardstick, weights, gain)],
+    }
+
+
+def _judged(inputs: SimulationInputs, yardstick: Yardstick, found: Tally, in_sample: float) -> OutOfSample:
+    limits = yardstick.limits
+    figures = tallied_figures(found, limits.cvar_confidence)
+    assert figures is not None
+    n, errors = figures.scenarios, figures.errors
+    mean = _normal(figures.expected_moic, errors.expected_moic, n)
+    lost = Estimate(figures.lost / n, _known(errors.loss_probability), wilson(figures.lost, n), n)
+    return OutOfSample(
+        scenarios=n,
+        mean=mean.value,
+        mean_interval=mean.interval,
+        standard_error=mean.standard_error,
+        optimism_gap=in_sample - mean.value,
+        loss_probability=at_most(lost, yardstick.granted_losses),
+        cvar=at_most(_normal(figures.cvar, errors.cvar, n), limits.cvar_limit),
+        expected_winners=at_least(
+            _normal(figures.expected_winners, errors.expected_winners, n), limits.min_expected_winners
+        ),
+        regimes=[
+            {
+                "regime": regime.name,
+                "probability": regime.probability,
+                "figures": _regime_figures(tallied_figures(found, limits.cvar_confidence, position)),
+            }
+            for position, regime in enumerate(inputs.regimes)
+        ],
+    )
+
+
+def _rivals(yardstick: Yardstick, weights: Tally, gain: Moments) -> list[ComparisonPortfolio]:
+    if yardstick.equal_is_feasible is None:
+        return []
+    answer, _ = weights.multiples.mean_and_error(weights.counts)
+    difference, error = gain.mean_and_error(weights.counts)
+    return [
+        ComparisonPortfolio.measured(
+            EQUAL_WEIGHTS,
+            expected_moic=answer - difference,
+            difference=difference,
+            standard_error=_known(error),
+            scenarios=int(weights.counts.sum()),
+            feasible=yardstick.equal_is_feasible,
+        )
+    ]
+
+
+def _normal(value: float, error: float | None, scenarios: int) -> Estimate:
+    known = _known(error)
+    half = NORMAL_QUANTILE * known
+    return Estimate(value, known, Interval(value - half, value + half), scenarios)
+
+
+def _known(error: float | None) -> float:
+    """Of more than one scenario every error is."""
+    assert error is not None
+    return error
+
+
+def _regime_figures(figures: TalliedFigures | None) -> dict[str, Any] | None:
+    """As `StressFigures` has them: within one regime all scenarios weigh the same."""
+    if figures is None:
+        return None
+    return {
+        "scenarios": figures.scenarios,
+        "effectiveScenarios": float(figures.scenarios),
+        "expectedMoic": figures.expected_moic,
+        "lossProbability": figures.lost / figures.scenarios,
+        "cvar": figures.cvar,
+        "expectedWinners": figures.expected_winners,
+        "standardErrors": figures.errors.as_json(),
+    }

@@ -1,0 +1,172 @@
+"""How a portfolio does in fresh scenarios, which it was not chosen for, and whether it keeps its limits there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from core.portfolio.limits import Limits
+from core.portfolio.strict import conditional_value_at_risk, exact_mean, shortfalls
+from core.risk.intervals import Interval, bootstrap, resampled_cvar, resampled_mean, wilson
+from core.risk.out_of_sample_trial import PortfolioDraws
+from core.risk.recheck import excess, shortage
+from core.risk.sampling_error import required_sample_size, standard_errors
+from core.risk.stress import by_regime
+from core.simulation.inputs import SimulationInputs
+from core.solver.feasibility import loss_count
+
+Holds = Literal["yes", "no", "within_error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure from so many scenarios, with its standard error and 95% interval."""
+
+    value: float
+    standard_error: float
+    interval: Interval
+    scenarios: int
+
+
+@dataclass(frozen=True, slots=True)
+class LimitCheck:
+    """An estimate against its limit. violation: by how much the estimate breaks it, 0 if it does not.
+
+    holds: `yes` or `no` where the 95% interval lies on one side of the limit, else `within_error`; then
+    required_sample_size says how many would tell, if the estimate stays where it is.
+    """
+
+    estimate: Estimate
+    limit: float
+    violation: float
+    holds: Holds
+    required_sample_size: int | None
+
+    @property
+    def value(self) -> float:
+        return self.estimate.value
+
+    @property
+    def interval(self) -> Interval:
+        return self.estimate.interval
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "value": self.value,
+            "standardError": self.estimate.standard_error,
+            "low": self.interval.low,
+            "high": self.interval.high,
+            "limit": self.limit,
+            "violation": self.violation,
+            "holdsOutOfSample": self.holds,
+            "scenariosToSettle": self.required_sample_size,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfSample:
+    """mean: expected multiple, with its 95% interval and standard error.
+
+    optimism_gap: by how much the mean on the matrix that the portfolio was chosen on exceeds it. regimes: the figures
+    within each macro regime.
+    """
+
+    scenarios: int
+    mean: float
+    mean_interval: Interval
+    standard_error: float
+    optimism_gap: float
+    loss_probability: LimitCheck
+    cvar: LimitCheck
+    expected_winners: LimitCheck
+    regimes: Sequence[Mapping[str, Any]]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "scenarios": self.scenarios,
+            "expectedMoic": {
+                "value": self.mean,
+                "low": self.mean_interval.low,
+                "high": self.mean_interval.high,
+                "standardError": self.standard_error,
+            },
+            "optimismGap": self.optimism_gap,
+            "lossProbability": self.loss_probability.as_json(),
+            "cvar": self.cvar.as_json(),
+            "expectedWinners": self.expected_winners.as_json(),
+            "byRegime": list(self.regimes),
+        }
+
+
+def judge_out_of_sample(
+    draws: PortfolioDraws,
+    *,
+    in_sample_mean: float,
+    limits: Limits,
+    max_loss_probability: float,
+    inputs: SimulationInputs,
+) -> OutOfSample:
+    """max_loss_probability: share of scenarios that may lose money. draws: of at least two scenarios."""
+    multiples, winners = draws.multiples, draws.winners
+    n, confidence = multiples.size, limits.cvar_confidence
+    losses = shortfalls(multiples)
+    intervals = bootstrap(
+        {
+            "mean": resampled_mean(multiples),
+            "cvar": resampled_cvar(losses, confidence),
+            "winners": resampled_mean(winners),
+        },
+        n,
+        inputs.matrix_key,
+    )
+    mean, lost = exact_mean(multiples), loss_count(multiples)
+    cvar = conditional_value_at_risk(losses, confidence)
+    errors = standard_errors(multiples, winners, confidence)
+    assert errors.expected_moic is not None
+    assert errors.loss_probability is not None
+    assert errors.cvar is not None
+    assert errors.expected_winners is not None
+    return OutOfSample(
+        scenarios=n,
+        mean=mean,
+        mean_interval=intervals["mean"],
+        standard_error=errors.expected_moic,
+        optimism_gap=in_sample_mean - mean,
+        loss_probability=at_most(Estimate(lost / n, errors.loss_probability, wilson(lost, n), n), max_loss_probability),
+        cvar=at_most(Estimate(cvar, errors.cvar, intervals["cvar"], n), limits.cvar_limit),
+        expected_winners=at_least(
+            Estimate(exact_mean(winners), errors.expected_winners, intervals["winners"], n),
+            limits.min_expected_winners,
+        ),
+        regimes=by_regime(draws, inputs.regimes, confidence),
+    )
+
+
+def at_most(estimate: Estimate, limit: float) -> LimitCheck:
+    """A limit from above."""
+    holds: Holds = "within_error"
+    if not excess(estimate.interval.high, limit):
+        holds = "yes"
+    elif excess(estimate.interval.low, limit):
+        holds = "no"
+    return _check(estimate, limit, excess(estimate.value, limit), holds)
+
+
+def at_least(estimate: Estimate, limit: float) -> LimitCheck:
+    """A limit from below."""
+    holds: Holds = "within_error"
+    if not shortage(estimate.interval.low, limit):
+        holds = "yes"
+    elif shortage(estimate.interval.high, limit):
+        holds = "no"
+    return _check(estimate, limit, shortage(estimate.value, limit), holds)
+
+
+def _check(estimate: Estimate, limit: float, violation: float, holds: Holds) -> LimitCheck:
+    needed = None
+    if holds == "within_error":
+        needed = required_sample_size(estimate.value - limit, estimate.standard_error, estimate.scenarios)
+        # The interval has said that today's scenarios do not suffice, whatever the standard error makes of them.
+        needed = None if needed is None else max(needed, estimate.scenarios + 1)
+    return LimitCheck(estimate, limit, violation, holds, needed)

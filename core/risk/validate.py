@@ -1,0 +1,209 @@
+"""All that is checked after the solve, in one call."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from core.arrays import FloatArray
+from core.errors import Cancelled
+from core.matrix.bucket_stats import BucketStats, bucket_stats
+from core.matrix.reduction.loss import ReductionLoss, reduction_loss
+from core.matrix.scenario_matrix import ScenarioMatrix
+from core.portfolio.dollars import WholeDeals
+from core.portfolio.limits import Limits
+from core.portfolio.strict import portfolio_multiples
+from core.request.normalized_config import NormalizedConfig
+from core.risk.comparison_portfolios import ComparisonPortfolio, comparison_portfolios, equal_weights
+from core.risk.greedy import GreedyPortfolio, greedy_portfolio
+from core.risk.out_of_sample import OutOfSample, judge_out_of_sample
+from core.risk.out_of_sample_trial import OutOfSampleTrial, PortfolioDraws
+from core.risk.recheck import Recheck, recheck
+from core.risk.sampling_error import StandardErrors, standard_errors
+from core.simulation.inputs import SimulationInputs
+from core.simulation.models import model_of
+
+
+@dataclass(frozen=True, slots=True)
+class WholeDealsCheck:
+    """The portfolio as it can be bought.
+
+    in_sample: on the matrix, cash at multiple 1; its budget is short of the fund by that cash; errors: of its figures.
+    out_of_sample: with as many independent companies in a bucket as there are deals.
+    """
+
+    deals: WholeDeals
+    in_sample: Recheck
+    errors: StandardErrors
+    out_of_sample: OutOfSample
+
+    def as_json(self) -> dict[str, Any]:
+        figures = self.in_sample.figures
+        return {
+            "dealCount": int(self.deals.counts.sum()),
+            "uninvestedUsd": self.deals.cash_cents / 100,
+            "inSample": {
+                "expectedMoic": figures.expected_moic,
+                "lossProbability": figures.loss_probability,
+                "cvar": figures.cvar,
+                "expectedWinners": figures.expected_winners,
+                "standardErrors": self.errors.as_json(),
+            },
+            "boundViolations": dict(self.in_sample.bound_violations),
+            "outOfSample": self.out_of_sample.as_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedCheck:
+    """The weights on all scenarios that were generated. loss: what choosing some of them lost."""
+
+    check: Recheck
+    errors: StandardErrors
+    loss: ReductionLoss
+
+    def as_json(self) -> dict[str, Any]:
+        figures = self.check.figures
+        return {
+            "expectedMoic": figures.expected_moic,
+            "lossProbability": figures.loss_probability,
+            "cvar": figures.cvar,
+            "expectedWinners": figures.expected_winners,
+            "standardErrors": self.errors.as_json(),
+            "feasible": self.check.feasible,
+            "reduction": self.loss.as_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationMetrics:
+    """in_sample: every limit, as relaxed, on the matrix; errors: of its figures; buckets: each alone, in key order;
+    generated: on all scenarios that the matrix's were chosen from, None where it has them all; the others as their
+    types say."""
+
+    in_sample: Recheck
+    errors: StandardErrors
+    buckets: Sequence[BucketStats]
+    generated: GeneratedCheck | None
+    greedy: GreedyPortfolio
+    comparison_portfolios: Sequence[ComparisonPortfolio]
+    out_of_sample: OutOfSample
+    whole_deals: WholeDealsCheck
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "maxLossViolation": self.in_sample.max_loss_violation,
+            "cvarViolation": self.in_sample.cvar_violation,
+            "winnerCountViolation": self.in_sample.winner_count_violation,
+            "budgetViolation": self.in_sample.budget_violation,
+            "boundViolations": dict(self.in_sample.bound_violations),
+            "feasible": self.in_sample.feasible,
+            "standardErrors": self.errors.as_json(),
+            "bucketStats": [bucket.as_json() for bucket in self.buckets],
+            "generated": None if self.generated is None else self.generated.as_json(),
+            "greedyObjective": self.greedy.objective,
+            "greedyFeasible": self.greedy.feasible,
+            "rivals": [rival.as_json() for rival in self.comparison_portfolios],
+            "outOfSample": self.out_of_sample.as_json(),
+            "wholeDeals": self.whole_deals.as_json(),
+        }
+
+
+def validate(
+    config: NormalizedConfig,
+    limits: Limits,
+    matrix: ScenarioMatrix,
+    inputs: SimulationInputs,
+    *,
+    weights: FloatArray,
+    deals: WholeDeals,
+    progress: Callable[[str], None] = lambda _message: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> ValidationMetrics:
+    """Recheck the allocation, build its greedy rival, and test it and its whole deals in fresh scenarios.
+
+    limits: as relaxation left them, on the matrix. weights: (n_buckets,), normalized; deals: what they buy.
+    progress: called with what is about to be done. Raises Cancelled as soon as `cancelled` answers True between two
+    steps.
+    """
+
+    def begin(step: str) -> None:
+        if cancelled():
+            raise Cancelled(f"validation was told to stop before: {step}")
+        progress(step)
+
+    begin("rechecking every limit")
+    in_sample = recheck(weights, matrix, config, limits)
+    begin("building the greedy portfolio")
+    greedy = greedy_portfolio(matrix, config)
+    judge = _Judge(config, limits, matrix, inputs)
+    begin("drawing fresh scenarios")
+    trial = OutOfSampleTrial(config, inputs, config.validation_scenarios)
+    draws = trial.of_weights(weights)
+    out_of_sample = judge.out_of_sample(draws, in_sample)
+    others = comparison_portfolios(
+        weights, trial, greedy, equal_is_feasible=judge.keeps_limits(equal_weights(matrix.n_buckets))
+    )
+    begin("drawing fresh scenarios for whole deals")
+    whole_deals = judge.whole_deals(deals, trial)
+    generated = None
+    if inputs.scenario_count != matrix.n_scenarios:
+        begin("generating all scenarios again")
+        generated = judge.on_all_generated(weights, draws)
+    errors = judge.in_sample_errors(weights, 0.0, draws)
+    return ValidationMetrics(
+        in_sample, errors, bucket_stats(matrix), generated, greedy, others, out_of_sample, whole_deals
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """What all judgements of one session share."""
+
+    config: NormalizedConfig
+    limits: Limits
+    matrix: ScenarioMatrix
+    inputs: SimulationInputs
+
+    def out_of_sample(self, draws: PortfolioDraws, in_sample: Recheck) -> OutOfSample:
+        # Where the loss limit was relaxed, the count that was granted says more than the share that was asked for.
+        granted = self.limits.max_losses / self.matrix.n_scenarios
+        return judge_out_of_sample(
+            draws,
+            in_sample_mean=in_sample.figures.expected_moic,
+            limits=self.limits,
+            max_loss_probability=max(self.config.max_loss_probability, granted),
+            inputs=self.inputs,
+        )
+
+    def keeps_limits(self, weights: FloatArray) -> bool:
+        """On the matrix."""
+        return recheck(weights, self.matrix, self.config, self.limits).feasible
+
+    def whole_deals(self, deals: WholeDeals, trial: OutOfSampleTrial) -> WholeDealsCheck:
+        in_sample = recheck(deals.weights, self.matrix, self.config, self.limits, deals.cash_weight)
+        draws = trial.of_deals(deals.weights, deals.cash_weight, deals.counts)
+        errors = self.in_sample_errors(deals.weights, deals.cash_weight, draws)
+        return WholeDealsCheck(deals, in_sample, errors, self.out_of_sample(draws, in_sample))
+
+    def on_all_generated(self, weights: FloatArray, draws: PortfolioDraws) -> GeneratedCheck:
+        """They are not stored, and generated anew; the limits are those of the request, at their number."""
+        everything = model_of(self.config.sim_model_version).generate(self.inputs)
+        granted = self.limits.max_losses / self.matrix.n_scenarios
+        losses = math.floor(max(self.config.max_loss_probability, granted) * everything.n_scenarios + 1e-9)
+        whole = replace(self, matrix=everything, limits=replace(self.limits, max_losses=losses))
+        check = recheck(weights, everything, self.config, whole.limits)
+        loss = reduction_loss(everything, self.matrix)
+        return GeneratedCheck(check, whole.in_sample_errors(weights, 0.0, draws), loss)
+
+    def in_sample_errors(self, weights: FloatArray, cash_weight: float, draws: PortfolioDraws) -> StandardErrors:
+        """The matrix does not keep who won in which scenario; fresh scenarios tell how much winners vary, with one
+        company a bucket, which is as much as they can."""
+        multiples = portfolio_multiples(weights, self.matrix.moic, cash_weight)
+        errors = standard_errors(multiples, multiples, self.limits.cvar_confidence)
+        spread = float(np.std(draws.winners, ddof=1))
+        return replace(errors, expected_winners=spread / math.sqrt(self.matrix.n_scenarios))

@@ -1,0 +1,91 @@
+"""A completed session's result, in each form that it can be had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import BytesIO
+
+import httpx
+import polars as pl
+import pytest
+
+from api.result_document import ResultDocument
+from tests.conftest import NewDatabase
+from tests.db.api.serving import serving
+from tests.db.page.carried_out import RELAXED, carried_out
+from tests.waiting import eventually
+
+API = "/api/optimization"
+
+
+@pytest.fixture(scope="module")
+def client(new_database: NewDatabase, api_template: str) -> Iterator[httpx.Client]:
+    """Its base is the server's; `completed` lies in its database."""
+    with new_database(api_template) as engine, serving(engine) as served, served.client(served.token()) as client:
+        client.headers["X-Completed"] = str(carried_out(engine, **RELAXED))
+        yield client
+
+
+@pytest.fixture(scope="module")
+def completed(client: httpx.Client) -> str:
+    return client.headers["X-Completed"]
+
+
+def test_the_result_is_what_the_command_line_prints_and_the_openapi_says(client: httpx.Client, completed: str) -> None:
+    answer = client.get(f"{API}/result/{completed}")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    ResultDocument.model_validate(answer.json())
+
+
+def test_the_allocation_can_be_had_as_a_table(client: httpx.Client, completed: str) -> None:
+    allocation = client.get(f"{API}/result/{completed}").json()["allocation"]
+    csv = client.get(f"{API}/result/{completed}", headers={"Accept": "text/csv"})
+    parquet = client.get(f"{API}/result/{completed}", headers={"Accept": "application/vnd.apache.parquet"})
+    for frame in (pl.read_csv(csv.content), pl.read_parquet(BytesIO(parquet.content))):
+        assert frame.to_dicts() == [{name: row[name] for name in frame.columns} for row in allocation]
+    assert csv.headers["content-disposition"] == f'attachment; filename="allocation-{completed}.csv"'
+
+
+@pytest.mark.parametrize(
+    ("accept", "status", "content_type"),
+    [
+        ("*/*", 200, "application/json"),
+        ("text/*", 200, "text/csv; charset=utf-8"),
+        ("text/csv;q=0.5, application/json;q=0.4", 200, "text/csv; charset=utf-8"),
+        ("application/json, text/csv", 200, "application/json"),
+        ("text/html, */*;q=0.1", 200, "application/json"),
+        ("application/json;q=0, text/csv;q=0.1", 200, "text/csv; charset=utf-8"),
+        ("text/html", 406, "application/problem+json"),
+        ("application/json;q=nonsense", 406, "application/problem+json"),
+    ],
+)
+def test_accept_decides(client: httpx.Client, completed: str, accept: str, status: int, content_type: str) -> None:
+    answer = client.get(f"{API}/result/{completed}", headers={"Accept": accept})
+    assert (answer.status_code, answer.headers["content-type"]) == (status, content_type)
+
+
+def test_its_matrix_can_be_read_about_bucket_by_bucket(client: httpx.Client, completed: str) -> None:
+    result = client.get(f"{API}/result/{completed}").json()
+    matrix = client.get(f"/api/matrices/{result['matrixKey']}").json()
+    assert (matrix["status"], matrix["scenarios"]) == ("complete", 40)
+    assert matrix["bucketStats"].keys() == {row["bucketId"] for row in result["allocation"]}
+    assert all(0 <= stats["win_probability"] <= 1 for stats in matrix["bucketStats"].values())
+    assert [one["matrixKey"] for one in client.get("/api/matrices").json()] == [result["matrixKey"]]
+
+
+def test_what_a_limit_costs_is_solved_on_request_and_the_same_when_asked_again(
+    client: httpx.Client, completed: str
+) -> None:
+    frontier, vary = f"{API}/sessions/{completed}/frontier", {"vary": "minExpectedWinners=0:2:3"}
+    assert client.get(frontier, params=vary).status_code == 404
+    assert client.post(frontier, params=vary).status_code in (200, 202)
+    assert eventually(lambda: client.get(frontier, params=vary).json()["status"] in ("done", "failed"))
+    done = client.post(frontier, params=vary)
+    assert done.status_code == 200
+    document = done.json()
+    assert (document["status"], document["solved"], document["error"]) == ("done", 3, None)
+    points = document["frontier"]["points"]
+    assert [point["value"] for point in points] == [2.0, 1.0, 0.0]
+    best = [point["pass1EStar"] for point in points if point["status"] != "infeasible"]
+    assert best == sorted(best)
+    assert client.get(frontier, params={"vary": "fundId=1:2:3"}).json()["problems"][0]["field"] == "vary"

@@ -1,0 +1,150 @@
+"""Sessions in any state, carried there by the product's own simulation and solver, without a flow."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Engine
+
+from core.matrix.key import simulation_inputs
+from core.matrix.reduction.matrix import reduce_as_asked
+from core.matrix.scenario_matrix import ScenarioMatrix
+from core.portfolio.documents import allocation_document, deals_from, limits_from, solver_document, weights_from
+from core.portfolio.optimize import optimize
+from core.request import parse_request
+from core.request.normalized_config import NormalizedConfig
+from core.risk.validate import validate
+from core.session_states import SessionStatus
+from core.simulation.models import model_of
+from core.solver.backends import make_backend
+from core.solver.program import SolveControl
+from db import sessions
+from db.engine import transaction
+from db.funds import local_user_id
+from db.matrices import AlreadyComplete, MatrixVersions, Started, begin_generation, complete_generation
+from db.matrix_values import payload_of
+from db.requests import submit_request
+from db.sessions import Fence, SessionRow, load_session
+from tests.asked import SMALL
+from tests.db.store.examples import UNLIMITED
+
+RELAXED: dict[str, Any] = {"minExpectedWinners": 40}
+"""More winners than there can be: this limit gives way."""
+
+
+def asked(engine: Engine, **changes: Any) -> Fence:
+    """A session whose lease the caller holds."""
+    with transaction(engine) as conn:
+        created = submit_request(
+            conn,
+            parse_request({**SMALL, **changes}),
+            created_by=local_user_id(conn),
+            credential="test",
+            driver="inline",
+            lease_s=600.0,
+            lease_owner="test",
+        )
+    assert created.lease_token is not None
+    return Fence(created.session.session_id, 0, created.lease_token)
+
+
+def carried_out(engine: Engine, until: SessionStatus = SessionStatus.COMPLETED, **changes: Any) -> UUID:
+    """A session in that status, with what it has stored by then. FAILED: by the solver's own error."""
+    fence = asked(engine, **changes)
+    if until is SessionStatus.REQUESTED:
+        return fence.session_id
+    with transaction(engine) as conn:
+        assert sessions.start_matrix(conn, fence)
+        if until is SessionStatus.FAILED:
+            assert sessions.fail(conn, fence, "infeasible", "cvar_max and p_loss_max admit no portfolio together")
+    if until in (SessionStatus.MATRIX_GENERATING, SessionStatus.FAILED):
+        return fence.session_id
+    session = _with_matrix(engine, fence)
+    if until is SessionStatus.OPTIMIZING:
+        with transaction(engine) as conn:
+            progress = {"stage": "optimize", "step": "first pass", "objective": 2.0, "bound": 2.1}
+            assert sessions.extend_lease(conn, fence, 600.0, progress)
+        return fence.session_id
+    _solved(engine, fence, session, until)
+    return fence.session_id
+
+
+def start(engine: Engine, session_id: UUID) -> Fence:
+    """A session that was asked for on the page, taken and begun as a worker does."""
+    with transaction(engine) as conn:
+        token = sessions.take_session(conn, session_id, 0, 600.0, "test")
+        assert token is not None
+        fence = Fence(session_id, 0, token)
+        assert sessions.start_matrix(conn, fence)
+    return fence
+
+
+def finish(engine: Engine, fence: Fence) -> None:
+    """What `start` began, to its end."""
+    _solved(engine, fence, _with_matrix(engine, fence), SessionStatus.COMPLETED)
+
+
+def _with_matrix(engine: Engine, fence: Fence) -> SessionRow:
+    with transaction(engine) as conn:
+        session = load_session(conn, fence.session_id)
+        versions = MatrixVersions(
+            sim_model=session.normalized_config["sim_model_version"],
+            calibration=session.normalized_config["calibration_version"],
+        )
+        begun = begin_generation(
+            conn,
+            session.matrix_key,
+            session.matrix_key_json,
+            versions,
+            session_id=fence.session_id,
+            limits=UNLIMITED,
+            waited_for=None,
+        )
+    if isinstance(begun, Started):
+        matrix = _simulated(session)
+        with transaction(engine) as conn:
+            assert complete_generation(conn, begun, payload_of(matrix, session.matrix_key_json))
+            assert sessions.start_optimizing(conn, fence, begun.generation, "generated")
+    else:
+        assert isinstance(begun, AlreadyComplete)
+        with transaction(engine) as conn:
+            assert sessions.start_optimizing(conn, fence, begun.reference.generation, "hit")
+    return session
+
+
+def _simulated(session: SessionRow) -> ScenarioMatrix:
+    document = session.matrix_key_json
+    model = model_of(session.normalized_config["sim_model_version"])
+    return reduce_as_asked(model.generate(simulation_inputs(document)), document)
+
+
+def _solved(engine: Engine, fence: Fence, session: SessionRow, until: SessionStatus) -> None:
+    config = NormalizedConfig.model_validate(session.normalized_config)
+    matrix = _simulated(session)
+    optimum = optimize(config, matrix, make_backend(), SolveControl(work_limit=10_000), clock=time.perf_counter)
+    with transaction(engine) as conn:
+        assert sessions.store_allocation(
+            conn,
+            fence,
+            allocation=allocation_document(config, optimum.weights),
+            solver_metadata=solver_document(optimum),
+            pass1_e_star=optimum.first_objective,
+            primary_lock_epsilon=config.primary_lock_epsilon,
+        )
+        stored = load_session(conn, fence.session_id)
+    if until is SessionStatus.VALIDATING:
+        return
+    assert stored.allocation is not None
+    assert stored.solver_metadata is not None
+    metrics = validate(
+        config,
+        limits_from(stored.solver_metadata),
+        matrix,
+        simulation_inputs(session.matrix_key_json),
+        weights=weights_from(stored.allocation, config),
+        deals=deals_from(stored.allocation, config),
+    )
+    with transaction(engine) as conn:
+        assert sessions.complete(conn, fence, metrics.as_json())

@@ -1,0 +1,53 @@
+"""Flows in the test's own process, against our own Prefect server and a real PostgreSQL."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from db.bootstrap import prepare_database
+from db.embedded.postgres import EmbeddedPostgres
+from deployments.prefect.environment import client_environment
+from deployments.prefect.server import PrefectService
+from tasks import runtime
+
+_TEMPORARY = tempfile.TemporaryDirectory(prefix="vcfolio-prefect-")
+HOME = Path(_TEMPORARY.name)
+
+assert "prefect" not in sys.modules, "a module collected before imports Prefect, which would read another configuration"
+# Prefect reads its configuration when it is imported, so what imports it comes below; where its server is can be told
+# later. None of this is to be seen by other tests.
+with pytest.MonkeyPatch.context() as environment:
+    for name, value in client_environment(HOME, api_url="").items():
+        environment.setenv(name, value)
+    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+from deployments.prefect.flush import flush_to_server  # noqa: E402
+from tests.flow.flows.product import Product  # noqa: E402
+
+
+@pytest.fixture(scope="package")
+def prefect_server(postgres: EmbeddedPostgres) -> Iterator[None]:
+    postgres.ensure_database("prefect")
+    with PrefectService(HOME, postgres, postgres.url("prefect", driver="asyncpg")) as server:
+        server.wait_until_healthy()
+        with temporary_settings({PREFECT_API_URL: server.api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+            yield
+            flush_to_server()
+
+
+@pytest.fixture
+def product(engine: Engine, prefect_server: None, monkeypatch: pytest.MonkeyPatch, world: str) -> Iterator[Product]:
+    """The product on a database of the test's own, quick to notice what happens to a session."""
+    prepare_database(engine)
+    monkeypatch.setenv("DATABASE_URL", engine.url.render_as_string(hide_password=False))
+    monkeypatch.setenv("VCFOLIO_HEARTBEAT_S", "0.2")
+    monkeypatch.setenv("VCFOLIO_OWNERSHIP_CHECK_S", "0.05")
+    yield Product(engine, world)
+    runtime.engine().dispose()
+    runtime._engine.cache_clear()

@@ -1,0 +1,205 @@
+"""The running stack, as the tests look at it and lay hands on it."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import psutil
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from sqlalchemy import Engine, text
+
+from core.errors import Unavailable
+from core.request import parse_request
+from core.session_states import SessionStatus
+from db.embedded.postgres import EmbeddedPostgres
+from db.engine import transaction
+from db.events import events_of
+from db.fault_points import FaultPoint
+from db.funds import local_user_id
+from db.requests import request_session
+from db.sessions import SessionRow, cancel, load_session
+from db.settings import Settings
+from deployments.prefect.server_process import ServerProcess
+from tests.asked import HARD, SMALL
+from tests.db.store.passing_time import let_pass
+from tests.task_names import task_of
+from tests.waiting import eventually
+
+PATIENCE_S = 240.0
+
+LONG_SOLVE = HARD | {"workLimit": 40_000}
+"""Some seconds of solving, with an answer at its work limit."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    command: Any
+    process: subprocess.Popen[str]
+    engine: Engine
+    postgres: EmbeddedPostgres
+    log: Path
+    metrics_port: int
+
+    # What it is asked.
+
+    def request(self, **changes: Any) -> str:
+        """As `vcfolio request` does it, without the start of a process: the id of a new session."""
+        request = parse_request(SMALL | changes)
+        with transaction(self.engine) as conn:
+            user = local_user_id(conn)
+        created = request_session(
+            self.engine, Settings(home="/nowhere"), request, created_by=user, credential="test", client_key=None
+        )
+        return str(created.session.session_id)
+
+    def run_with_fault(self, session_id: str, fault: FaultPoint) -> str:
+        """The flow run that the bridge would make, with the fault armed in its process; the bridge must be stopped.
+
+        When the bridge goes on it is given this very run, since the idempotency key is the same.
+        """
+        deployment = self.prefect("GET", "/deployments/name/optimize-session/optimize-session")
+        run = self.prefect(
+            "POST",
+            f"/deployments/{deployment['id']}/create_flow_run",
+            parameters={"session_id": session_id, "epoch": 0},
+            idempotency_key=f"optimization_session:{session_id}:0",
+            job_variables={"env": {"VCFOLIO_FAULT": f"{fault}=kill"}},
+        )
+        return str(run["id"])
+
+    def let_pass(self, seconds: float) -> None:
+        """So much time, as the database tells it."""
+        with transaction(self.engine) as conn:
+            let_pass(conn, seconds)
+
+    # What the database says.
+
+    def session(self, session_id: str) -> SessionRow:
+        with transaction(self.engine) as conn:
+            return load_session(conn, UUID(session_id))
+
+    def rows(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
+        with transaction(self.engine) as conn:
+            result = conn.execute(text(statement), values)
+            return [tuple(row) for row in result] if result.returns_rows else []
+
+    def events(self, session_id: str) -> list[str]:
+        with transaction(self.engine) as conn:
+            return [event.kind.value for event in events_of(conn, UUID(session_id))]
+
+    def wait_for(self, session_id: str, *statuses: SessionStatus) -> SessionRow:
+        """The session, once it is in one of these; its end by default."""
+        wanted = statuses or (SessionStatus.COMPLETED, SessionStatus.FAILED)
+        return self.wait_until(session_id, lambda session: session.status in wanted)
+
+    def wait_until(self, session_id: str, condition: Any) -> SessionRow:
+        seen: list[SessionRow] = []
+
+        def reached() -> bool:
+            with suppress(Unavailable):
+                seen.append(self.session(session_id))
+                return bool(condition(seen[-1]))
+            return False
+
+        assert eventually(reached, PATIENCE_S), (seen[-1:], self.log.read_text()[-5000:])
+        return seen[-1]
+
+    def solving(self, session_id: str) -> SessionRow:
+        """The session, once its solver has said how far it is."""
+        return self.wait_until(
+            session_id,
+            lambda session: session.status is SessionStatus.OPTIMIZING and "work" in (session.progress or {}),
+        )
+
+    def end_all(self) -> None:
+        """Cancels what a failed test may have left."""
+        active = "SELECT session_id FROM optimization_sessions WHERE status NOT IN ('COMPLETED', 'FAILED')"
+        for (session_id,) in self.rows(active):
+            with transaction(self.engine) as conn:
+                cancel(conn, session_id, "the test is over")
+
+    # Its processes.
+
+    def runner_of(self, session: SessionRow) -> psutil.Process:
+        """The process that holds the lease."""
+        assert session.lease_owner is not None
+        return psutil.Process(int(session.lease_owner.split("/")[2]))
+
+    def part(self, *arguments: str) -> psutil.Process:
+        """The child of `up` that was started with these arguments."""
+        (found,) = [
+            child
+            for child in psutil.Process(self.process.pid).children()
+            if child.status() != psutil.STATUS_ZOMBIE
+            and child.cmdline()[-len(arguments) - 2 : -2] == list(arguments)
+            and "deployments.cli" in child.cmdline()
+        ]
+        return found
+
+    @property
+    def server(self) -> psutil.Process:
+        recorded = ServerProcess.recorded(self.command.home / "prefect")
+        assert recorded is not None
+        process = recorded.alive()
+        assert process is not None
+        return process
+
+    def metric(self, name: str) -> float:
+        """The sum of the samples of this family, as the bridge tells it now."""
+        answer = httpx.get(f"http://127.0.0.1:{self.metrics_port}/metrics", trust_env=False)
+        families = {family.name: family for family in text_string_to_metric_families(answer.text)}
+        return sum(sample.value for sample in families[name].samples if not sample.name.endswith("_created"))
+
+    # What Prefect says.
+
+    @property
+    def prefect_url(self) -> str:
+        recorded = ServerProcess.recorded(self.command.home / "prefect")
+        assert recorded is not None
+        return recorded.api_url
+
+    def prefect(self, method: str, path: str, **json: Any) -> Any:
+        answer = httpx.request(method, f"{self.prefect_url}{path}", json=json or None, timeout=60, trust_env=False)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def flow_runs(self, session_id: str) -> list[dict[str, Any]]:
+        """All that were ever made for the session, oldest first."""
+        runs: list[dict[str, Any]] = []
+        while page := self.prefect("POST", "/flow_runs/filter", sort="START_TIME_ASC", offset=len(runs)):
+            runs += page
+        return [run for run in runs if run["parameters"].get("session_id") == session_id]
+
+    def flow_run(self, flow_run_id: Any) -> dict[str, Any]:
+        found: dict[str, Any] = self.prefect("GET", f"/flow_runs/{flow_run_id}")
+        return found
+
+    def task_runs(self, flow_run_id: Any) -> dict[str, list[str]]:
+        """State names of each task, in the order of their beginning."""
+        runs = self.prefect("POST", "/task_runs/filter", flow_runs={"id": {"any_": [str(flow_run_id)]}})
+        states: dict[str, list[str]] = {}
+        for run in sorted(runs, key=lambda run: run["start_time"] or ""):
+            states.setdefault(task_of(run["name"]), []).append(run["state_name"])
+        return states
+
+    def artifacts(self, flow_run_id: Any) -> dict[str, dict[str, Any]]:
+        """By key; the progress bar has none of its own and is `progress` here."""
+        found = self.prefect("POST", "/artifacts/filter", flow_runs={"id": {"any_": [str(flow_run_id)]}})
+        return {artifact["key"] or artifact["type"]: artifact for artifact in found}
+
+
+@contextmanager
+def stopped(process: psutil.Process) -> Iterator[None]:
+    """SIGSTOP for as long as the block lasts."""
+    process.suspend()
+    try:
+        yield
+    finally:
+        process.resume()

@@ -1,0 +1,146 @@
+"""One session through the real server, bridge and warm worker, and what a person sees of it in Prefect."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import httpx
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from core.session_states import SessionStatus
+from tests.asked import HARD, SMALL
+from tests.system.stack.conftest import QUICK
+from tests.system.stack.running import Stack
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.xdist_group("stack")
+
+SVG = "data:image/svg+xml;base64,"
+
+
+def test_a_request_is_carried_through_and_shown(stack: Stack, tmp_path: Path) -> None:
+    path = tmp_path / "request.json"
+    path.write_text(json.dumps(SMALL | {"minExpectedWinners": 40, "taxonomyVersion": "carried through and shown"}))
+    first = stack.command.call("request", str(path))[0].strip()
+    assert stack.wait_for(first).status is SessionStatus.COMPLETED
+    second = stack.command.call("request", str(path))[0].strip()
+    lines = [json.loads(line) for line in stack.command.call("status", second, "--watch", "--json")[0].splitlines()]
+    assert (lines[-1]["status"], lines[-1]["matrixCache"]) == ("COMPLETED", "hit")
+    sessions = [stack.session(first), stack.session(second)]
+    assert sessions[0].allocation == sessions[1].allocation
+    assert (sessions[0].matrix_origin, sessions[0].epoch, sessions[1].epoch) == ("generated", 0, 0)
+    (run,) = stack.flow_runs(second)
+    assert eventually(lambda: stack.flow_run(run["id"])["state_name"] == "Completed")
+    assert run["name"] == f"Example Fund · session {second}"
+    states = stack.task_runs(run["id"])
+    assert states == {"matrix": ["Cached"], "optimize": ["Completed"], "validate": ["Completed"]}
+    artifacts = stack.artifacts(run["id"])
+    assert artifacts["progress"]["data"] == 100
+    assert second in artifacts["session"]["data"]
+    assert all(artifact["description"] for artifact in artifacts.values())
+    buckets = {row["bucket"] for row in json.loads(artifacts["allocation"]["data"])}
+    assert buckets == {entry["bucketId"] for entry in sessions[1].allocation or []}
+    assert "RELAXED" in artifacts["constraints"]["data"]
+    assert "expected MOIC" in artifacts["risk"]["data"]
+    for chart in ("allocation-chart", "portfolio-multiples"):
+        _, _, encoded = artifacts[chart]["data"].partition(SVG)
+        assert ET.fromstring(base64.b64decode(encoded.rstrip(")"))).tag.endswith("svg")
+    result = stack.command.json("result", second, "--json")
+    assert result["allocation"] == sessions[1].allocation
+
+
+def test_the_form_asks_for_a_session_and_carries_it_through_in_its_own_run(stack: Stack) -> None:
+    deployment = stack.prefect("GET", "/deployments/name/request-optimization/request-optimization")
+    schema = json.dumps(deployment["parameter_openapi_schema"])
+    for shown in ("maxLossProbability", "scenarioGenConfig", "largest fraction of scenarios", '"enum"', '"default"'):
+        assert shown in schema
+    run = stack.prefect("POST", f"/deployments/{deployment['id']}/create_flow_run", parameters={"request": SMALL})
+    # The session bears its run's id.
+    assert eventually(
+        lambda: stack.rows("SELECT FROM optimization_sessions WHERE session_id = :id", id=run["id"]) != []
+    )
+    session = stack.wait_for(run["id"])
+    assert (session.status, session.driver) == (SessionStatus.COMPLETED, "inline")
+    assert eventually(lambda: stack.flow_run(run["id"])["state_name"] == "Completed")
+    assert stack.flow_run(run["id"])["name"] == f"Example Fund · session {run['id']}"
+    assert set(stack.task_runs(run["id"])) == {"matrix", "optimize", "validate"}
+    assert stack.rows("SELECT status FROM job_outbox WHERE session_id = :id", id=run["id"]) == [("enqueued",)]
+
+
+def test_a_form_filled_in_wrongly_fails_its_run_naming_each_field(stack: Stack) -> None:
+    deployment = stack.prefect("GET", "/deployments/name/request-optimization/request-optimization")
+    wrong = SMALL | {"cvarLimit": 1.5, "surprise": True}
+    run = stack.prefect("POST", f"/deployments/{deployment['id']}/create_flow_run", parameters={"request": wrong})
+    assert eventually(lambda: stack.flow_run(run["id"])["state_name"] == "Failed")
+    message = stack.flow_run(run["id"])["state"]["message"]
+    assert "cvarLimit = 1.5" in message
+    assert "surprise" in message
+    assert stack.rows("SELECT FROM optimization_sessions WHERE session_id = :id", id=run["id"]) == []
+
+
+def test_the_same_client_key_again_is_the_same_session_and_another_body_is_refused(
+    stack: Stack, tmp_path: Path
+) -> None:
+    path = tmp_path / "request.json"
+    path.write_text(json.dumps(SMALL))
+    both = [stack.command.json("request", str(path), "--client-key", "mine", "--json") for _ in range(2)]
+    assert [answer["created"] for answer in both] == [True, False]
+    assert both[0]["sessionId"] == both[1]["sessionId"]
+    path.write_text(json.dumps(SMALL | {"cvarLimit": 0.8}))
+    output, notes = stack.command.call("request", str(path), "--client-key", "mine", code=2)
+    assert output == ""
+    assert both[0]["sessionId"] in notes
+    assert stack.wait_for(both[0]["sessionId"]).status is SessionStatus.COMPLETED
+
+
+def test_beyond_the_configured_number_of_waiting_sessions_a_request_is_refused_with_a_time(
+    stack: Stack, ask: Callable[..., str], tmp_path: Path
+) -> None:
+    running = [ask(**HARD), ask(**HARD)]
+    for session_id in running:
+        stack.solving(session_id)
+    ask()
+    path = tmp_path / "request.json"
+    path.write_text(json.dumps(SMALL))
+    before = stack.rows("SELECT count(*) FROM optimization_sessions")
+    limits = {"VCFOLIO_MAX_WAITING_SESSIONS": "1", "VCFOLIO_RETRY_AFTER_S": "17"}
+    _, notes = stack.command.call("request", str(path), code=1, **limits)
+    assert "too_many_waiting" in notes
+    assert "17 seconds" in notes
+    assert stack.rows("SELECT count(*) FROM optimization_sessions") == before
+
+
+def test_the_schedule_fires(stack: Stack) -> None:
+    def reaper_runs() -> list[str]:
+        runs = stack.prefect("POST", "/flow_runs/filter", flows={"name": {"any_": ["reaper"]}})
+        return [run["state_name"] for run in runs]
+
+    assert eventually(lambda: "Completed" in reaper_runs()), reaper_runs()
+
+
+def test_doctor_finds_nothing_wrong_and_metrics_can_be_read(stack: Stack) -> None:
+    report = stack.command.json("doctor", "--json")
+    assert report["ready"]
+    assert {finding["subject"] for finding in report["findings"]} >= {
+        "database", "bridge", "outbox", "sessions", "transactions", "Prefect server", "deployments", "schedules",
+        "workers of vcfolio", "workers of vcfolio-maintenance",
+    }  # fmt: skip
+    answer = httpx.get(f"http://127.0.0.1:{stack.metrics_port}/metrics", trust_env=False)
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    families = {family.name: family for family in text_string_to_metric_families(answer.text)}
+    assert families["vcfolio_database_up"].samples[0].value == 1
+    assert families["vcfolio_circuit_open"].samples[0].value == 0
+    assert {"vcfolio_outbox_depth", "vcfolio_outbox_oldest_due_seconds", "vcfolio_claim_latency_seconds",
+            "vcfolio_rescues", "vcfolio_stale_writes_refused"} <= set(families)  # fmt: skip
+
+
+def test_doctor_says_in_words_what_is_missing_where_nothing_runs(stack: Stack, tmp_path: Path) -> None:
+    away = {"PREFECT_API_URL": "http://127.0.0.1:9/api"}
+    output, _ = stack.command.call("doctor", "--ready", code=1, **QUICK, **away)
+    assert "does not answer" in output
+    assert "http://127.0.0.1:9/api" in output

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from core.request import OptimizationRequest
+from tests.system.stack.running import Stack
+
+pytestmark = pytest.mark.xdist_group("stack")
+
+
+def test_prefects_page_asks_the_server_that_it_came_from(stack: Stack) -> None:
+    """Not port 4200, where no server of ours listens: the page would be empty."""
+    page = stack.prefect_url.removesuffix("/api")
+    settings = httpx.get(f"{page}/ui-settings", trust_env=False).raise_for_status().json()
+    assert settings["api_url"] == "/api"
+    assert httpx.get(f"{page}/api/health", trust_env=False).raise_for_status().json() is True
+
+
+def test_the_form_has_the_requests_fields_in_their_order_and_every_alternative_to_choose(stack: Stack) -> None:
+    """Prefect's form goes by `position`, and offers what a field's own `anyOf` has."""
+    url = f"{stack.prefect_url}/deployments/name/request-optimization/request-optimization"
+    document = httpx.get(url, trust_env=False).raise_for_status().json()["parameter_openapi_schema"]
+    model = document["definitions"]["OptimizationRequest"]
+    shown = sorted(model["properties"].values(), key=lambda field: field["position"])
+    assert [field["title"] for field in shown] == [name.replace("_", " ") for name in OptimizationRequest.model_fields]
+    assert [form.get("type") for form in model["properties"]["buckets"]["anyOf"]] == ["array", None, "null"]

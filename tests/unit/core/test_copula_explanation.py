@@ -1,0 +1,89 @@
+"""The explanation of an entry adds up to the matrix, to the last bit."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.errors import BadInput
+from core.simulation.inputs import Recycling
+from core.simulation.three_component_v2.explanation import explain
+from core.simulation.three_component_v2.generation import generate
+from core.stages import Stage
+from tests.unit.core.simulated_fund import copula_inputs
+
+RECYCLING = Recycling(enabled=True, utilization=0.4, cash_multiple=1.2, max_recycle_deals=3)
+INPUTS = {
+    recycled: copula_inputs(2, scenario_count=1100, recycling=RECYCLING if recycled else copula_inputs().recycling)
+    for recycled in (False, True)
+}
+MATRICES = {recycled: generate(inputs) for recycled, inputs in INPUTS.items()}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.booleans(), st.integers(0, 7), st.integers(0, 1099))
+def test_every_entry_is_the_sum_of_its_parts_to_the_last_bit(recycled: bool, row: int, scenario: int) -> None:
+    matrix = MATRICES[recycled]
+    story = explain(INPUTS[recycled], matrix.bucket_keys[row], scenario)
+    assert np.float32(story.entry).tobytes() == matrix.moic[row, scenario].tobytes()
+    assert story.entry == float(np.float32(story.moic))
+    total, weight = 0.0, 0.0
+    for company in story.companies:
+        parts = company.first_check_returned
+        for tranche in company.follow_ons:
+            assert tranche.returned == tranche.invested * tranche.multiple * tranche.kept
+            parts += tranche.returned
+        ratio = story.bucket.reserve_ratio
+        assert company.moic == (parts + company.unspent) / (1 + ratio)
+        assert company.unspent + sum(t.invested for t in company.follow_ons) == pytest.approx(ratio)
+        total += company.weight * company.moic
+        weight += company.weight
+    assert story.before_recycling == total / weight
+    if story.recycled is None:
+        assert story.moic == story.before_recycling
+    else:
+        told = story.recycled
+        assert story.moic == story.before_recycling - told.withheld + told.withheld * 1.2 * told.mean_moic
+    state = matrix.states[scenario]
+    assert (story.regime, story.regime_shock) == (state.macro_regime, state.regime_shock)
+    assert story.sector_factor == state.systematic[int(story.bucket.sector[1:])]
+
+
+def test_a_story_says_what_became_of_each_company() -> None:
+    stories = [explain(INPUTS[False], "Seed_S00", scenario) for scenario in range(200)]
+    companies = [company for story in stories for company in story.companies]
+    exits = [company for company in companies if company.exits]
+    assert len(companies) == 2000
+    assert 0.3 < len(exits) / 2000 < 0.45
+    for company in companies:
+        assert company.last_stage == list(Stage)[company.graduations]
+        assert len(company.follow_ons) == min(company.graduations, 3)
+        assert company.kept == pytest.approx((0.82 * 0.96) ** company.graduations)
+        if not company.exits:
+            assert (company.rank, company.exit_multiple, company.first_check_returned) == (None, None, 0.0)
+            assert all(tranche.returned == 0.0 for tranche in company.follow_ons)
+    median = [company.exit_multiple > 3.5 for company in exits if company.exit_multiple is not None]
+    assert [company.rank > 0.5 for company in exits if company.rank is not None] == median
+    assert np.mean([company.check_usd for company in companies]) == pytest.approx(1e6, rel=0.03)
+    assert np.std([company.check_usd for company in companies]) == pytest.approx(3e5, rel=0.1)
+    assert {round(story.calibrated_failure_chance, 4) for story in stories} == {0.6297}
+    assert len({story.failure_chance for story in stories}) == 200
+
+
+@pytest.mark.parametrize(
+    ("bucket", "scenario", "field"),
+    [("Seed_S09", 0, "bucket"), ("Seed_S00", 1100, "scenario"), ("A_S00", -1, "scenario")],
+)
+def test_what_the_matrix_does_not_have_is_refused(bucket: str, scenario: int, field: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        explain(INPUTS[False], bucket, scenario)
+    assert refused.value.problems[0].field == field
+
+
+def test_recycling_that_does_nothing_is_not_told() -> None:
+    idle = dataclasses.replace(INPUTS[True], recycling=dataclasses.replace(RECYCLING, max_recycle_deals=0))
+    assert all(explain(idle, "A_S00", scenario).recycled is None for scenario in range(20))
