@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from api.page.figures import between, duration, multiple, percent
+from api.page.figures import between, duration
+from core.formatting import multiple, percent
 from core.session_states import SessionStatus
 from db.session_reads import SessionStatusView, SessionSummary
 

@@ -45,6 +45,11 @@ RELAXATION_ORDER: tuple[ConstraintType, ...] = (
 )
 
 
+def is_minimum(constraint_type: ConstraintType) -> bool:
+    """Whether a limit of this class is at least something; all others are at most something."""
+    return constraint_type.endswith(("_min", "_min_weight"))
+
+
 @dataclass(frozen=True, slots=True)
 class LinearConstraint:
     """`coefficients @ w` against a bound. Minimum: at least; maximum: at most.
@@ -59,7 +64,7 @@ class LinearConstraint:
 
     @property
     def is_minimum(self) -> bool:
-        return self.type.endswith("_min") or self.type.endswith("_min_weight")
+        return is_minimum(self.type)
 
     def violation(self, weights: FloatArray) -> float:
         """By how much these weights (B,) break the bound, in its own unit; negative where there is room."""

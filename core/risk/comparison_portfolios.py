@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -56,17 +55,6 @@ class ComparisonPortfolio:
             required_sample_size=required_sample_size(difference, standard_error, scenarios),
             feasible=feasible,
         )
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "expectedMoic": self.expected_moic,
-            "difference": self.difference,
-            "standardError": self.standard_error,
-            "withinNoise": self.within_noise,
-            "scenariosToSettle": self.required_sample_size,
-            "feasible": self.feasible,
-        }
 
 
 def equal_weights(n_buckets: int) -> FloatArray:

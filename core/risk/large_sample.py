@@ -6,9 +6,10 @@ Wilson's, as in the validation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+import numpy as np
 
 from core.arrays import FloatArray
 from core.portfolio.dollars import WholeDeals
@@ -18,6 +19,7 @@ from core.risk.comparison_portfolios import EQUAL_WEIGHTS, ComparisonPortfolio, 
 from core.risk.intervals import NORMAL_QUANTILE, Interval, wilson
 from core.risk.out_of_sample import Estimate, OutOfSample, at_least, at_most
 from core.risk.out_of_sample_trial import OutOfSampleTrial
+from core.risk.stress import RegimeOutcome, StressFigures
 from core.risk.tally import Moments, TalliedFigures, Tally, joined, masks_of, tallied_figures, tally
 from core.simulation.inputs import SimulationInputs
 from core.simulation.models import model_of
@@ -57,6 +59,16 @@ class Yardstick:
     equal_is_feasible: bool | None
 
 
+@dataclass(frozen=True, slots=True)
+class LargeSample:
+    """A portfolio, and the whole deals that it buys, in very many scenarios out of sample."""
+
+    scenarios: int
+    weights: OutOfSample
+    whole_deals: OutOfSample
+    comparison_portfolios: Sequence[ComparisonPortfolio]
+
+
 def parts_of_sample(judged: Judged, inputs: SimulationInputs, scenarios: int) -> list[Part]:
     """Of about equal work."""
     matrix_companies = model_of(judged.config.sim_model_version).matrix_companies(inputs)
@@ -76,22 +88,17 @@ def tally_part(judged: Judged, inputs: SimulationInputs, part: Part) -> PartTall
     return PartTallies(tally(chosen, masks), tally(bought, masks), gain)
 
 
-def large_sample_report(
-    inputs: SimulationInputs, yardstick: Yardstick, tallies: Sequence[PartTallies]
-) -> dict[str, Any]:
-    """JSON-ready: `weights` and `wholeDeals` as `validation.outOfSample` has them, `rivals` as `validation.rivals`.
-
-    tallies: of all parts, in their order.
-    """
+def large_sample(inputs: SimulationInputs, yardstick: Yardstick, tallies: Sequence[PartTallies]) -> LargeSample:
+    """tallies: of all parts, in their order."""
     weights = joined([part.weights for part in tallies])
     whole_deals = joined([part.whole_deals for part in tallies])
     gain = Moments.joined([part.gain for part in tallies])
-    return {
-        "scenarios": int(weights.counts.sum()),
-        "weights": _judged(inputs, yardstick, weights, yardstick.in_sample).as_json(),
-        "wholeDeals": _judged(inputs, yardstick, whole_deals, yardstick.whole_deals_in_sample).as_json(),
-        "rivals": [rival.as_json() for rival in _rivals(yardstick, weights, gain)],
-    }
+    return LargeSample(
+        scenarios=int(weights.counts.sum()),
+        weights=_judged(inputs, yardstick, weights, yardstick.in_sample),
+        whole_deals=_judged(inputs, yardstick, whole_deals, yardstick.whole_deals_in_sample),
+        comparison_portfolios=_comparisons(yardstick, weights, gain),
+    )
 
 
 def _judged(inputs: SimulationInputs, yardstick: Yardstick, found: Tally, in_sample: float) -> OutOfSample:
@@ -113,17 +120,13 @@ def _judged(inputs: SimulationInputs, yardstick: Yardstick, found: Tally, in_sam
             _normal(figures.expected_winners, errors.expected_winners, n), limits.min_expected_winners
         ),
         regimes=[
-            {
-                "regime": regime.name,
-                "probability": regime.probability,
-                "figures": _regime_figures(tallied_figures(found, limits.cvar_confidence, position)),
-            }
-            for position, regime in enumerate(inputs.regimes)
+            RegimeOutcome(regime.name, regime.probability, figures)
+            for regime, figures in zip(inputs.regimes, _by_regime(inputs, found, limits), strict=True)
         ],
     )
 
 
-def _rivals(yardstick: Yardstick, weights: Tally, gain: Moments) -> list[ComparisonPortfolio]:
+def _comparisons(yardstick: Yardstick, weights: Tally, gain: Moments) -> list[ComparisonPortfolio]:
     if yardstick.equal_is_feasible is None:
         return []
     answer, _ = weights.multiples.mean_and_error(weights.counts)
@@ -152,16 +155,24 @@ def _known(error: float | None) -> float:
     return error
 
 
-def _regime_figures(figures: TalliedFigures | None) -> dict[str, Any] | None:
-    """As `StressFigures` has them: within one regime all scenarios weigh the same."""
-    if figures is None:
-        return None
-    return {
-        "scenarios": figures.scenarios,
-        "effectiveScenarios": float(figures.scenarios),
-        "expectedMoic": figures.expected_moic,
-        "lossProbability": figures.lost / figures.scenarios,
-        "cvar": figures.cvar,
-        "expectedWinners": figures.expected_winners,
-        "standardErrors": figures.errors.as_json(),
-    }
+def _by_regime(inputs: SimulationInputs, found: Tally, limits: Limits) -> Iterator[StressFigures | None]:
+    """None where no scenario was in the regime."""
+    for position in range(len(inputs.regimes)):
+        figures = tallied_figures(found, limits.cvar_confidence, position)
+        yield None if figures is None else _alone(figures, position, len(inputs.regimes))
+
+
+def _alone(figures: TalliedFigures, position: int, n_regimes: int) -> StressFigures:
+    """Within one regime all scenarios weigh the same."""
+    shares = np.zeros(n_regimes)
+    shares[position] = 1.0
+    return StressFigures(
+        shares=shares,
+        scenarios=figures.scenarios,
+        effective_scenarios=float(figures.scenarios),
+        expected_moic=figures.expected_moic,
+        loss_probability=figures.lost / figures.scenarios,
+        cvar=figures.cvar,
+        expected_winners=figures.expected_winners,
+        errors=figures.errors,
+    )

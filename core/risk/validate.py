@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -41,22 +40,6 @@ class WholeDealsCheck:
     errors: StandardErrors
     out_of_sample: OutOfSample
 
-    def as_json(self) -> dict[str, Any]:
-        figures = self.in_sample.figures
-        return {
-            "dealCount": int(self.deals.counts.sum()),
-            "uninvestedUsd": self.deals.cash_cents / 100,
-            "inSample": {
-                "expectedMoic": figures.expected_moic,
-                "lossProbability": figures.loss_probability,
-                "cvar": figures.cvar,
-                "expectedWinners": figures.expected_winners,
-                "standardErrors": self.errors.as_json(),
-            },
-            "boundViolations": dict(self.in_sample.bound_violations),
-            "outOfSample": self.out_of_sample.as_json(),
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class GeneratedCheck:
@@ -65,18 +48,6 @@ class GeneratedCheck:
     check: Recheck
     errors: StandardErrors
     loss: ReductionLoss
-
-    def as_json(self) -> dict[str, Any]:
-        figures = self.check.figures
-        return {
-            "expectedMoic": figures.expected_moic,
-            "lossProbability": figures.loss_probability,
-            "cvar": figures.cvar,
-            "expectedWinners": figures.expected_winners,
-            "standardErrors": self.errors.as_json(),
-            "feasible": self.check.feasible,
-            "reduction": self.loss.as_json(),
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,24 +64,6 @@ class ValidationMetrics:
     comparison_portfolios: Sequence[ComparisonPortfolio]
     out_of_sample: OutOfSample
     whole_deals: WholeDealsCheck
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "maxLossViolation": self.in_sample.max_loss_violation,
-            "cvarViolation": self.in_sample.cvar_violation,
-            "winnerCountViolation": self.in_sample.winner_count_violation,
-            "budgetViolation": self.in_sample.budget_violation,
-            "boundViolations": dict(self.in_sample.bound_violations),
-            "feasible": self.in_sample.feasible,
-            "standardErrors": self.errors.as_json(),
-            "bucketStats": [bucket.as_json() for bucket in self.buckets],
-            "generated": None if self.generated is None else self.generated.as_json(),
-            "greedyObjective": self.greedy.objective,
-            "greedyFeasible": self.greedy.feasible,
-            "rivals": [rival.as_json() for rival in self.comparison_portfolios],
-            "outOfSample": self.out_of_sample.as_json(),
-            "wholeDeals": self.whole_deals.as_json(),
-        }
 
 
 def validate(
