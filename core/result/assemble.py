@@ -18,8 +18,9 @@ from core.result.model import (
     StoredValidation,
     Timings,
     Validation,
+    Verdict,
 )
-from core.result.verdict import verdict_of, verdict_on_matrix
+from core.result.verdict import optimization_notes, verdict_of, verdict_on_matrix
 
 
 def stored_validation(
@@ -29,8 +30,14 @@ def stored_validation(
     return StoredValidation(
         **dict(validation),
         schema_version=SCHEMA_VERSION,
-        verdict=verdict_of(optimization, allocation, validation),
+        verdict=judged(optimization, allocation, validation),
     )
+
+
+def judged(optimization: Optimization, allocation: Sequence[Holding], validation: Validation) -> Verdict:
+    """The verdict on an optimized portfolio."""
+    notes = optimization_notes(optimization)
+    return verdict_of(optimization.constraints, optimization.limits.cvar_confidence, allocation, validation, notes)
 
 
 def result_of(
@@ -54,7 +61,7 @@ def result_of(
     plain = Validation(**{name: getattr(validation, name) for name in Validation.model_fields})
     return Result(
         schema_version=validation.schema_version,
-        verdict=validation.verdict or verdict_of(optimization, allocation, plain),
+        verdict=validation.verdict or judged(optimization, allocation, plain),
         session_id=session_id,
         fund_id=UUID(str(stored["fund_id"])),
         matrix_key=matrix_key,
@@ -88,7 +95,14 @@ def matrix_result_of(
 ) -> MatrixResult:
     """On a matrix of the user's own. whole_deals: figures of the whole deals on it."""
     return MatrixResult(
-        verdict=verdict_on_matrix(optimization, allocation, whole_deals),
+        verdict=verdict_on_matrix(
+            constraints=optimization.constraints,
+            cvar_confidence=optimization.limits.cvar_confidence,
+            allocation=allocation,
+            weights=optimization.figures,
+            whole_deals=whole_deals,
+            notes=optimization_notes(optimization),
+        ),
         expected_moic=optimization.figures.expected_moic,
         loss_probability=optimization.figures.loss_probability,
         cvar=optimization.figures.cvar,

@@ -79,7 +79,7 @@ def optimization_of(optimum: Optimum) -> model.Optimization:
     return model.Optimization(
         schema_version=SCHEMA_VERSION,
         figures=model.SampleFigures(**_figures(optimum.figures), loss_count=optimum.figures.loss_count),
-        constraints=tuple(_constraint(status) for status in optimum.constraints),
+        constraints=tuple(constraint_of(status) for status in optimum.constraints),
         relaxations=tuple(
             _relaxation(bound, explanation)
             for bound, explanation in zip(optimum.relaxations, optimum.explanations, strict=True)
@@ -248,7 +248,7 @@ def _generated(found: GeneratedCheck) -> model.GeneratedScenarios:
     )
 
 
-def _constraint(status: ConstraintStatus) -> model.Constraint:
+def constraint_of(status: ConstraintStatus) -> model.Constraint:
     price = status.price
     return model.Constraint(
         constraint_id=status.constraint_id,

@@ -9,7 +9,7 @@ was asked for. A fund that buys no deal at all keeps nothing worth keeping.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from core.formatting import dollars, multiple, percent, plural
@@ -55,8 +55,14 @@ class Measured:
     certain: bool
 
 
-def verdict_of(optimization: Optimization, allocation: Sequence[Holding], validation: Validation) -> Verdict:
-    """Out of sample, of a session's result. allocation: all buckets."""
+def verdict_of(
+    constraints: Sequence[Constraint],
+    cvar_confidence: float,
+    allocation: Sequence[Holding],
+    validation: Validation,
+    notes: Iterable[str] = (),
+) -> Verdict:
+    """Out of sample. constraints: as reported on the matrix. allocation: all buckets; notes: to add."""
     sampled = {
         figure.constraint: (
             _estimated("weights", figure.estimate(validation.out_of_sample)),
@@ -66,66 +72,73 @@ def verdict_of(optimization: Optimization, allocation: Sequence[Holding], valida
         if figure.constraint is not None
     }
     tested = f"in {validation.out_of_sample.scenarios:,} scenarios that the portfolio was not chosen on"
-    notes = (*_optimization_notes(optimization), *_comparison_notes(validation))
-    return _judged(optimization, allocation, sampled, tested, notes)
+    judged = _Judge(cvar_confidence, allocation, sampled, tested)
+    return judged.verdict(constraints, (*notes, *_comparison_notes(validation)))
 
 
-def verdict_on_matrix(optimization: Optimization, allocation: Sequence[Holding], whole_deals: Figures) -> Verdict:
+def verdict_on_matrix(
+    *,
+    constraints: Sequence[Constraint],
+    cvar_confidence: float,
+    allocation: Sequence[Holding],
+    weights: Figures,
+    whole_deals: Figures,
+    notes: Iterable[str] = (),
+) -> Verdict:
     """On the matrix alone, where nothing else is known: no limit on a sampled figure is said to hold.
 
-    whole_deals: figures of the whole deals on the matrix.
+    weights, whole_deals: figures of either on the matrix.
     """
     sampled = {
         figure.constraint: (
-            Measured("weights", figure.of(optimization.figures), None, None, out_of_sample=False, certain=False),
+            Measured("weights", figure.of(weights), None, None, out_of_sample=False, certain=False),
             Measured("whole_deals", figure.of(whole_deals), None, None, out_of_sample=False, certain=False),
         )
         for figure in FIGURES
         if figure.constraint is not None
     }
+    judged = _Judge(cvar_confidence, allocation, sampled, "on the scenarios that the portfolio was chosen on")
     untested = "The portfolio was not tested on scenarios other than those it was chosen on."
-    notes = (*_optimization_notes(optimization), untested)
-    return _judged(optimization, allocation, sampled, "on the scenarios that the portfolio was chosen on", notes)
+    return judged.verdict(constraints, (*notes, untested))
 
 
-def _judged(
-    optimization: Optimization,
-    allocation: Sequence[Holding],
-    sampled: Mapping[ConstraintType, Sequence[Measured]],
-    tested: str,
-    notes: tuple[str, ...],
-) -> Verdict:
-    confidence = optimization.limits.cvar_confidence
-    deal_weights = whole_deal_weights(allocation)
-    limits = tuple(
-        _worse_of(constraint, _measured(constraint, allocation, deal_weights, sampled), confidence)
-        for constraint in optimization.constraints
-    )
-    status: LimitStatus = max((limit.status for limit in limits), key=SEVERITY.__getitem__, default="holds")
-    if not any(holding.deal_count for holding in allocation):
-        return Verdict(status="broken", sentence=_no_deal_sentence(allocation), limits=limits, notes=notes)
-    return Verdict(status=status, sentence=_sentence(status, limits, tested), limits=limits, notes=notes)
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """sampled: the figures of the weights and of the whole deals, by the class of limit. tested: where, in words."""
+
+    cvar_confidence: float
+    allocation: Sequence[Holding]
+    sampled: Mapping[ConstraintType, Sequence[Measured]]
+    tested: str
+
+    def verdict(self, constraints: Sequence[Constraint], notes: tuple[str, ...]) -> Verdict:
+        deal_weights = whole_deal_weights(self.allocation)
+        limits = tuple(
+            _worse_of(constraint, self._measured(constraint, deal_weights), self.cvar_confidence)
+            for constraint in constraints
+        )
+        status: LimitStatus = max((limit.status for limit in limits), key=SEVERITY.__getitem__, default="holds")
+        sentence = _sentence(status, limits, self.tested)
+        if not any(holding.deal_count for holding in self.allocation):
+            status, sentence = "broken", _no_deal_sentence(self.allocation)
+        return Verdict(status=status, sentence=sentence, limits=limits, notes=notes)
+
+    def _measured(self, constraint: Constraint, deal_weights: Sequence[float]) -> Sequence[Measured]:
+        if constraint.type in self.sampled:
+            return self.sampled[constraint.type]
+        weights = [holding.weight for holding in self.allocation]
+        return [
+            Measured(
+                basis, _bounded(constraint, self.allocation, values), None, None, out_of_sample=False, certain=True
+            )
+            for basis, values in _portfolios(weights, deal_weights)
+        ]
 
 
 def whole_deal_weights(allocation: Sequence[Holding]) -> list[float]:
     """What each bucket's whole deals cost, as a fraction of the fund; the rest is cash."""
     fund = sum(to_cents(holding.dollar_amount) for holding in allocation)
     return [holding.deal_count * to_cents(holding.all_in_cost_per_deal) / fund for holding in allocation]
-
-
-def _measured(
-    constraint: Constraint,
-    allocation: Sequence[Holding],
-    deal_weights: Sequence[float],
-    sampled: Mapping[ConstraintType, Sequence[Measured]],
-) -> Sequence[Measured]:
-    if constraint.type in sampled:
-        return sampled[constraint.type]
-    weights = [holding.weight for holding in allocation]
-    return [
-        Measured(basis, _bounded(constraint, allocation, values), None, None, out_of_sample=False, certain=True)
-        for basis, values in _portfolios(weights, deal_weights)
-    ]
 
 
 def _portfolios(weights: Sequence[float], deals: Sequence[float]) -> Iterator[tuple[Basis, Sequence[float]]]:
@@ -144,6 +157,10 @@ def _bounded(constraint: Constraint, allocation: Sequence[Holding], weights: Seq
         for holding, weight in zip(allocation, weights, strict=True)
         if (holding.sector if by_sector else holding.stage) == name
     )
+
+
+def _exact(basis: Basis, value: float) -> Measured:
+    return Measured(basis, value, None, None, out_of_sample=False, certain=True)
 
 
 def _estimated(basis: Basis, estimate: Estimate) -> Measured:
@@ -244,7 +261,8 @@ def _no_deal_sentence(allocation: Sequence[Holding]) -> str:
     )
 
 
-def _optimization_notes(optimization: Optimization) -> Iterator[str]:
+def optimization_notes(optimization: Optimization) -> Iterator[str]:
+    """What the verdict on an optimized portfolio should mention."""
     moved = len(optimization.relaxations)
     if moved:
         yield f"No portfolio meets every limit as asked: {plural(moved, 'limit')} had to be relaxed."
