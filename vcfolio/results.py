@@ -30,9 +30,9 @@ class Result:
 
     @property
     def allocation(self) -> pl.DataFrame:
-        """One row a bucket: bucketId, stage, sector, weight, dollarAmount, dealCount, avgCheckSize, reserveRatio,
-        allInCostPerDeal. Weights are fractions, amounts USD."""
-        return allocation_frame(self.document.allocation)
+        """One row a bucket, the largest first: bucketId, stage, sector, weight, dollarAmount, dealCount, avgCheckSize,
+        reserveRatio, allInCostPerDeal. Weights are fractions, amounts USD."""
+        return _largest_first(self.document.allocation)
 
     @property
     def limits(self) -> pl.DataFrame:
@@ -93,7 +93,7 @@ class Portfolio:
     @property
     def allocation(self) -> pl.DataFrame:
         """One row a bucket, as `Result.allocation`."""
-        return allocation_frame(self.holdings)
+        return _largest_first(self.holdings)
 
     @property
     def limits(self) -> pl.DataFrame:
@@ -105,6 +105,10 @@ class Portfolio:
 
     def __repr__(self) -> str:
         return f"Portfolio({self.verdict.status}: {self.verdict.sentence})"
+
+
+def _largest_first(holdings: tuple[model.Holding, ...]) -> pl.DataFrame:
+    return allocation_frame(sorted(holdings, key=lambda holding: (-holding.weight, holding.bucket_id)))
 
 
 def _html(verdict: model.Verdict, holdings: tuple[model.Holding, ...], validation: model.Validation) -> str:
