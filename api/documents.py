@@ -70,7 +70,7 @@ class StageTimes(Document):
 class Progress(Document):
     """Within the stage. objective, bound: expected MOIC of the best answer so far, and what nothing can exceed."""
 
-    step: str | None = Field(default=None, description="what the stage is doing", examples=["first pass"])
+    step: str | None = Field(default=None, description="what the stage is doing", examples=["primary solve"])
     objective: float | None = Field(default=None, examples=[2.41])
     bound: float | None = Field(default=None, examples=[2.44])
     gap: float | None = Field(default=None, description="(bound - objective) / objective", examples=[0.0124])

@@ -1,4 +1,4 @@
-"""How long a session takes, stage by stage, and what the textbook program takes for the same first pass.
+"""How long a session takes, stage by stage, and what the textbook program takes for the same primary solve.
 
     python benchmarks/session_stages.py            50 buckets x 400 scenarios; ten minutes or more
     python benchmarks/session_stages.py --smoke    a small case, once; about a minute
@@ -52,7 +52,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One case: the first session, the same request again, and the textbook program on the same first pass."""
+    """One case: the first session, the same request again, and the textbook program on the same primary solve."""
 
     seed: str
     loss_share: float

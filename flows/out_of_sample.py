@@ -1,4 +1,4 @@
-"""Millions of fresh scenarios for the portfolio of a completed session, as a flow: parts of them are mapped tasks.
+"""Millions of scenarios out of sample for the portfolio of a completed session, as a flow of mapped tasks.
 
 It stores nothing: the answer is what it returns. Run again, it gives the same answer.
 """

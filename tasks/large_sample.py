@@ -1,4 +1,4 @@
-"""The portfolio of a completed session in so many fresh scenarios that they are drawn part by part."""
+"""The portfolio of a completed session in so many scenarios out of sample that they are drawn part by part."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from core.result.reports import LargeSampleDocument
 from core.risk.comparison_portfolios import EQUAL_WEIGHTS
 from core.risk.large_sample import (
     Judged,
+    JudgedAgainst,
     PartTallies,
-    Yardstick,
     large_sample,
     parts_of_sample,
     tally_part,
@@ -58,7 +58,7 @@ def judge_in_large_sample(
     }
     parts = parts_of_sample(judged, inputs, scenarios)
     tallies: list[PartTallies] = in_parts(sample_part, parts, shared, settings, progress)
-    return LargeSampleDocument.of(session.session_id, large_sample(inputs, _yardstick(session), tallies))
+    return LargeSampleDocument.of(session.session_id, large_sample(inputs, _judged_against(session), tallies))
 
 
 @task(name="sample-part", task_run_name="scenarios {start} to {stop}", cache_policy=NO_CACHE, persist_result=False)
@@ -77,13 +77,13 @@ def _judged(config: Mapping[str, Any], allocation: tuple[Holding, ...]) -> Judge
     return Judged(normalized, weights_from(allocation, normalized), deals_from(allocation, normalized))
 
 
-def _yardstick(session: SessionRow) -> Yardstick:
+def _judged_against(session: SessionRow) -> JudgedAgainst:
     result = session_result(session)
     limits = limits_from(stored_optimization(session).limits)
     # Where the loss limit was relaxed, the count that was granted says more than the share that was asked for.
     granted = limits.max_losses / int(session.matrix_key_json["key"]["scenario_count"])
     equal = [one for one in result.validation.comparison_portfolios if one.name == EQUAL_WEIGHTS]
-    return Yardstick(
+    return JudgedAgainst(
         limits=limits,
         granted_losses=max(session.normalized_config["max_loss_probability"], granted),
         in_sample=result.expected_moic,

@@ -11,7 +11,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from core.pipeline import Optimized, optimize
-from core.portfolio.optimize import MOIC_STEP
+from core.portfolio.optimize import PRIMARY_STEP
 from core.request.normalized_config import NormalizedConfig
 from core.solver.program import Interruption, SolveControl, SolveProgress
 from db.engine import transaction
@@ -73,7 +73,7 @@ class _Watch:
     def progress(self, progress: SolveProgress) -> None:
         fault_point("optimize.solving")
         # What the other steps optimize is no multiple, and whoever follows takes these two for one.
-        of_multiple = self._step == MOIC_STEP
+        of_multiple = self._step == PRIMARY_STEP
         self._heartbeat.report(
             {
                 "stage": "optimize",

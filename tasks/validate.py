@@ -1,4 +1,4 @@
-"""Every limit again from what is stored, the greedy rival, and fresh scenarios."""
+"""Every limit again from what is stored, the greedy portfolio, and scenarios out of sample."""
 
 from __future__ import annotations
 

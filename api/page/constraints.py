@@ -1,4 +1,4 @@
-"""The constraint report: which limits bind, which gave way, why, and what one more step of each would gain."""
+"""The constraint report: which limits bind, which were relaxed, why, and what one more step of each would gain."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def is_minimum(constraint_type: ConstraintType) -> bool:
 class LinearConstraint:
     """`coefficients @ w` against a bound. Minimum: at least; maximum: at most.
 
-    Rows with one constraint_id share their bound (every bucket has the same maximum) and give way together.
+    Rows with one constraint_id share their bound (every bucket has the same maximum) and are relaxed together.
     """
 
     constraint_id: str
@@ -144,7 +144,7 @@ class PortfolioProblem:
         return [c for c in constraints if (c.bound > 0.0 if c.is_minimum else c.bound < 1.0)]
 
     def program(self, limits: Limits) -> ChanceProgram:
-        """The first pass: maximize expected MOIC over the weights w, x = w."""
+        """The primary solve: maximize expected MOIC over the weights w, x = w."""
         constraints = [c for c in self.linear_constraints(limits) if c.type != "bucket_max_weight"]
         rows = [np.ones(self.n_buckets), *(c.coefficients / c.scale for c in constraints)]
         lower, upper = np.array([(1.0, 1.0), *(c.scaled_bounds for c in constraints)]).T

@@ -51,14 +51,14 @@ def explain_single_limit_repair(way: SingleLimitRepair, asked: Mapping[str, floa
 def explain_relaxation(
     bound: RelaxedBound, relaxed: Sequence[RelaxedBound], classes: Collection[ConstraintType], n_scenarios: int
 ) -> str:
-    """Why one bound gave way. relaxed: all that did; classes: all that the request limits.
+    """Why one bound was relaxed. relaxed: all that did; classes: all that the request limits.
 
-    A class is judged with the more sacred ones held where they ended, and without those that give way before it.
+    A class is judged with those of higher priority held where they ended, and without those that are relaxed before it.
     """
     order = RELAXATION_ORDER.index
     moved = {other.type for other in relaxed}
-    sacred = [name for name in RELAXATION_ORDER[::-1] if order(name) > order(bound.type) and name in classes]
-    held = [_CLASS_NAMES[name] + (" as moved" if name in moved else "") for name in sacred]
+    higher = [name for name in RELAXATION_ORDER[::-1] if order(name) > order(bound.type) and name in classes]
+    held = [_CLASS_NAMES[name] + (" as moved" if name in moved else "") for name in higher]
     given = f" within the limits on {_listed(held)}" if held else ""
     siblings = [other for other in relaxed if other.type == bound.type]
     sign = -1.0 if is_minimum(bound.type) else 1.0

@@ -1,4 +1,4 @@
-"""A portfolio in millions of fresh scenarios, part by part: the first of them are those that validation draws.
+"""A portfolio in millions of scenarios out of sample, part by part: the first of them are those that validation draws.
 
 Intervals are those of the normal distribution, to which means of so many scenarios come near; of the loss probability
 Wilson's, as in the validation.
@@ -45,7 +45,7 @@ class PartTallies:
 
 
 @dataclass(frozen=True, slots=True)
-class Yardstick:
+class JudgedAgainst:
     """What a large sample is set beside. limits: as enforced; granted_losses: share of scenarios that may lose money.
 
     in_sample, whole_deals_in_sample: expected MOIC on the matrix. equal_is_feasible: whether equal weights keep every
@@ -88,21 +88,21 @@ def tally_part(judged: Judged, inputs: SimulationInputs, part: Part) -> PartTall
     return PartTallies(tally(chosen, masks), tally(bought, masks), gain)
 
 
-def large_sample(inputs: SimulationInputs, yardstick: Yardstick, tallies: Sequence[PartTallies]) -> LargeSample:
+def large_sample(inputs: SimulationInputs, against: JudgedAgainst, tallies: Sequence[PartTallies]) -> LargeSample:
     """tallies: of all parts, in their order."""
     weights = joined([part.weights for part in tallies])
     whole_deals = joined([part.whole_deals for part in tallies])
     gain = Moments.joined([part.gain for part in tallies])
     return LargeSample(
         scenarios=int(weights.counts.sum()),
-        weights=_judged(inputs, yardstick, weights, yardstick.in_sample),
-        whole_deals=_judged(inputs, yardstick, whole_deals, yardstick.whole_deals_in_sample),
-        comparison_portfolios=_comparisons(yardstick, weights, gain),
+        weights=_judged(inputs, against, weights, against.in_sample),
+        whole_deals=_judged(inputs, against, whole_deals, against.whole_deals_in_sample),
+        comparison_portfolios=_comparisons(against, weights, gain),
     )
 
 
-def _judged(inputs: SimulationInputs, yardstick: Yardstick, found: Tally, in_sample: float) -> OutOfSample:
-    limits = yardstick.limits
+def _judged(inputs: SimulationInputs, against: JudgedAgainst, found: Tally, in_sample: float) -> OutOfSample:
+    limits = against.limits
     figures = tallied_figures(found, limits.cvar_confidence)
     assert figures is not None
     n, errors = figures.scenarios, figures.errors
@@ -114,7 +114,7 @@ def _judged(inputs: SimulationInputs, yardstick: Yardstick, found: Tally, in_sam
         mean_interval=mean.interval,
         standard_error=mean.standard_error,
         optimism_gap=in_sample - mean.value,
-        loss_probability=at_most(lost, yardstick.granted_losses),
+        loss_probability=at_most(lost, against.granted_losses),
         cvar=at_most(_normal(figures.cvar, errors.cvar, n), limits.cvar_limit),
         expected_winners=at_least(
             _normal(figures.expected_winners, errors.expected_winners, n), limits.min_expected_winners
@@ -126,8 +126,8 @@ def _judged(inputs: SimulationInputs, yardstick: Yardstick, found: Tally, in_sam
     )
 
 
-def _comparisons(yardstick: Yardstick, weights: Tally, gain: Moments) -> list[ComparisonPortfolio]:
-    if yardstick.equal_is_feasible is None:
+def _comparisons(against: JudgedAgainst, weights: Tally, gain: Moments) -> list[ComparisonPortfolio]:
+    if against.equal_is_feasible is None:
         return []
     answer, _ = weights.multiples.mean_and_error(weights.counts)
     difference, error = gain.mean_and_error(weights.counts)
@@ -138,7 +138,7 @@ def _comparisons(yardstick: Yardstick, weights: Tally, gain: Moments) -> list[Co
             difference=difference,
             standard_error=_known(error),
             scenarios=int(weights.counts.sum()),
-            feasible=yardstick.equal_is_feasible,
+            feasible=against.equal_is_feasible,
         )
     ]
 

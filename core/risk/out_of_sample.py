@@ -1,4 +1,4 @@
-"""How a portfolio does in fresh scenarios, which it was not chosen for, and whether it keeps its limits there."""
+"""How a portfolio does out of sample, which it was not chosen for, and whether it keeps its limits there."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def validate(
     progress: Callable[[str], None] = lambda _message: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> ValidationMetrics:
-    """Recheck the allocation, build its greedy rival, and test it and its whole deals in fresh scenarios.
+    """Recheck the allocation, build the greedy portfolio, and test it and its whole deals out of sample.
 
     limits: as relaxation left them, on the matrix. weights: (n_buckets,), normalized; deals: what they buy.
     progress: called with what is about to be done. Raises Cancelled as soon as `cancelled` answers True between two
@@ -94,14 +94,14 @@ def validate(
     begin("building the greedy portfolio")
     greedy = greedy_portfolio(matrix, config)
     judge = _Judge(config, limits, matrix, inputs)
-    begin("drawing fresh scenarios")
+    begin("drawing scenarios out of sample")
     trial = OutOfSampleTrial(config, inputs, config.validation_scenarios)
     draws = trial.of_weights(weights)
     out_of_sample = judge.out_of_sample(draws, in_sample)
     others = comparison_portfolios(
         weights, trial, greedy, equal_is_feasible=judge.keeps_limits(equal_weights(matrix.n_buckets))
     )
-    begin("drawing fresh scenarios for whole deals")
+    begin("drawing scenarios out of sample for whole deals")
     whole_deals = judge.whole_deals(deals, trial)
     generated = None
     if inputs.scenario_count != matrix.n_scenarios:
@@ -154,7 +154,7 @@ class _Judge:
         return GeneratedCheck(check, whole.in_sample_errors(weights, 0.0, draws), loss)
 
     def in_sample_errors(self, weights: FloatArray, cash_weight: float, draws: PortfolioDraws) -> StandardErrors:
-        """The matrix does not keep who won in which scenario; fresh scenarios tell how much winners vary, with one
+        """The matrix does not keep who won in which scenario; others tell how much winners vary, with one
         company a bucket, which is as much as they can."""
         multiples = portfolio_multiples(weights, self.matrix.moic, cash_weight)
         errors = standard_errors(multiples, multiples, self.limits.cvar_confidence)

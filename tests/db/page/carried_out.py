@@ -64,7 +64,7 @@ def carried_out(engine: Engine, until: SessionStatus = SessionStatus.COMPLETED, 
     session = _with_matrix(engine, fence)
     if until is SessionStatus.OPTIMIZING:
         with transaction(engine) as conn:
-            progress = {"stage": "optimize", "step": "first pass", "objective": 2.0, "bound": 2.1}
+            progress = {"stage": "optimize", "step": "primary solve", "objective": 2.0, "bound": 2.1}
             assert sessions.extend_lease(conn, fence, 600.0, progress)
         return fence.session_id
     _solved(engine, fence, session, until)

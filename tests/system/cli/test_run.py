@@ -116,7 +116,7 @@ def test_a_session_is_stressed_without_a_new_solve(vcfolio: CommandLine, first_r
         assert stressed[name]["stressed"] == recession["figures"]
         assert stressed[name]["asSimulated"]["lossProbability"] == pytest.approx(judged["lossProbability"]["value"])
     shown, _ = vcfolio.call("stress", session, "--scenarios", "1000")
-    for told in ("as simulated", "recession alone (probability 0.25)", "1,000 fresh scenarios", "±"):
+    for told in ("as simulated", "recession alone (probability 0.25)", "1,000 scenarios out of sample", "±"):
         assert told in shown
     assert "stressed:" not in shown
 

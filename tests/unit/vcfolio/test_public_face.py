@@ -122,7 +122,7 @@ def test_progress_is_told_stage_by_stage() -> None:
     told: list[tuple[str, str]] = []
     vcfolio.optimize(SMALL, progress=lambda stage, step: told.append((stage, step)))
     assert list(dict.fromkeys(stage for stage, _ in told)) == ["matrix", "optimize", "validate"]
-    assert ("optimize", "first pass") in told
+    assert ("optimize", "primary solve") in told
 
 
 def test_a_calibration_may_be_a_version_a_file_or_an_object(tmp_path: Path) -> None:
