@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from core.result.model import LimitedEstimate, LimitStatus, Result
 from core.result.sentences import (
-    bound_sentences,
     holds_in_words,
     proof_sentences,
     purchase_sentences,
@@ -28,7 +27,7 @@ def verdict_markdown(result: Result) -> str:
     lines += [f"- {note}" for note in verdict.notes]
     lines += ["", "### What to buy", ""]
     lines += [f"- {sentence}" for sentence in purchase_sentences(result.allocation)]
-    lines += ["", " ".join((whole_deals_sentence(result.validation), *bound_sentences(result.validation)))]
+    lines += ["", whole_deals_sentence(result.validation)]
     return "\n".join(lines)
 
 

@@ -16,7 +16,7 @@ from core.result.model import (
     Verdict,
     VerdictLimit,
 )
-from core.result.sentences import bound_sentences, optimism_sentence, proof_sentences, whole_deals_sentence
+from core.result.sentences import optimism_sentence, proof_sentences, whole_deals_sentence
 from core.result.wording import COMPARISON_NAMES, FIGURES, Figure, constraint_limit, constraint_name
 from core.stages import Stage
 
@@ -243,7 +243,7 @@ def proof_lines(result: Result) -> tuple[str, ...]:
 
 
 def whole_deal_lines(result: Result) -> tuple[str, ...]:
-    return (whole_deals_sentence(result.validation), *bound_sentences(result.validation))
+    return (whole_deals_sentence(result.validation),)
 
 
 def timing_rows(result: Result) -> tuple[tuple[str, str], ...]:

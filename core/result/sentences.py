@@ -47,14 +47,6 @@ def whole_deals_sentence(validation: Validation) -> str:
     return f"The weights buy {plural(deals.deal_count, 'whole deal')}; {dollars(deals.uninvested_usd)} stay in cash."
 
 
-def bound_sentences(validation: Validation) -> tuple[str, ...]:
-    """Bounds, as enforced, that rounding to whole deals oversteps."""
-    return tuple(
-        f"Rounding to whole deals breaks the limit '{constraint_name(constraint_id)}' by {percent(amount, 2)}."
-        for constraint_id, amount in validation.whole_deals.bound_violations.items()
-    )
-
-
 def proof_sentences(answer: Answer) -> tuple[str, ...]:
     """How good the answer is proven to be on its own scenarios."""
     solver, tie_break = answer.solver, answer.solver.tie_break

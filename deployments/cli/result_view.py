@@ -21,7 +21,6 @@ from core.result.model import (
     Verdict,
 )
 from core.result.sentences import (
-    bound_sentences,
     comparison_sentences,
     holds_in_words,
     optimism_sentence,
@@ -51,7 +50,7 @@ def render_result(result: Result, console: Console) -> None:
     validation = result.validation
     print_verdict(result.verdict, console)
     print_purchases(result.allocation, console)
-    _print_lines((whole_deals_sentence(validation), *bound_sentences(validation)), console)
+    _print_lines((whole_deals_sentence(validation),), console)
     console.print(allocation_table(result.allocation, validation.bucket_stats))
     console.print(_figures_table(result))
     if validation.whole_deals.out_of_sample.by_regime:
