@@ -4,7 +4,7 @@
 
 Each seed generates its scenarios once. The same limits are set on the first `kept` of them and on the `kept` that are
 chosen; both optima are evaluated in the same 20,000 out-of-sample scenarios. Limits: 90% of the losses of the best
-portfolio without risk limits, and a CVaR of 85% of its own, both on all generated scenarios; a bucket holds at most 15%.
+portfolio without risk limits, and 85% of its CVaR, both on all generated scenarios; a bucket holds at most 15%.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def measure(seed: int, n_buckets: int, generated: int, kept: int) -> list[Outcom
     chosen = reduce_matrix(everything, kept)
     choose_cpu_s = process_time() - began
     found = []
-    for how, matrix, cpu_s in (("as they come", _first(everything, kept), 0.0), ("chosen", chosen, choose_cpu_s)):
+    for how, matrix, cpu_s in (("random", _first(everything, kept), 0.0), ("representative", chosen, choose_cpu_s)):
         started = perf_counter()
         weights, status = _solve(matrix, config)
         optimize_s = perf_counter() - started
@@ -127,7 +127,7 @@ def report(outcomes: list[Outcome]) -> str:
         *("loss: out of sample - in sample", "CVaR: out of sample - in sample", "optimize, s"),
     ]
     lines = [table(head, rows)]
-    for how in ("as they come", "chosen"):
+    for how in ("random", "representative"):
         own = [one for one in outcomes if one.how == how]
         gap = median(one.figures[0] - one.out_of_sample[0] for one in own)
         lines.append(
