@@ -1,4 +1,4 @@
-"""The result of a completed session as a model, for the OpenAPI document; docs/result.md says what each figure means.
+"""The result of a completed session as a model, for the OpenAPI document. docs/reference/result.md says what it means.
 
 Answers are sent as they are stored, not through this model: a test holds the two together.
 """

@@ -39,7 +39,7 @@ _POINTS_AT_ONCE = cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner(ma
     task_runner=_POINTS_AT_ONCE,
 )
 def frontier(request: dict[str, Any], vary: str) -> dict[str, Any]:
-    """The frontier's document (docs/frontier.md). request: as for a session; vary: FIELD=START:STOP:COUNT.
+    """The frontier's document (docs/how-to/frontier.md). request: as for a session; vary: FIELD=START:STOP:COUNT.
 
     Raises BadInput before anything is stored.
     """

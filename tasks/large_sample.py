@@ -39,7 +39,7 @@ def require_scenarios(scenarios: int) -> None:
 def judge_in_large_sample(
     session: SessionRow, scenarios: int, settings: Settings, progress: Progress
 ) -> dict[str, Any]:
-    """The document of docs/result.md, "Millions of scenarios". Called within a flow run.
+    """The document of docs/reference/result.md, "Millions of scenarios". Called within a flow run.
 
     Raises BadInput for a session that is not completed.
     """

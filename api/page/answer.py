@@ -1,4 +1,4 @@
-"""A completed session as the page shows it: pure functions from the result document (docs/result.md) to view models.
+"""A completed session as the page shows it: pure functions from the result (docs/reference/result.md) to view models.
 
 Words come first: what a figure means for the partners, and only then the figure with its limit and interval.
 """

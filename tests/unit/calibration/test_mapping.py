@@ -16,7 +16,7 @@ from tests.unit.calibration.histories import MAPPING, mapping
 
 PROJECT = Path(__file__).parents[3]
 EXAMPLE = PROJECT / "examples" / "crunchbase-2013.toml"
-DOCUMENTATION = PROJECT / "docs" / "calibration.md"
+DOCUMENTATION = PROJECT / "docs" / "how-to" / "calibration.md"
 
 
 def test_the_example_validates_and_names_twelve_sectors() -> None:

@@ -15,7 +15,7 @@ from core.realism.comparison import Comparison, compare, net_of_fees
 from core.realism.published import PUBLISHED_DEALS, PUBLISHED_FUNDS
 from db.benchmarks import shipped_benchmark
 
-REPORT = Path(__file__).parents[3] / "docs" / "realism.md"
+REPORT = Path(__file__).parents[3] / "benchmarks" / "results" / "external-validation.md"
 
 
 @pytest.fixture(scope="module")
