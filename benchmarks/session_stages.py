@@ -34,8 +34,8 @@ from core.matrix.codec import decode, encode
 from core.matrix.key import simulation_inputs
 from core.matrix.scenario_matrix import ScenarioMatrix
 from core.simulation.models import model_of
-from db.embedded.locks import exclusively
 from db.settings import child_environment
+from deployments.local.embedded.locks import exclusively
 
 VCFOLIO = "import sys; sys.argv[0] = 'vcfolio'; from deployments.cli.main import run; sys.exit(run())"
 RELATIVE_GAP = 1e-4

@@ -11,9 +11,9 @@ from sqlalchemy import Connection, Engine, text
 
 from core.canonical import sha256_hex
 from db import migrations
-from db.embedded.postgres import EmbeddedPostgres
 from db.engine import make_engine
-from db.migrations.check import throw_away_server
+from deployments.local.embedded.postgres import EmbeddedPostgres
+from deployments.local.throw_away import throw_away_server
 
 TEMPLATE = "migrated_template"
 

@@ -19,7 +19,7 @@ from db.settings import load_settings
 from deployments.cli import terminal
 from deployments.cli.interruptible import run_interruptibly
 from deployments.cli.result_view import holds, regimes_table, rival_lines
-from deployments.services import FlowServices, flow_services
+from deployments.local.services import FlowServices, flow_services
 
 
 def out_of_sample(session_id: UUID, scenarios: int, *, as_json: bool) -> None:

@@ -35,7 +35,7 @@ from deployments.cli.interruptible import run_interruptibly
 from deployments.cli.progress import watching
 from deployments.cli.request_file import read_request
 from deployments.cli.result_view import render_result
-from deployments.services import FlowServices, flow_services
+from deployments.local.services import FlowServices, flow_services
 from tasks.process_owner import lease_owner, owner_is_gone
 
 POLL_S = 0.5

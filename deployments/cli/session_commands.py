@@ -18,7 +18,7 @@ from db.settings import load_settings
 from deployments.cli import terminal
 from deployments.cli.progress import changes, describe, follow
 from deployments.cli.result_view import render_result
-from deployments.services import database
+from deployments.local.services import database
 from tasks.process_owner import owner_is_gone
 
 

@@ -19,8 +19,8 @@ from deployments.cli import terminal
 from deployments.cli.output_file import require_directory, write_whole
 from deployments.cli.request_file import read_request
 from deployments.cli.result_view import BUCKET_COLUMNS, bucket_cells
+from deployments.local.services import database
 from deployments.matrix_file import write_matrix
-from deployments.services import database
 
 
 def simulate(request_path: Path, out: Path, seed_key: str | None) -> None:

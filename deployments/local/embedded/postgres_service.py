@@ -12,12 +12,12 @@ from pathlib import Path
 import psycopg
 
 from core.errors import Unavailable
-from db.embedded.account import server_account
-from db.embedded.cluster import ENVIRONMENT, SUPERUSER, check_version, create_cluster
-from db.embedded.detached import launch_detached
-from db.embedded.installation import find_programs, major_version, programs_within_reach
-from db.embedded.locks import EXCLUSIVE, is_held, open_lock, try_lock
-from db.embedded.postmaster import POLL_S, ServerFiles, kill_leftovers, stop_server
+from deployments.local.embedded.account import server_account
+from deployments.local.embedded.cluster import ENVIRONMENT, SUPERUSER, check_version, create_cluster
+from deployments.local.embedded.detached import launch_detached
+from deployments.local.embedded.installation import find_programs, major_version, programs_within_reach
+from deployments.local.embedded.locks import EXCLUSIVE, is_held, open_lock, try_lock
+from deployments.local.embedded.postmaster import POLL_S, ServerFiles, kill_leftovers, stop_server
 
 START_S = 120.0
 LAUNCHES = 4
@@ -46,7 +46,7 @@ class PostgresService:
 
     @property
     def stop_command(self) -> Sequence[str]:
-        return (sys.executable, "-P", "-m", "db.embedded.postmaster", str(self._files.root))
+        return (sys.executable, "-P", "-m", "deployments.local.embedded.postmaster", str(self._files.root))
 
     def running(self) -> bool:
         """A connection with our password is the proof. The pid file alone is none, but spares vain attempts."""

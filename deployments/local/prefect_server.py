@@ -15,13 +15,13 @@ import httpx
 import psutil
 
 from core.errors import Unavailable
-from db.embedded.detached import launch_detached
-from db.embedded.postgres import EmbeddedPostgres
-from db.embedded.shared_service import SharedService
 from db.settings import child_environment
-from deployments.prefect import server_process
-from deployments.prefect.environment import server_environment
-from deployments.prefect.server_process import ServerProcess
+from deployments.local import prefect_server_process
+from deployments.local.embedded.detached import launch_detached
+from deployments.local.embedded.postgres import EmbeddedPostgres
+from deployments.local.embedded.shared_service import SharedService
+from deployments.local.prefect_environment import server_environment
+from deployments.local.prefect_server_process import ServerProcess
 
 START_TIMEOUT_S = 180.0
 POLL_S = 0.05
@@ -51,7 +51,7 @@ class PrefectService:
 
     @property
     def stop_command(self) -> Sequence[str]:
-        return [sys.executable, "-m", server_process.__name__, "stop", str(self.directory)]
+        return [sys.executable, "-m", prefect_server_process.__name__, "stop", str(self.directory)]
 
     def running(self) -> bool:
         """Whether the process lives. It answers some seconds later: `wait_until_healthy`, outside of any lock."""
@@ -64,7 +64,14 @@ class PrefectService:
         lease = self._postgres.lease_for_child()
         try:
             launch_detached(
-                [sys.executable, "-m", server_process.__name__, "serve", str(self.directory), str(self._choose_port())],
+                [
+                    sys.executable,
+                    "-m",
+                    prefect_server_process.__name__,
+                    "serve",
+                    str(self.directory),
+                    str(self._choose_port()),
+                ],
                 log=self._log,
                 keep_open=[lease],
                 environment=child_environment(server_environment(self._home, self._database_url)),
@@ -74,7 +81,7 @@ class PrefectService:
         self._wait_for(lambda: self._process() is not None)
 
     def stop(self) -> None:
-        server_process.stop(self.directory)
+        prefect_server_process.stop(self.directory)
 
     @property
     def _log(self) -> Path:

@@ -23,7 +23,7 @@ from sqlalchemy import Engine
 from db.engine import transaction
 from db.queue import QueueFigures, queue_figures
 from deployments.bridge.name import BRIDGE
-from deployments.stack.registration import (
+from deployments.local.registration import (
     DEPLOYMENTS,
     MAINTENANCE_POOL,
     POOLS,

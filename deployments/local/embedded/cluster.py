@@ -9,8 +9,8 @@ import subprocess
 from pathlib import Path
 
 from core.errors import BadInput, Unavailable
-from db.embedded.account import Account
-from db.embedded.postmaster import ServerFiles
+from deployments.local.embedded.account import Account
+from deployments.local.embedded.postmaster import ServerFiles
 
 SUPERUSER = "vcfolio"
 # Neither the user's locale nor their PG* variables reach the server.

@@ -11,9 +11,9 @@ from sqlalchemy import Engine
 
 from db.bootstrap import prepare_database
 from db.engine import make_engine
-from db.server import open_postgres
 from db.settings import Settings, export
-from deployments.prefect.environment import configure_client
+from deployments.local.prefect_environment import configure_client
+from deployments.local.server import open_postgres
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def _prefect_api(settings: Settings) -> Iterator[_PrefectApi]:
         database_url = server.prefect_database_url()
         assert server.embedded is not None
         assert database_url is not None
-        from deployments.prefect.server import PrefectService  # noqa: PLC0415 - needs fcntl, not on Windows
+        from deployments.local.prefect_server import PrefectService  # noqa: PLC0415 - needs fcntl, not on Windows
 
         with PrefectService(settings.home, server.embedded, database_url) as prefect:
             guards = {"PostgreSQL": server.embedded.ensure_running, "the Prefect server": prefect.ensure_running}

@@ -15,7 +15,7 @@ from core.errors import Unavailable
 from db.settings import Settings
 
 if TYPE_CHECKING:
-    from db.embedded.postgres import EmbeddedPostgres
+    from deployments.local.embedded.postgres import EmbeddedPostgres
 
 DATABASE = "vcfolio"
 PREFECT_DATABASE = "prefect"
@@ -78,7 +78,7 @@ def open_postgres(settings: Settings) -> Iterator[PostgresServer]:
 def _embedded(settings: Settings) -> EmbeddedPostgres:
     if sys.platform == "win32":
         raise Unavailable("the embedded PostgreSQL needs Linux or macOS: set DATABASE_URL to a server's address")
-    from db.embedded.postgres import EmbeddedPostgres  # noqa: PLC0415  (needs fcntl, which Windows lacks)
+    from deployments.local.embedded.postgres import EmbeddedPostgres  # noqa: PLC0415  (needs fcntl, which Windows lacks)
 
     return EmbeddedPostgres(settings.home, settings.pg_bin_dir)
 

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from db.embedded.account import Account
+from deployments.local.embedded.account import Account
 
 # The shell leaves the program behind and exits: init adopts it, so no zombie waits for us to reap it. All that varies
 # goes in as positional parameters, so no path needs quoting.

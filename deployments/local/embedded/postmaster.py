@@ -4,7 +4,7 @@ Whether any of them lives is not guessed from a pid file: each inherits the desc
 before the first one starts until the last one has ended. A zombie holds no descriptor, and a stranger that was given
 the same pid does not hold this one.
 
-`python -m db.embedded.postmaster ROOT` stops the server; it imports little, since the warden calls it.
+`python -m deployments.local.embedded.postmaster ROOT` stops the server; it imports little, since the warden calls it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 
 from core.errors import Unavailable
-from db.embedded.locks import is_held
+from deployments.local.embedded.locks import is_held
 
 POLL_S = 0.05
 FAST_SHUTDOWN_S = 30.0

@@ -22,9 +22,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from db.embedded import warden
-from db.embedded.detached import launch_detached
-from db.embedded.locks import EXCLUSIVE, SHARED, exclusively, lock, open_lock, release, try_lock, unlock
+from deployments.local.embedded import warden
+from deployments.local.embedded.detached import launch_detached
+from deployments.local.embedded.locks import EXCLUSIVE, SHARED, exclusively, lock, open_lock, release, try_lock, unlock
 
 
 class Service(Protocol):

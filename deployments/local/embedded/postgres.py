@@ -14,11 +14,11 @@ import psycopg
 from psycopg import sql
 
 from core.errors import BadInput, Unavailable
-from db.embedded.account import Account, server_account
-from db.embedded.locks import is_held
-from db.embedded.postgres_service import PostgresService
-from db.embedded.postmaster import ServerFiles
-from db.embedded.shared_service import SharedService
+from deployments.local.embedded.account import Account, server_account
+from deployments.local.embedded.locks import is_held
+from deployments.local.embedded.postgres_service import PostgresService
+from deployments.local.embedded.postmaster import ServerFiles
+from deployments.local.embedded.shared_service import SharedService
 
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 # Where root's servers keep their data when the home is closed to the account they run as.
