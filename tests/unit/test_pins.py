@@ -15,7 +15,7 @@ from pathlib import Path
 import prefect
 from packaging.requirements import Requirement
 
-from db.embedded.installation import find_programs, major_version
+from deployments.local.embedded.installation import find_programs, major_version
 
 PROJECT = Path(__file__).resolve().parents[2]
 
