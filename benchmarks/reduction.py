@@ -3,8 +3,8 @@
     python -m benchmarks.reduction [--seeds 5] [--buckets 48] [--generated 5000] [--kept 400] [--json FILE]
 
 Each seed generates its scenarios once. The same limits are set on the first `kept` of them and on the `kept` that are
-chosen; both optima are judged in the same 20,000 fresh scenarios. Limits: 90% of the losses of the best portfolio
-without risk limits, and a CVaR of 85% of its own, both on all generated scenarios; a bucket holds at most 15%.
+chosen; both optima are judged in the same 20,000 scenarios out of sample. Limits: 90% of the losses of the best
+portfolio without risk limits, and a CVaR of 85% of its own, both on all generated scenarios; at most 15% a bucket.
 """
 
 from __future__ import annotations

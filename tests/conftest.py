@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Engine, text
 
 from core.canonical import sha256_hex
 from db import migrations
-from db.embedded.postgres import EmbeddedPostgres
 from db.engine import make_engine
+from deployments.local.embedded.postgres import EmbeddedPostgres
 from tests import servers
 from tests.reference_loop import reference_loop_s
 

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from db.embedded.locks import EXCLUSIVE, exclusively, is_held, open_lock, try_lock
-from db.embedded.postgres import EmbeddedPostgres
 from db.settings import child_environment, export
+from deployments.local.embedded.locks import EXCLUSIVE, exclusively, is_held, open_lock, try_lock
+from deployments.local.embedded.postgres import EmbeddedPostgres
 
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 """Nothing in a test's database has to survive a power cut."""

@@ -16,12 +16,12 @@ from db.access import create_login_link
 from db.bootstrap import prepare_database
 from db.engine import Patience, make_engine, transaction
 from db.funds import LOCAL_USER
-from db.server import open_postgres
 from db.settings import Settings, load_settings
 from deployments.cli import terminal
 from deployments.cli.stopping import end_with, stop_signal
+from deployments.local.server import open_postgres
+from deployments.local.services import database
 from deployments.logs import configure_logs
-from deployments.services import database
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from db.history import LoadCounts
 from db.settings import load_settings
 from deployments.cli import terminal
 from deployments.cli.output_file import require_directory, write_whole
-from deployments.services import database
+from deployments.local.services import database
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from sqlalchemy import Engine, func, select
 
 from db import migrations
 from db.engine import make_engine, transaction
-from db.server import PostgresServer, open_postgres
 from db.settings import load_settings
 from db.tables.base import metadata
 from deployments.cli import terminal
+from deployments.local.server import PostgresServer, open_postgres
 
 
 def upgrade() -> None:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from core.errors import Unavailable
 from db.settings import Settings, export, load_settings
 from deployments.cli import terminal
-from deployments.prefect.environment import IMPATIENT, configure_client
-from deployments.services import database
+from deployments.local.prefect_environment import IMPATIENT, configure_client
+from deployments.local.services import database
 
 if TYPE_CHECKING:
-    from deployments.stack.health import Finding
+    from deployments.local.health import Finding
 
 
 def doctor(*, only_ready: bool, as_json: bool) -> int:
@@ -40,7 +40,7 @@ def doctor(*, only_ready: bool, as_json: bool) -> int:
 
 
 def _look_at_database(settings: Settings) -> list[Finding]:
-    from deployments.stack.health import Finding, database_findings  # noqa: PLC0415 - imports Prefect
+    from deployments.local.health import Finding, database_findings  # noqa: PLC0415 - imports Prefect
 
     try:
         with database(settings) as engine:
@@ -52,7 +52,7 @@ def _look_at_database(settings: Settings) -> list[Finding]:
 def _look_at_prefect(settings: Settings) -> list[Finding]:
     url = settings.prefect_api_url or _own_server(settings)
     if url is None:
-        from deployments.stack.health import Finding  # noqa: PLC0415
+        from deployments.local.health import Finding  # noqa: PLC0415
 
         return [Finding("Prefect server", False, True, "not running: `vcfolio up` starts it, or set PREFECT_API_URL")]
     configure_client(settings.home, url)
@@ -66,7 +66,7 @@ def _ask_prefect(url: str) -> Iterator[Finding]:
     from prefect.exceptions import PrefectHTTPStatusError  # noqa: PLC0415
     from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: PLC0415
 
-    from deployments.stack.health import Finding, prefect_findings  # noqa: PLC0415
+    from deployments.local.health import Finding, prefect_findings  # noqa: PLC0415
 
     with temporary_settings({PREFECT_API_URL: url}):
         try:
@@ -81,7 +81,7 @@ def _ask_prefect(url: str) -> Iterator[Finding]:
 
 def _own_server(settings: Settings) -> str | None:
     """Of the stack that runs on this machine, if one does."""
-    from deployments.prefect.server_process import ServerProcess  # noqa: PLC0415
+    from deployments.local.prefect_server_process import ServerProcess  # noqa: PLC0415
 
     recorded = ServerProcess.recorded(settings.home / "prefect")
     return recorded.api_url if recorded and recorded.alive() else None

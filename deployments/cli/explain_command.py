@@ -20,7 +20,7 @@ from db.requests import resolve_request
 from db.settings import load_settings
 from deployments.cli import terminal
 from deployments.cli.request_file import read_request
-from deployments.services import database
+from deployments.local.services import database
 
 
 def explain_scenario(request_path: Path, bucket: str, scenario: int, *, as_json: bool) -> None:

@@ -16,7 +16,7 @@ from deployments.cli.frontier_view import render_frontier
 from deployments.cli.interruptible import run_interruptibly
 from deployments.cli.output_file import PictureKind, picture_kind, write_whole
 from deployments.cli.request_file import read_request
-from deployments.services import FlowServices, flow_services
+from deployments.local.services import FlowServices, flow_services
 
 
 def frontier(path: Path, vary: Sequence[str], chart: Path | None, *, as_json: bool) -> None:

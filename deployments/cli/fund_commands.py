@@ -11,7 +11,7 @@ from db.funds import add_fund, add_member, find_fund, list_funds, list_members, 
 from db.settings import load_settings
 from db.tables.owners import FundRole
 from deployments.cli import terminal
-from deployments.services import database
+from deployments.local.services import database
 
 
 def add(name: str) -> None:

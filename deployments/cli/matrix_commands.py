@@ -9,7 +9,7 @@ from db.engine import transaction
 from db.funds import local_user_id
 from db.settings import load_settings
 from deployments.cli import terminal
-from deployments.services import database
+from deployments.local.services import database
 
 
 def invalidate_matrix(key: str) -> None:

@@ -10,7 +10,7 @@ from db.engine import transaction
 from db.queue import list_jobs, redrive
 from db.settings import load_settings
 from deployments.cli import terminal
-from deployments.services import database
+from deployments.local.services import database
 
 
 def show(limit: int, *, as_json: bool) -> None:

@@ -15,9 +15,9 @@ from db.engine import make_engine
 from db.fault_points import arm
 from db.settings import Settings, export, load_settings
 from deployments.cli.stopping import end_with, stop_signal
+from deployments.local.prefect_environment import IMPATIENT
+from deployments.local.services import flow_services
 from deployments.logs import configure_logs
-from deployments.prefect.environment import IMPATIENT
-from deployments.services import flow_services
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def run_worker(*, scheduled: bool, name: str | None, parent: int | None) -> None
     with _part(component, parent) as settings:
         from prefect.workers.process import ProcessWorker  # noqa: PLC0415
 
-        from deployments.stack.registration import MAINTENANCE_POOL, SESSIONS_POOL  # noqa: PLC0415
+        from deployments.local.registration import MAINTENANCE_POOL, SESSIONS_POOL  # noqa: PLC0415
         from deployments.worker.warm_worker import WarmWorker  # noqa: PLC0415
 
         named = name or f"{component} {socket.gethostname()} {os.getpid()}"

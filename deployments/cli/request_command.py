@@ -12,7 +12,7 @@ from db.requests import request_session
 from db.settings import load_settings
 from deployments.cli import terminal
 from deployments.cli.request_file import read_request
-from deployments.services import database
+from deployments.local.services import database
 
 
 def request(path: Path, *, client_key: str | None, as_json: bool) -> None:

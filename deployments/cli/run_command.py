@@ -35,7 +35,7 @@ from deployments.cli.interruptible import run_interruptibly
 from deployments.cli.progress import watching
 from deployments.cli.request_file import read_request
 from deployments.cli.result_view import render_result
-from deployments.services import FlowServices, flow_services
+from deployments.local.services import FlowServices, flow_services
 from tasks.process_owner import lease_owner, owner_is_gone
 
 POLL_S = 0.5
@@ -75,9 +75,9 @@ def run(path: Path, *, resume: UUID | None, as_json: bool) -> None:
     if session.status is not SessionStatus.COMPLETED:
         raise SessionInterrupted(session)
     if as_json:
-        terminal.print_json(session_result(session))
+        terminal.print_json(session_result(session).as_json())
     else:
-        render_result(session, terminal.output)
+        render_result(session_result(session), terminal.output)
 
 
 Begin = Callable[[], Fence | SessionRow]

@@ -18,7 +18,7 @@ from db.settings import load_settings
 from deployments.cli import terminal
 from deployments.cli.progress import changes, describe, follow
 from deployments.cli.result_view import render_result
-from deployments.services import database
+from deployments.local.services import database
 from tasks.process_owner import owner_is_gone
 
 
@@ -51,9 +51,18 @@ def cancel_session(session_id: UUID, reason: str) -> None:
 
 
 def _status_document(session: SessionRow) -> dict[str, Any]:
-    document = session_result(session)
-    names = ("sessionId", "fundId", "status", "errorCode", "errorReason", "matrixKey", "matrixCache", "timings")
-    return {name: document[name] for name in names} | {"epoch": session.epoch, "progress": session.progress}
+    return {
+        "sessionId": str(session.session_id),
+        "fundId": str(session.fund_id),
+        "status": session.status.value,
+        "errorCode": session.error_code,
+        "errorReason": session.error_reason,
+        "matrixKey": session.matrix_key,
+        "matrixCache": session.matrix_origin,
+        "timings": session_timings(session).as_json(),
+        "epoch": session.epoch,
+        "progress": session.progress,
+    }
 
 
 def _print_status(session: SessionRow, events: list[SessionEvent]) -> None:
@@ -91,9 +100,9 @@ def show_result(session_id: UUID, *, as_json: bool) -> None:
             rule += f" ({session.error_code}: {session.error_reason})"
         raise BadInput.of("SESSION_ID", str(session_id), rule)
     if as_json:
-        terminal.print_json(session_result(session))
+        terminal.print_json(session_result(session).as_json())
     else:
-        render_result(session, terminal.output)
+        render_result(session_result(session), terminal.output)
 
 
 def _load(session_id: UUID) -> SessionRow:

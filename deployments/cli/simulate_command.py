@@ -11,6 +11,7 @@ from core.matrix.bucket_stats import bucket_stats
 from core.matrix.key import simulation_inputs
 from core.matrix.reduction.matrix import reduce_as_asked
 from core.matrix.scenario_matrix import ScenarioMatrix
+from core.result.build import bucket_figures_of
 from core.simulation.models import model_of
 from db.engine import transaction
 from db.requests import resolve_request
@@ -19,8 +20,8 @@ from deployments.cli import terminal
 from deployments.cli.output_file import require_directory, write_whole
 from deployments.cli.request_file import read_request
 from deployments.cli.result_view import BUCKET_COLUMNS, bucket_cells
+from deployments.local.services import database
 from deployments.matrix_file import write_matrix
-from deployments.services import database
 
 
 def simulate(request_path: Path, out: Path, seed_key: str | None) -> None:
@@ -47,5 +48,5 @@ def _stats_table(matrix: ScenarioMatrix) -> Table:
     for name in BUCKET_COLUMNS:
         table.add_column(name, justify="right")
     for stats in bucket_stats(matrix):
-        table.add_row(stats.bucket_id, *bucket_cells(stats.as_json()))
+        table.add_row(stats.bucket_id, *bucket_cells(bucket_figures_of(stats)))
     return table

@@ -17,7 +17,7 @@ from db.funds import local_user_id
 from db.settings import load_settings
 from db.tables.access import Action, Scope
 from deployments.cli import terminal
-from deployments.services import database
+from deployments.local.services import database
 
 
 def add(name: str, *, user: str, scopes: Sequence[str], days: float, as_json: bool) -> None:

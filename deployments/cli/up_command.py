@@ -16,8 +16,8 @@ from db.settings import export, load_settings
 from deployments.cli import terminal
 from deployments.cli.api_command import login_link, own_address, page_address
 from deployments.cli.stopping import stop_signal
-from deployments.services import FlowServices, flow_services
-from deployments.stack.supervisor import Part, Supervisor
+from deployments.local.services import FlowServices, flow_services
+from deployments.local.supervisor import Part, Supervisor
 
 PARTS: dict[str, Sequence[str]] = {
     "worker": ("worker",),
@@ -45,7 +45,7 @@ def up(only: str | None) -> None:
         services.wait_for_prefect()
         if stopping.is_set():
             return
-        from deployments.stack.registration import ensure_work_pools  # noqa: PLC0415 - once Prefect is configured
+        from deployments.local.registration import ensure_work_pools  # noqa: PLC0415 - once Prefect is configured
 
         ensure_work_pools()
         parent = ("--parent", str(os.getpid()))
@@ -84,7 +84,7 @@ def _guard(guards: Mapping[str, Callable[[], bool]], stopping: threading.Event) 
 
 def _greet(services: FlowServices, names: Sequence[str], stopping: threading.Event) -> None:
     """Registers the deployments while the parts start, waits until each is at work, and says where things are."""
-    from deployments.stack.registration import register_deployments  # noqa: PLC0415
+    from deployments.local.registration import register_deployments  # noqa: PLC0415
 
     try:
         register_deployments()
@@ -126,7 +126,7 @@ def _all_at_work(engine: Engine, names: Sequence[str]) -> bool:
     from prefect.client.orchestration import get_client  # noqa: PLC0415
 
     from deployments.bridge.name import BRIDGE  # noqa: PLC0415
-    from deployments.stack.registration import MAINTENANCE_POOL, SESSIONS_POOL, online_workers  # noqa: PLC0415
+    from deployments.local.registration import MAINTENANCE_POOL, SESSIONS_POOL, online_workers  # noqa: PLC0415
 
     try:
         with get_client(sync_client=True) as client:

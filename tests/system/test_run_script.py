@@ -245,7 +245,12 @@ def test_a_python_that_is_too_old_is_told_in_one_line():
 
 @pytest.mark.parametrize(
     ("failing", "expected"),
-    [((), 0), (("ruff check",), 3), (("mypy", "db.migrations.check"), 3), (("db.migrations.check",), 3)],
+    [
+        ((), 0),
+        (("ruff check",), 3),
+        (("mypy", "deployments.local.check_migrations"), 3),
+        (("deployments.local.check_migrations",), 3),
+    ],
 )
 def test_check_runs_every_step_and_the_first_failure_decides(script, tmp_path, capfd, failing, expected):
     interpreter = tmp_path / "python"

@@ -8,8 +8,8 @@ from io import BytesIO
 import httpx
 import polars as pl
 import pytest
-
 from api.result_document import ResultDocument
+
 from tests.conftest import NewDatabase
 from tests.db.api.serving import serving
 from tests.db.page.carried_out import RELAXED, carried_out

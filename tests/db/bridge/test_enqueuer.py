@@ -136,7 +136,7 @@ def test_an_outage_costs_no_attempt_and_the_backlog_drains(
         assert bridge.counted("probes_failed_total") == failed
         prefect.away = None
     with transaction(engine) as conn:
-        rows = set(conn.execute(text("SELECT status, attempts FROM job_outbox")).tuples())
+        rows = set(conn.execute(text("SELECT status, attempts FROM job_outbox")))
     assert rows == {("pending", 0)}
     while bridge.turn_later():
         pass
@@ -215,7 +215,7 @@ def test_told_to_stop_it_gives_back_what_it_has_claimed(
     with armed("bridge.claimed", bridge.stopping.set):
         bridge.enqueuer.turn()
     with transaction(engine) as conn:
-        assert set(conn.execute(text("SELECT status, attempts FROM job_outbox")).tuples()) == {("pending", 0)}
+        assert set(conn.execute(text("SELECT status, attempts FROM job_outbox"))) == {("pending", 0)}
     assert prefect.runs_by_key == {}
 
 

@@ -34,7 +34,7 @@ def stored(conn: Connection, fund: UUID = EXAMPLE_FUND_ID) -> list[tuple[Any, ..
 
 
 def ids(conn: Connection) -> dict[str, UUID]:
-    return dict(conn.execute(text("SELECT external_id, id FROM portfolio_companies")).tuples().all())
+    return dict(conn.execute(text("SELECT external_id, id FROM portfolio_companies")).all())
 
 
 def test_every_field_of_companies_and_rounds_arrives(connection: Connection) -> None:

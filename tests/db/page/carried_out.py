@@ -6,12 +6,12 @@ import time
 from typing import Any
 from uuid import UUID
 
+from core.portfolio.documents import allocation_document, deals_from, limits_from, solver_document, weights_from
 from sqlalchemy import Engine
 
 from core.matrix.key import simulation_inputs
 from core.matrix.reduction.matrix import reduce_as_asked
 from core.matrix.scenario_matrix import ScenarioMatrix
-from core.portfolio.documents import allocation_document, deals_from, limits_from, solver_document, weights_from
 from core.portfolio.optimize import optimize
 from core.request import parse_request
 from core.request.normalized_config import NormalizedConfig
@@ -64,7 +64,7 @@ def carried_out(engine: Engine, until: SessionStatus = SessionStatus.COMPLETED, 
     session = _with_matrix(engine, fence)
     if until is SessionStatus.OPTIMIZING:
         with transaction(engine) as conn:
-            progress = {"stage": "optimize", "step": "first pass", "objective": 2.0, "bound": 2.1}
+            progress = {"stage": "optimize", "step": "primary solve", "objective": 2.0, "bound": 2.1}
             assert sessions.extend_lease(conn, fence, 600.0, progress)
         return fence.session_id
     _solved(engine, fence, session, until)

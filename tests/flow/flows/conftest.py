@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import Engine
 
 from db.bootstrap import prepare_database
-from db.embedded.postgres import EmbeddedPostgres
-from deployments.prefect.environment import client_environment
-from deployments.prefect.server import PrefectService
+from deployments.local.embedded.postgres import EmbeddedPostgres
+from deployments.local.prefect_environment import client_environment
+from deployments.local.prefect_server import PrefectService
 from tasks import runtime
 from tests import servers
 

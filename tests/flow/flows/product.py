@@ -12,12 +12,12 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
+from core.portfolio.documents import allocation_document
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State
 from sqlalchemy import Engine, text
 
-from core.portfolio.documents import allocation_document
 from core.request import parse_request
 from core.request.normalized_config import NormalizedConfig
 from core.session_states import SessionStatus

@@ -9,10 +9,10 @@ import psycopg
 import pytest
 
 from core.session_states import SessionStatus
-from db.embedded.postgres import EmbeddedPostgres
 from db.engine import transaction
 from db.fault_points import armed
 from db.sessions import Fence, cancel
+from deployments.local.embedded.postgres import EmbeddedPostgres
 from tests.asked import HARD
 from tests.flow.flows.conftest import HOME
 from tests.flow.flows.product import PATIENCE_S, Product, in_background, task_states

@@ -16,9 +16,9 @@ import psutil
 import pytest
 from sqlalchemy import Engine
 
-from db.embedded.postgres import EmbeddedPostgres
 from db.engine import make_engine
-from deployments.prefect.server import PrefectService
+from deployments.local.embedded.postgres import EmbeddedPostgres
+from deployments.local.prefect_server import PrefectService
 from tests.system.cli.command import CommandLine
 from tests.waiting import eventually
 

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, text
 from core.session_states import SessionStatus
 from db.engine import transaction
 from db.sessions import SessionRow, load_session
-from deployments.prefect.server_process import ServerProcess
+from deployments.local.prefect_server_process import ServerProcess
 from tests.system.cli.command import CommandLine, finish
 from tests.waiting import eventually
 

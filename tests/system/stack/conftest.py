@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from db.embedded.postgres import EmbeddedPostgres
 from db.engine import make_engine
+from deployments.local.embedded.postgres import EmbeddedPostgres
 from tests.system.cli.command import CommandLine
 from tests.system.stack.running import PATIENCE_S, Stack
 from tests.waiting import eventually

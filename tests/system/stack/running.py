@@ -18,7 +18,6 @@ from sqlalchemy import Engine, text
 from core.errors import Unavailable
 from core.request import parse_request
 from core.session_states import SessionStatus
-from db.embedded.postgres import EmbeddedPostgres
 from db.engine import transaction
 from db.events import events_of
 from db.fault_points import FaultPoint
@@ -26,7 +25,8 @@ from db.funds import local_user_id
 from db.requests import request_session
 from db.sessions import SessionRow, cancel, load_session
 from db.settings import Settings
-from deployments.prefect.server_process import ServerProcess
+from deployments.local.embedded.postgres import EmbeddedPostgres
+from deployments.local.prefect_server_process import ServerProcess
 from tests.asked import HARD, SMALL
 from tests.db.store.passing_time import let_pass
 from tests.task_names import task_of

@@ -21,8 +21,8 @@ from core.risk.comparison_portfolios import comparison_portfolios
 from core.risk.greedy import GreedyPortfolio
 from core.risk.large_sample import (
     Judged,
+    JudgedAgainst,
     PartTallies,
-    Yardstick,
     large_sample_report,
     parts_of_sample,
     tally_part,
@@ -43,7 +43,7 @@ MODELS = ("three_component_v1", "three_component_v2")
 class Case:
     judged: Judged
     inputs: SimulationInputs
-    yardstick: Yardstick
+    against: JudgedAgainst
 
     def tallies(self, *bounds: int) -> list[PartTallies]:
         """Of the parts between these bounds."""
@@ -51,7 +51,7 @@ class Case:
         return [tally_part(self.judged, self.inputs, part) for part in parts]
 
     def report(self, *bounds: int) -> dict[str, Any]:
-        return large_sample_report(self.inputs, self.yardstick, self.tallies(*bounds))
+        return large_sample_report(self.inputs, self.against, self.tallies(*bounds))
 
 
 @cache
@@ -61,7 +61,7 @@ def _case(model: str = "three_component_v2") -> Case:
     weights = np.linspace(1.0, 3.0, len(config.buckets))
     weights /= weights.sum()
     judged = Judged(config, weights, whole_deals(weights, config))
-    return Case(judged, inputs, Yardstick(Limits.of(config, 400), 0.15, 2.0, 1.9, equal_is_feasible=True))
+    return Case(judged, inputs, JudgedAgainst(Limits.of(config, 400), 0.15, 2.0, 1.9, equal_is_feasible=True))
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -86,7 +86,7 @@ def test_fresh_scenarios_from_any_block_on_are_those_of_the_whole(model: str) ->
 
 def test_the_first_scenarios_are_those_of_the_validation_with_its_figures_errors_and_verdicts() -> None:
     case = _case()
-    judged, yardstick = case.judged, case.yardstick
+    judged, against = case.judged, case.against
     report = case.report(0, 2000, SCENARIOS)
     trial = OutOfSampleTrial(judged.config, case.inputs, SCENARIOS)
     deals = judged.deals
@@ -97,8 +97,8 @@ def test_the_first_scenarios_are_those_of_the_validation_with_its_figures_errors
         expected = judge_out_of_sample(
             draws,
             in_sample_mean=in_sample,
-            limits=yardstick.limits,
-            max_loss_probability=yardstick.granted_losses,
+            limits=against.limits,
+            max_loss_probability=against.granted_losses,
             inputs=case.inputs,
         ).as_json()
         found = report[name]
@@ -136,9 +136,9 @@ def test_equal_weights_are_compared_as_in_the_validation() -> None:
 
 def test_where_equal_weights_are_the_answer_they_are_no_rival() -> None:
     case = _case()
-    yardstick = replace(case.yardstick, equal_is_feasible=None)
+    against = replace(case.against, equal_is_feasible=None)
 
-    assert large_sample_report(case.inputs, yardstick, case.tallies(0, 1000))["rivals"] == []
+    assert large_sample_report(case.inputs, against, case.tallies(0, 1000))["rivals"] == []
 
 
 def test_only_losing_scenarios_are_kept_one_by_one() -> None:

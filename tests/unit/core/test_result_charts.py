@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.charts.portfolio import Holding, holdings_of, multiples_chart
-from core.charts.regimes import regime_returns_of, regimes_chart
-from core.charts.treemap import Field, squarified, treemap_chart
+from core.result.charts.portfolio import Holding, holdings_of, multiples_chart
+from core.result.charts.regimes import regime_returns_of, regimes_chart
+from core.result.charts.treemap import Field, squarified, treemap_chart
 from core.stages import Stage
 
 WHOLE = Field(0.0, 0.0, 8.0, 4.6)

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from core.portfolio.uniqueness_sentence import uniqueness_sentence
 
 from core.arrays import FloatArray
 from core.errors import Cancelled
 from core.portfolio.strict import normalize_weights
 from core.portfolio.tie_break import deviations, tie_break_program, weights_of, with_objective_floor
 from core.portfolio.uniqueness import WEIGHT_TOLERANCE, Uniqueness, only_as_close
-from core.portfolio.uniqueness_sentence import uniqueness_sentence
 from core.solver.branch_and_bound.backend import BranchAndBoundBackend
 from core.solver.feasibility import is_feasible
 from core.solver.highs import HighsBackend

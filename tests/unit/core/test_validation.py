@@ -1,4 +1,4 @@
-"""What validation says of an allocation is true of it: on the matrix, against the greedy rival, in fresh scenarios."""
+"""What validation says of an allocation is true of it: on the matrix, against the greedy portfolio, out of sample."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_what_lies_within_the_solvers_tolerance_is_no_violation() -> None:
     assert recheck(np.array([0.5, 0.5]), matrix_of(TWO_ROWS, [0.0, 0.25]), config, limits).feasible
 
 
-# --- the greedy rival --------------------------------------------------------------------------------------------
+# --- the greedy portfolio --------------------------------------------------------------------------------------------
 
 
 def three_stage_config(**changes: Any) -> tuple[NormalizedConfig, ScenarioMatrix]:
