@@ -14,7 +14,6 @@ from core.request.normalized_config import NormalizedConfig
 from core.risk.validate import validate
 from db.engine import transaction
 from db.matrices import MatrixReference
-from db.matrix_values import load_matrix
 from db.sessions import Fence, load_session
 from tasks import runtime
 from tasks.heartbeat import heartbeat_of
@@ -30,8 +29,8 @@ from tasks.retries import TASK_RETRY
 )
 def validate_portfolio(fence: Fence, reference: MatrixReference) -> dict[str, Any]:
     """The validation metrics, JSON-ready. Raises InvalidAllocation when the stored allocation breaks its limits."""
-    engine, heartbeat = runtime.engine(), heartbeat_of(fence)
-    with transaction(engine) as conn:
+    heartbeat = heartbeat_of(fence)
+    with transaction(runtime.engine()) as conn:
         session = load_session(conn, fence.session_id)
     assert session.allocation is not None
     assert session.solver_metadata is not None
@@ -39,7 +38,7 @@ def validate_portfolio(fence: Fence, reference: MatrixReference) -> dict[str, An
     metrics = validate(
         config,
         limits_from(session.solver_metadata),
-        load_matrix(engine, reference),
+        heartbeat.matrix.load(reference),
         simulation_inputs(session.matrix_key_json),
         weights=weights_from(session.allocation, config),
         deals=deals_from(session.allocation, config),
