@@ -25,9 +25,9 @@ def result(session_id: SessionId, *, as_json: AsJson = False) -> None:
             rule += f" ({session.error_code}: {session.error_reason})"
         raise BadInput.of("SESSION_ID", str(session_id), rule)
     if as_json:
-        terminal.print_json(session_result(session))
+        terminal.print_json(session_result(session).as_json())
     else:
-        render_result(session, terminal.output)
+        render_result(session_result(session), terminal.output)
 
 
 def _load(session_id: UUID) -> SessionRow:

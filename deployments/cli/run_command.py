@@ -86,9 +86,9 @@ def run(
     if session.status is not SessionStatus.COMPLETED:
         raise SessionInterrupted(session)
     if as_json:
-        terminal.print_json(session_result(session))
+        terminal.print_json(session_result(session).as_json())
     else:
-        render_result(session, terminal.output)
+        render_result(session_result(session), terminal.output)
 
 
 Begin = Callable[[], Fence | SessionRow]

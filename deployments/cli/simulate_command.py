@@ -13,6 +13,7 @@ from core.matrix.bucket_stats import bucket_stats
 from core.matrix.key import simulation_inputs
 from core.matrix.reduction.matrix import reduce_as_asked
 from core.matrix.scenario_matrix import ScenarioMatrix
+from core.result.build import bucket_figures_of
 from core.simulation.models import model_of
 from db.engine import transaction
 from db.requests import resolve_request
@@ -54,5 +55,5 @@ def _stats_table(matrix: ScenarioMatrix) -> Table:
     for name in BUCKET_COLUMNS:
         table.add_column(name, justify="right")
     for stats in bucket_stats(matrix):
-        table.add_row(stats.bucket_id, *bucket_cells(stats.as_json()))
+        table.add_row(stats.bucket_id, *bucket_cells(bucket_figures_of(stats)))
     return table

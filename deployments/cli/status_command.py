@@ -8,7 +8,7 @@ import typer
 
 from db.engine import transaction
 from db.events import SessionEvent, events_of
-from db.results import session_result, session_timings
+from db.results import session_timings
 from db.sessions import SessionRow, load_session
 from db.settings import load_settings
 from deployments.cli import terminal
@@ -41,9 +41,18 @@ def status(
 
 
 def _status_document(session: SessionRow) -> dict[str, Any]:
-    document = session_result(session)
-    names = ("sessionId", "fundId", "status", "errorCode", "errorReason", "matrixKey", "matrixCache", "timings")
-    return {name: document[name] for name in names} | {"epoch": session.epoch, "progress": session.progress}
+    return {
+        "sessionId": str(session.session_id),
+        "fundId": str(session.fund_id),
+        "status": session.status.value,
+        "errorCode": session.error_code,
+        "errorReason": session.error_reason,
+        "matrixKey": session.matrix_key,
+        "matrixCache": session.matrix_origin,
+        "timings": session_timings(session).as_json(),
+        "epoch": session.epoch,
+        "progress": session.progress,
+    }
 
 
 def _print_status(session: SessionRow, events: list[SessionEvent]) -> None:
