@@ -15,6 +15,7 @@ from core.canonical import sha256_hex
 from db import migrations
 from db.engine import make_engine
 from deployments.local.embedded.postgres import EmbeddedPostgres
+from deployments.local.prefect_server import PrefectService
 from tests import servers
 from tests.reference_loop import reference_loop_s
 
@@ -98,6 +99,15 @@ def postgres() -> Iterator[EmbeddedPostgres]:
     """The run's server, up for as long as a process of the run uses it."""
     with servers.postgres() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def prefect_service(postgres: EmbeddedPostgres) -> Iterator[PrefectService]:
+    """The run's Prefect server, up for as long as a process of the run uses it."""
+    postgres.ensure_database("prefect")
+    with PrefectService(servers.home(), postgres, postgres.url("prefect", driver="asyncpg")) as service:
+        service.wait_until_healthy()
+        yield service
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import Engine
 
 from db.bootstrap import prepare_database
-from deployments.local.embedded.postgres import EmbeddedPostgres
 from deployments.local.prefect_environment import client_environment
 from deployments.local.prefect_server import PrefectService
 from tasks import runtime
@@ -30,13 +29,10 @@ from tests.flow.flows.product import Product  # noqa: E402
 
 
 @pytest.fixture(scope="package")
-def prefect_server(postgres: EmbeddedPostgres) -> Iterator[None]:
-    postgres.ensure_database("prefect")
-    with PrefectService(HOME, postgres, postgres.url("prefect", driver="asyncpg")) as server:
-        server.wait_until_healthy()
-        with temporary_settings({PREFECT_API_URL: server.api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-            yield
-            flush_to_server()
+def prefect_server(prefect_service: PrefectService) -> Iterator[None]:
+    with temporary_settings({PREFECT_API_URL: prefect_service.api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield
+        flush_to_server()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from core.session_states import SessionStatus
 from db.engine import transaction
 from db.sessions import SessionRow, load_session
 from deployments.local.prefect_server_process import ServerProcess
-from tests.system.cli.command import CommandLine, finish
+from tests.command_line import CommandLine, finish
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("cli")

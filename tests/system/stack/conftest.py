@@ -19,7 +19,7 @@ import pytest
 
 from db.engine import make_engine
 from deployments.local.embedded.postgres import EmbeddedPostgres
-from tests.system.cli.command import CommandLine
+from tests.command_line import CommandLine
 from tests.system.stack.running import PATIENCE_S, Stack
 from tests.waiting import eventually
 

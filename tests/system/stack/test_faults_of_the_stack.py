@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from core.session_states import SessionStatus
 from tests.asked import HARD
-from tests.system.cli.command import finish
+from tests.command_line import finish
 from tests.system.stack.conftest import QUICK
 from tests.system.stack.running import LONG_SOLVE, Stack, stopped
 from tests.waiting import eventually

@@ -15,7 +15,7 @@ from core.session_states import SessionStatus
 from db.fault_points import FaultPoint
 from db.sessions import SessionRow
 from tests.asked import SMALL
-from tests.system.cli.command import finish
+from tests.command_line import finish
 from tests.system.stack.conftest import QUICK
 from tests.system.stack.running import LONG_SOLVE, Stack, stopped
 from tests.waiting import eventually

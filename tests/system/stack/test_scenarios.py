@@ -18,7 +18,7 @@ from db.matrices import read_reference
 from db.sessions import SessionRow, cancel
 from tasks.stored_matrix import load_matrix
 from tests.asked import HARD
-from tests.system.cli.histories import calibrate, write_history
+from tests.history_files import calibrate, write_history
 from tests.system.stack.running import LONG_SOLVE, Stack
 
 pytestmark = pytest.mark.xdist_group("stack")
