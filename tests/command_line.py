@@ -89,8 +89,8 @@ class CommandLineInProcess:
     """The function that the console script calls, in this process, and nothing of it left behind.
 
     Exit code, both outputs, arguments, environment and directory are those of a process. For what only a process has
-    (signals, being killed, what is loaded, a first home) there is CommandLine. prefect_api_url: of the home's server, None for
-    commands that need none.
+    (signals, being killed, what is loaded, a first home) there is CommandLine. prefect_api_url: of the home's server;
+    None for commands that need none.
     """
 
     home: Path

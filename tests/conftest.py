@@ -86,7 +86,7 @@ def _groups_are_kept(config: pytest.Config, items: list[pytest.Item]) -> bool:
 
 
 @pytest.fixture
-def world(request: pytest.FixtureRequest) -> str:
+def taxonomy(request: pytest.FixtureRequest) -> str:
     """A taxonomy of the test's own: no other test's matrix is this one's, and each run of the test has the same."""
     group = request.node.get_closest_marker("xdist_group")
     # pytest-xdist marks an id with the group, but not where there is one worker.

@@ -10,8 +10,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy import Engine, text
 
 import vcfolio as vcfolio_package
+from db.engine import transaction
 from tests.command_line import Vcfolio
 from tests.flow.cli import recalculation
 from tests.request_files import REQUEST, write_request
@@ -128,3 +130,18 @@ def test_a_stress_that_cannot_be_is_refused(vcfolio: Vcfolio, answer: Any) -> No
     session = answer["sessionId"]
     output, notes = vcfolio.call("stress", session, "--stress", "slump=1", code=2)
     assert (output, "must name a regime of the session" in notes) == ("", True)
+
+
+def test_an_unreachable_prefect_server_is_said_before_a_session_is_stored(
+    vcfolio: Vcfolio, database: Engine, write: Callable[..., str]
+) -> None:
+    def stored() -> int:
+        with transaction(database) as conn:
+            return int(conn.scalar(text("SELECT count(*) FROM optimization_sessions")) or 0)
+
+    before = stored()
+    output, notes = vcfolio.call("run", write(), "--json", code=1, PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert output == ""
+    assert "PREFECT_API_URL" in notes
+    assert "http://127.0.0.1:9/api" in notes
+    assert stored() == before

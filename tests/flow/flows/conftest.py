@@ -36,12 +36,12 @@ def prefect_server(prefect_service: PrefectService) -> Iterator[None]:
 
 
 @pytest.fixture
-def product(engine: Engine, prefect_server: None, monkeypatch: pytest.MonkeyPatch, world: str) -> Iterator[Product]:
+def product(engine: Engine, prefect_server: None, monkeypatch: pytest.MonkeyPatch, taxonomy: str) -> Iterator[Product]:
     """The product on a database of the test's own, quick to notice what happens to a session."""
     prepare_database(engine)
     monkeypatch.setenv("DATABASE_URL", engine.url.render_as_string(hide_password=False))
     monkeypatch.setenv("VCFOLIO_HEARTBEAT_S", "0.2")
     monkeypatch.setenv("VCFOLIO_OWNERSHIP_CHECK_S", "0.05")
-    yield Product(engine, world)
+    yield Product(engine, taxonomy)
     runtime.engine().dispose()
     runtime._engine.cache_clear()
