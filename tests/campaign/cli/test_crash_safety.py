@@ -19,7 +19,7 @@ from deployments.local.prefect_server_process import ServerProcess
 from tests.command_line import CommandLine, finish
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.xdist_group("cli")
+pytestmark = pytest.mark.xdist_group("campaign-cli")
 
 EASY = {"maxLossProbability": 1, "cvarLimit": 1, "minExpectedWinners": 0}
 LONG_STAGES: dict[str, dict[str, Any]] = {

@@ -17,7 +17,7 @@ from tests.system.stack.running import Stack, cancel_in_prefect, stopped
 from tests.system.stack.ten_at_once import ten_at_once
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.usefixtures("made_whole")]
+pytestmark = [pytest.mark.xdist_group("campaign-stack"), pytest.mark.usefixtures("made_whole")]
 
 
 def test_a_run_stopped_for_longer_than_its_lease_writes_nothing_when_it_goes_on(stack: Stack, taxonomy: str) -> None:

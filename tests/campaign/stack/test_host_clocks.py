@@ -15,7 +15,7 @@ from tests.system.stack.conftest import QUICK
 from tests.system.stack.running import Stack, stopped
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.usefixtures("made_whole")]
+pytestmark = [pytest.mark.xdist_group("campaign-stack"), pytest.mark.usefixtures("made_whole")]
 
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 """Of Debian's package libfaketime. It changes what the time of day is, for one process."""

@@ -20,7 +20,7 @@ from tests.system.stack.conftest import QUICK
 from tests.system.stack.running import Stack, stopped
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.xdist_group("stack")
+pytestmark = pytest.mark.xdist_group("campaign-stack")
 
 KILLED = -signal.SIGKILL
 AT_ONCE = 20

@@ -12,7 +12,7 @@ from tests.system.stack.conftest import QUICK
 from tests.system.stack.running import Stack
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.xdist_group("stack")
+pytestmark = pytest.mark.xdist_group("campaign-stack")
 
 
 @pytest.mark.parametrize("part", ["worker", "worker --scheduled", "bridge"])

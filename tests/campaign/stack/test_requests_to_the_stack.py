@@ -14,7 +14,7 @@ from tests.system.stack.conftest import QUICK
 from tests.system.stack.running import Stack
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.xdist_group("stack")
+pytestmark = pytest.mark.xdist_group("campaign-stack")
 
 
 def test_a_form_filled_in_wrongly_fails_its_run_naming_each_field(stack: Stack) -> None:
