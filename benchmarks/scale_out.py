@@ -1,11 +1,11 @@
-"""What parts cost and what memory they need: a matrix of 500 x 5,000 x 20 companies, and a large sample.
+"""The cost and memory of work divided into block ranges: a matrix of 500 x 5,000 x 20 companies, and a large sample.
 
     python -m benchmarks.scale_out            about two minutes
     python -m benchmarks.scale_out --smoke    small ones
 
-Every line is a process of its own, so that its peak memory is its own. The parts run in threads as Prefect's thread
-pool runs them, without Prefect, whose cost is some milliseconds a part. Processor seconds are those of all threads;
-divided by the wall clock they tell how many cores the others on the machine have left.
+Every line is measured in its own process, for its peak memory. Block ranges run in threads as in Prefect's thread
+pool, without Prefect, whose cost is some milliseconds per range. Processor seconds are those of all threads; divided
+by the wall clock they show how many cores other programs left.
 """
 
 from __future__ import annotations

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from core.errors import BadInput
 from core.matrix.external_matrix import configure, unread_fields
@@ -16,22 +19,29 @@ from core.result.model import MatrixFacts, MatrixResult
 from core.solver.backends import make_backend
 from core.solver.program import Interruption, SolveControl, SolveProgress
 from deployments.cli import terminal
+from deployments.cli.arguments import AsJson
 from deployments.cli.interruptible import run_interruptibly
 from deployments.cli.optimize_view import render_optimum
 from deployments.cli.request_file import read_request
 from deployments.matrix_reader import MatrixFile, read_matrix
 
 
-def optimize_external(matrix_path: Path, request_path: Path, backend_name: str, *, as_json: bool) -> None:
+def optimize_external(
+    *,
+    matrix: Annotated[Path, typer.Option(help="Scenario matrix as Parquet, in the form that `simulate` writes.")],
+    request: Annotated[Path, typer.Option(help="Request as JSON; its limits and fund size count here.")],
+    backend: Annotated[str, typer.Option(help="auto, branch-and-bound or highs.")] = "auto",
+    as_json: AsJson = False,
+) -> None:
     """Raises BadInput for request, matrix and backend before anything is solved."""
     try:
-        backend = make_backend(backend_name)
+        solver = make_backend(backend)
     except BadInput as error:
-        raise BadInput.of("--backend", backend_name, error.problems[0].rule) from None
-    request = read_request(request_path)
-    file = read_matrix(matrix_path)
-    config = configure(request, file.given, file.provenance)
-    _say_what_is_not_taken_literally(file, unread_fields(request))
+        raise BadInput.of("--backend", backend, error.problems[0].rule) from None
+    parsed = read_request(request)
+    file = read_matrix(matrix)
+    config = configure(parsed, file.given, file.provenance)
+    _say_what_is_not_taken_literally(file, unread_fields(parsed))
     stopped = threading.Event()
     found: list[Optimized] = []
 
@@ -47,7 +57,7 @@ def optimize_external(matrix_path: Path, request_path: Path, backend_name: str, 
         control = SolveControl(work_limit=config.work_limit, interrupted=interrupted, progress=progress)
 
         def work() -> None:
-            found.append(optimize(config, file.given.matrix, control, backend=backend))
+            found.append(optimize(config, file.given.matrix, control, backend=solver))
 
         run_interruptibly(work, give_up=stopped.set)
     result = _result(config, found[0], file)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from typing import Annotated
 from uuid import UUID
 
+import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -17,12 +19,18 @@ from db.engine import transaction
 from db.sessions import load_session
 from db.settings import load_settings
 from deployments.cli import terminal
+from deployments.cli.arguments import AsJson, SessionId
 from deployments.cli.interruptible import run_interruptibly
 from deployments.cli.result_view import holds, regimes_table
-from deployments.services import FlowServices, flow_services
+from deployments.local.services import FlowServices, flow_services
 
 
-def out_of_sample(session_id: UUID, scenarios: int, *, as_json: bool) -> None:
+def out_of_sample(
+    session_id: SessionId,
+    scenarios: Annotated[int, typer.Option(help="Fresh scenarios, 1,000 to 100,000,000.")] = 1_000_000,
+    *,
+    as_json: AsJson = False,
+) -> None:
     """Raises NotFound for an unknown session, BadInput for one that is not completed or too many scenarios."""
     with flow_services(load_settings()) as services:
         document = _drawn(services, session_id, scenarios)

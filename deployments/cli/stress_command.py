@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from uuid import UUID
+from typing import Annotated
 
+import typer
 from rich.table import Table
 
 from core.errors import BadInput, FieldProblem
@@ -21,15 +22,24 @@ from db.results import stored_allocation
 from db.sessions import SessionRow, load_session
 from db.settings import load_settings
 from deployments.cli import terminal
-from deployments.services import database
+from deployments.cli.arguments import AsJson, SessionId
+from deployments.local.services import database
 
 MOST_SCENARIOS = 1_000_000
 FEWEST_SCENARIOS = 100
 
 
-def stress(session_id: UUID, settings: Sequence[str], scenarios: int | None, *, as_json: bool) -> None:
+def stress(
+    session_id: SessionId,
+    stress: Annotated[
+        list[str] | None, typer.Option("--stress", metavar="REGIME=SHARE", help="e.g. recession=1.0; may be repeated.")
+    ] = None,
+    scenarios: Annotated[int | None, typer.Option(help="Fresh scenarios; default those of the session.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
     """Raises NotFound for an unknown session, BadInput for one that is not completed or shares that cannot be."""
-    wanted = parse_shares(settings)
+    wanted = parse_shares(stress or [])
     if scenarios is not None and not FEWEST_SCENARIOS <= scenarios <= MOST_SCENARIOS:
         raise BadInput.of("--scenarios", scenarios, f"must be {FEWEST_SCENARIOS:,} to {MOST_SCENARIOS:,}")
     with database(load_settings()) as engine, transaction(engine) as conn:
