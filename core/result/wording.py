@@ -49,7 +49,7 @@ def constraint_value(kind: str, value: float, decimals: int = 2) -> str:
 
 def constraint_limit(kind: str, limit: float) -> str:
     """A limit as it was given: 35%, 1.4."""
-    return f"{round(limit, 4) + 0.0:.12g}" if kind == "expected_winners_min" else limit_percent(limit)
+    return _plain(limit, 4) if kind == "expected_winners_min" else limit_percent(limit)
 
 
 def beside_limit(kind: ConstraintType, value: float, limit: float) -> tuple[str, str]:
@@ -66,8 +66,14 @@ def beside_limit(kind: ConstraintType, value: float, limit: float) -> tuple[str,
             round(scale * value, decimals) - round(scale * limit, max(of_limit, decimals))
         ):
             decimals += 1
-    shown = f"{round(scale * limit, max(of_limit, decimals)) + 0.0:.12g}"
+    shown = _plain(scale * limit, max(of_limit, decimals))
     return write(value, decimals), shown if winners else f"{shown}%"
+
+
+def _plain(value: float, decimals: int) -> str:
+    """At most so many decimals, without closing zeros and never with an exponent."""
+    text = f"{round(value, decimals) + 0.0:.{decimals}f}"
+    return text.rstrip("0").rstrip(".")
 
 
 def _side(difference: float) -> int:
