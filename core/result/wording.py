@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from core.formatting import count, limit_percent, percent
 from core.portfolio.problem import ConstraintType
-from core.result.model import Estimate, FigureName, LimitedEstimate
+from core.result.model import Estimate, FigureName, LimitedEstimate, LimitStatus, Verdict
 from core.solver.program import LINEAR_TOLERANCE
 
 CONSTRAINT_NAMES = {
@@ -22,6 +22,12 @@ BOUND_NAMES = {
     "stage_min_weight": "Minimum in stage {}",
     "stage_max_weight": "Maximum in stage {}",
 }
+STATUS_WORDS: dict[LimitStatus, str] = {
+    "holds": "Holds",
+    "within_error": "Too close to call",
+    "broken": "Does not hold",
+}
+STATUS_MARKS: dict[LimitStatus, str] = {"holds": "✓", "within_error": "?", "broken": "✕"}
 COMPARISON_NAMES = {"equal_weights": "equal weights", "greedy": "the greedy portfolio"}
 MOST_DECIMALS = 8
 """Of percent: more than the tolerance of limits, so that a figure that breaks its limit is told from it."""
@@ -109,11 +115,17 @@ class Figure:
         found: float | None = getattr(document, self.attribute)
         return found
 
-    def limit(self, estimate: Estimate) -> str:
-        """The limit of a figure out of sample, with the side on which it lies; empty where it has none."""
+    def enforced(self, estimate: Estimate) -> str:
+        """The limit of a figure out of sample as enforced, with the side on which it lies; empty where it has none."""
         limit = estimate.limit if isinstance(estimate, LimitedEstimate) else None
-        if limit is None:
-            return ""
+        return "" if limit is None else self._sided(limit)
+
+    def asked(self, verdict: Verdict) -> str:
+        """The limit as asked, with the side on which it lies; empty where it has none."""
+        found = [limit.asked for limit in verdict.limits if limit.constraint_id == self.constraint]
+        return self._sided(found[0]) if found else ""
+
+    def _sided(self, limit: float) -> str:
         sign = "≥ " if self.constraint == "expected_winners_min" else "≤ "
         return sign + constraint_limit(self.constraint or "", limit)
 
