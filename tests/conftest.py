@@ -18,7 +18,7 @@ from deployments.local.throw_away import throw_away_server
 TEMPLATE = "migrated_template"
 
 # Groups of tests that share one stack or one Prefect server, and therefore one worker: the longest first.
-GROUPS_IN_ORDER = ("stack", "flows", "cli")
+GROUPS_IN_ORDER = ("stack", "flows", "cli", "wheel")
 
 NewDatabase = Callable[[str], AbstractContextManager[Engine]]
 
