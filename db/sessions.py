@@ -40,7 +40,7 @@ from db.tables.outbox import JobStatus
 from db.tables.sessions import ACTIVE, Driver, MatrixOrigin
 
 MAX_UNCLASSIFIED_FAILURES = 2
-"""A run that ends in an exception nobody foresaw may be repeated until the session has had this many."""
+"""A run that ends in an unexpected exception may be repeated until the session has had this many."""
 
 CANCELLED = "cancelled"
 

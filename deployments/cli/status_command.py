@@ -78,4 +78,4 @@ def _who_runs_it(session: SessionRow) -> str | None:
         return None
     if session.driver == "inline":
         return f"nobody runs it; finish it with: vcfolio run --resume {session.session_id}"
-    return "no run has it now; the stack takes it on (`vcfolio up`; `vcfolio doctor` says whether all is well)"
+    return "no run owns it now; the stack will start one (`vcfolio up`; `vcfolio doctor` checks the stack)"
