@@ -99,7 +99,8 @@ def test_a_lost_connection_to_the_database_loses_no_change(served: Served) -> No
     def listeners() -> list[int]:
         with transaction(served.engine) as conn:
             statement = text(
-                "SELECT pid FROM pg_stat_activity WHERE application_name = 'vcfolio listener vcfolio_sessions'"
+                "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+                " AND application_name = 'vcfolio listener vcfolio_sessions'"
             )
             return list(conn.scalars(statement))
 
