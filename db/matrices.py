@@ -14,9 +14,12 @@ from uuid import UUID
 from sqlalchemy import Connection, exists, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
+from db.sql import Statements
 from db.tables import matrix_generations as generations
 from db.tables import scenario_matrices as matrices
 from db.tables.matrices import PAYLOAD_COLUMNS
+
+_SQL = Statements("matrices")
 
 _ADVISORY_LOCK = 0x76636D617478  # "vcmatx"; taken by whoever begins or ends a generation in this database
 
@@ -115,10 +118,7 @@ BeginOutcome = Started | AlreadyComplete | Wait | GaveUp
 def read_reference(conn: Connection, key: str) -> MatrixReference | None:
     """None unless the matrix is complete."""
     row = conn.execute(
-        text("""
-            SELECT matrix_key, generation, payload_sha256 FROM scenario_matrices
-            WHERE matrix_key = :key AND status = 'complete'
-        """),
+        _SQL["read_reference"],
         {"key": key},
     ).one_or_none()
     return None if row is None else MatrixReference(*row)
@@ -136,10 +136,7 @@ def generated_for(conn: Connection, reference: MatrixReference) -> UUID | None:
 def load_payload(conn: Connection, key: str) -> StoredMatrix | None:
     """None unless the matrix is complete. Notes the access, at most once a minute."""
     conn.execute(
-        text("""
-            UPDATE scenario_matrices SET last_accessed_at = now()
-            WHERE matrix_key = :key AND status = 'complete' AND last_accessed_at < now() - interval '1 minute'
-        """),
+        _SQL["note_access"],
         {"key": key},
     )
     columns = (matrices.c[name] for name in ("generation", "matrix_key_json", *PAYLOAD_COLUMNS))
@@ -184,10 +181,7 @@ def begin_generation(
 def extend_generation(conn: Connection, started: Started, lease_s: float) -> bool:
     """A sign of life. False when the generation was taken over or has ended."""
     extended = conn.execute(
-        text("""
-            UPDATE matrix_generations SET lease_expires_at = now() + make_interval(secs => :lease_s)
-            WHERE matrix_key = :key AND generation = :generation AND lease_token = :token AND finished_at IS NULL
-        """),
+        _SQL["extend_generation"],
         {"key": started.key, "generation": started.generation, "token": started.lease_token, "lease_s": lease_s},
     )
     return extended.rowcount == 1
@@ -196,10 +190,7 @@ def extend_generation(conn: Connection, started: Started, lease_s: float) -> boo
 def expire_generation_of(conn: Connection, session_id: UUID) -> bool:
     """Whoever asks next takes over what this session's run, known to be gone, had begun. False when that is nothing."""
     expired = conn.execute(
-        text("""
-            UPDATE matrix_generations SET lease_expires_at = now()
-            WHERE session_id = :session AND finished_at IS NULL AND lease_expires_at > now()
-        """),
+        _SQL["expire_generation_of_session"],
         {"session": session_id},
     )
     return expired.rowcount > 0
@@ -241,30 +232,7 @@ def _abandon_expired(conn: Connection, key: str, limits: GenerationLimits) -> st
     Only those since the last generation that ended by itself count, so that a later request starts afresh.
     """
     reason: str | None = conn.scalar(
-        text("""
-            WITH earlier AS (
-              SELECT count(*) AS takeovers FROM matrix_generations
-              WHERE matrix_key = :key AND outcome = 'abandoned' AND generation > (
-                SELECT coalesce(max(generation), 0) FROM matrix_generations
-                WHERE matrix_key = :key AND outcome IN ('complete', 'failed')
-              )
-            ), closed AS (
-              UPDATE matrix_generations
-              SET finished_at = now(),
-                  outcome = CASE WHEN takeovers < :max_takeovers THEN 'abandoned' ELSE 'failed' END,
-                  error_reason = CASE WHEN takeovers >= :max_takeovers THEN
-                    format('abandoned %s times: each process that generated this matrix died', takeovers + 1) END
-              FROM earlier
-              WHERE matrix_key = :key AND finished_at IS NULL AND lease_expires_at <= now()
-              RETURNING generation, error_reason
-            )
-            UPDATE scenario_matrices m
-            SET status = 'failed', completed_at = now(), error_reason = closed.error_reason
-            FROM closed
-            WHERE m.matrix_key = :key AND m.generation = closed.generation AND m.status = 'generating'
-              AND closed.error_reason IS NOT NULL
-            RETURNING m.error_reason
-        """),
+        _SQL["abandon_expired_generation"],
         {"key": key, "max_takeovers": limits.max_takeovers},
     )
     return reason
@@ -272,10 +240,7 @@ def _abandon_expired(conn: Connection, key: str, limits: GenerationLimits) -> st
 
 def _failure_of(conn: Connection, key: str, generation: int | None) -> str | None:
     reason: str | None = conn.scalar(
-        text("""
-            SELECT error_reason FROM matrix_generations
-            WHERE matrix_key = :key AND generation = :generation AND outcome = 'failed'
-        """),
+        _SQL["failure_of_generation"],
         {"key": key, "generation": generation},
     )
     return reason
@@ -283,13 +248,7 @@ def _failure_of(conn: Connection, key: str, generation: int | None) -> str | Non
 
 def _reason_to_wait(conn: Connection, key: str, limits: GenerationLimits) -> Wait | None:
     counts = conn.execute(
-        text("""
-            SELECT
-              (SELECT generation FROM matrix_generations WHERE matrix_key = :key AND finished_at IS NULL) AS own,
-              (SELECT count(*) FROM matrix_generations
-               WHERE finished_at IS NULL AND lease_expires_at > now()) AS running,
-              (SELECT count(*) FROM matrix_generations WHERE started_at > now() - interval '1 minute') AS recent
-        """),
+        _SQL["count_generations"],
         {"key": key},
     ).one()
     if counts.own is not None:
@@ -311,16 +270,7 @@ def _start(
     lease_s: float,
 ) -> Started:
     begun = conn.execute(
-        text("""
-            INSERT INTO matrix_generations (matrix_key, generation, session_id, lease_token, lease_expires_at)
-            SELECT :key, coalesce(max(generation), 0) + 1, :session, gen_random_uuid(),
-                   now() + make_interval(secs => :lease_s)
-            FROM matrix_generations WHERE matrix_key = :key
-            RETURNING generation, lease_token, (
-              SELECT payload_sha256 FROM matrix_generations WHERE matrix_key = :key AND outcome = 'complete'
-              ORDER BY generation DESC LIMIT 1
-            ) AS previous_sha256
-        """),
+        _SQL["start_generation"],
         {"key": key, "session": session_id, "lease_s": lease_s},
     ).one()
     row = insert(matrices).values(
