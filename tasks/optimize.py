@@ -70,7 +70,6 @@ class _Watch:
         self._heartbeat.report({"stage": "optimize", "step": step})
 
     def progress(self, progress: SolveProgress) -> None:
-        fault_point("optimize.solving")
         # What the other steps optimize is no multiple, and whoever follows takes these two for one.
         of_multiple = self._step == PRIMARY_STEP
         self._heartbeat.report(
@@ -83,6 +82,7 @@ class _Watch:
                 "work": progress.work,
             }
         )
+        fault_point("optimize.solving", lambda: self.interrupted() is not None)
 
     def interrupted(self) -> Interruption | None:
         if self._heartbeat.lost.is_set() or self._stopped.is_set():
