@@ -19,7 +19,7 @@ PREFECT = "Prefect"
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """user_id: None for whoever works with Prefect. credential: how they came in, e.g. "token nightly" or "page"."""
+    """user_id: None for a user of Prefect. credential: how they authenticated, e.g. "token nightly" or "page"."""
 
     user_id: UUID | None
     credential: str

@@ -73,7 +73,7 @@ def transaction(engine: Engine) -> Iterator[Connection]:
     """Commits when the block ends and rolls back when it raises. Never hold one across a solve or an HTTP call.
 
     Raises Unavailable where trying again can help: no connection, a lost one, a time limit, a deadlock. When the
-    connection is lost in the commit itself, nobody knows whether it took place: repeat only what is guarded.
+    connection is lost in the commit itself, its outcome is unknown: repeat only what is idempotent.
     """
     try:
         with engine.begin() as connection:

@@ -132,7 +132,7 @@ class CreatedSession:
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """What a run proves its ownership with."""
+    """Proof of ownership of a run."""
 
     session_id: UUID
     epoch: int
@@ -221,7 +221,7 @@ def extend_lease(conn: Connection, fence: Fence, lease_s: float, progress: Docum
 
 
 def owns(conn: Connection, fence: Fence) -> bool:
-    """Whether nobody has taken, reopened, cancelled or ended the session since the fence was granted."""
+    """Whether the session has not been taken, reopened, cancelled or ended since the fence was granted."""
     return bool(conn.scalar(select(exists().where(*_held_by(fence)))))
 
 
@@ -231,7 +231,7 @@ def record_flow_run(conn: Connection, fence: Fence, flow_run_id: UUID) -> bool:
 
 
 def release_lease(conn: Connection, fence: Fence, count_failure: bool) -> bool:
-    """Let the next run take the session at once. count_failure: this one ended in an unclassified exception."""
+    """Release the lease, so that the next run can take the session. count_failure: it ended in an unexpected exception."""
     return _write(
         conn, fence, {**_NO_LEASE, "unclassified_failures": sessions.c.unclassified_failures + int(count_failure)}
     )
@@ -295,7 +295,7 @@ def fail(conn: Connection, fence: Fence, error_code: str, error_reason: str) -> 
 
 
 def reopen(conn: Connection, session_id: UUID, epoch: int, *, force: bool) -> int | None:
-    """Begin a new epoch, for a session that is resumed by hand; whoever held the lease is superseded.
+    """Begin a new epoch, for a session that is resumed by hand; a run that held the lease is superseded.
 
     Returns the new epoch, to be taken in the same transaction: the outbox row says enqueued (and is put back where it
     was lost), so that the bridge starts no second run. None when the epoch is over, the session has ended, or a live

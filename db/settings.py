@@ -78,8 +78,8 @@ class Settings(BaseModel):
     max_takeovers: generations of one matrix begun anew after a crash. max_epochs: how often the lease of a session may
     run out before it fails. max_waiting_sessions: with more, requests are refused, to be tried again after
     retry_after_s. max_sessions: run at once by one worker.
-    bridge_poll_s: between two looks into the outbox when nobody says that there is something in it.
-    reap_every_s: between two looks of the bridge for lost sessions. stuck_after_s: a claim so old is taken back.
+    bridge_poll_s: between two polls of the outbox when no notification comes.
+    reap_every_s: between two passes of the bridge's reaper. stuck_after_s: a claim so old is taken back.
     begun_patience_s: a flow run that has begun and does not take its session for so long is given up.
     cancel_poll_s: between two looks of the bridge for runs that a person cancels in Prefect. cancel_patience_s: a run
     that nobody has ended so long after that is set to Cancelled.

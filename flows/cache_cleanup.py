@@ -1,4 +1,4 @@
-"""The scheduled clean-up: matrices that nobody has read for long, and outbox rows of sessions long ended."""
+"""The scheduled clean-up: matrices not read for a long time, and outbox rows of sessions that ended long ago."""
 
 from __future__ import annotations
 

@@ -192,7 +192,7 @@ def _in_database(work: Callable[[Connection], Result]) -> Result:
 def _advance(fence: Fence, to: SessionStatus, write: Callable[[Connection], bool]) -> bool:
     """One transition, stored for certain; False when it was refused.
 
-    Of a commit whose answer is lost nobody knows whether it took place: if so, the session is where it should be.
+    After a lost answer to a commit its outcome is unknown: if it succeeded, the session has the new status.
     """
     return _in_database(lambda conn: write(conn) or _reached(conn, fence, to))
 
