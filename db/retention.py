@@ -40,8 +40,8 @@ DELETE FROM job_outbox o USING old WHERE o.job_id = old.job_id
 def evict_matrices(conn: Connection, *, complete_s: float, failed_s: float, limit: int) -> int:
     """Complete matrices not read for `complete_s` seconds and failed ones that old, longest unread first.
 
-    Never one that an active session needs, and none that is being generated. Whoever needs an evicted one builds it
-    again. Returns how many went.
+    Never one that an active session needs, and none that is being generated. An evicted one is
+    generated again when it is needed. Returns how many went.
     """
     evicted = conn.execute(
         text(EVICT_MATRICES), {"complete_s": complete_s, "failed_s": failed_s, "limit": limit}

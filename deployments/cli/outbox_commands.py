@@ -42,7 +42,7 @@ def show(
         )
         return
     if not jobs:
-        terminal.output.print("the outbox is empty: no session waits or runs")
+        terminal.output.print("the outbox is empty: no session is waiting or running")
         return
     table = Table()
     for heading in ("session", "fund", "row", "epoch", "attempts", "due", "last error"):
