@@ -124,8 +124,8 @@ def _optimize(fence: Fence, reference: MatrixReference) -> None:
     store = partial(
         store_allocation,
         fence=fence,
-        allocation=optimized.allocation,
-        solver_metadata=optimized.solver_metadata,
+        allocation=[holding.as_json() for holding in optimized.allocation],
+        solver_metadata=optimized.optimization.as_json(),
         pass1_e_star=optimized.pass1_e_star,
         primary_lock_epsilon=optimized.primary_lock_epsilon,
     )
@@ -133,9 +133,9 @@ def _optimize(fence: Fence, reference: MatrixReference) -> None:
 
 
 def _validate(fence: Fence, session: SessionRow, reference: MatrixReference) -> None:
-    metrics = validate_portfolio(fence, reference)
+    validation = validate_portfolio(fence, reference)
     fault_point("validate.before_transition")
-    store = partial(complete, fence=fence, validation_metrics=metrics, validated=session.allocation)
+    store = partial(complete, fence=fence, validation_metrics=validation.as_json(), validated=session.allocation)
     if not _advance(fence, SessionStatus.COMPLETED, store):
         _must(_in_database(partial(owns, fence=fence)), fence)
         raise InvalidAllocation("the stored allocation is not the one that was validated: it was changed meanwhile")

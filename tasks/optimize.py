@@ -6,16 +6,13 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from core.portfolio.documents import allocation_document, solver_document
-from core.portfolio.optimize import MOIC_STEP, Optimum, optimize
+from core.pipeline import Optimized, optimize
+from core.portfolio.optimize import PRIMARY_STEP
 from core.request.normalized_config import NormalizedConfig
-from core.solver.backends import make_backend
 from core.solver.program import Interruption, SolveControl, SolveProgress
 from db.engine import transaction
 from db.fault_points import fault_point
@@ -25,16 +22,6 @@ from db.sessions import Fence, load_session
 from tasks import runtime
 from tasks.heartbeat import Heartbeat, heartbeat_of
 from tasks.retries import TASK_RETRY
-
-
-@dataclass(frozen=True, slots=True)
-class Optimized:
-    """What the session stores: JSON-ready documents, E* of the first pass and the epsilon of the tie-break."""
-
-    allocation: list[dict[str, Any]]
-    solver_metadata: dict[str, Any]
-    pass1_e_star: float
-    primary_lock_epsilon: float
 
 
 @task(
@@ -53,19 +40,10 @@ def optimize_portfolio(fence: Fence, reference: MatrixReference) -> Optimized:
     control = SolveControl(work_limit=config.work_limit, interrupted=watch.interrupted, progress=watch.progress)
     matrix = load_matrix(engine, reference)
 
-    def solve() -> Optimum:
-        return optimize(config, matrix, make_backend(), control, clock=time.perf_counter, stage=watch.begin)
-
-    optimum = run_in_solver_thread(solve, watch.stop)
-    return Optimized(
-        allocation_document(config, optimum.weights),
-        solver_document(optimum),
-        optimum.first_objective,
-        config.primary_lock_epsilon,
-    )
+    return run_in_solver_thread(lambda: optimize(config, matrix, control, step=watch.begin), watch.stop)
 
 
-def run_in_solver_thread(solve: Callable[[], Optimum], stop: Callable[[], None]) -> Optimum:
+def run_in_solver_thread(solve: Callable[[], Optimized], stop: Callable[[], None]) -> Optimized:
     """Signals (Ctrl-C, SIGTERM) make Python raise in the main thread, wherever it is. In a solver that calls back from
     C++ that would crash the process, so the solver runs in another thread, and is told to stop."""
     with ThreadPoolExecutor(1, thread_name_prefix="solver") as pool:
@@ -95,7 +73,7 @@ class _Watch:
     def progress(self, progress: SolveProgress) -> None:
         fault_point("optimize.solving")
         # What the other steps optimize is no multiple, and whoever follows takes these two for one.
-        of_multiple = self._step == MOIC_STEP
+        of_multiple = self._step == PRIMARY_STEP
         self._heartbeat.report(
             {
                 "stage": "optimize",

@@ -1,7 +1,9 @@
-"""A real PostgreSQL for every test that touches SQL: one embedded server a test process, migrated databases cloned."""
+"""What all tests share: one PostgreSQL a run, from which databases are cloned; where tests run, and what is printed."""
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import count
@@ -13,7 +15,13 @@ from core.canonical import sha256_hex
 from db import migrations
 from db.engine import make_engine
 from deployments.local.embedded.postgres import EmbeddedPostgres
-from deployments.local.throw_away import throw_away_server
+from tests import servers
+from tests.reference_loop import reference_loop_s
+
+# A background job of a script, `nohup` or a CI runner may start us with SIGINT ignored, and children inherit that: then
+# neither Ctrl-C nor a test of it would ever arrive.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TEMPLATE = "migrated_template"
 
@@ -21,6 +29,7 @@ TEMPLATE = "migrated_template"
 GROUPS_IN_ORDER = ("stack", "flows", "cli")
 
 NewDatabase = Callable[[str], AbstractContextManager[Engine]]
+MakeTemplate = Callable[[str, Callable[[Engine], str]], str]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,6 +44,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption(
         "--stack-rounds", type=int, default=3, help="rounds of ten simultaneous requests through the running stack"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    servers.home()
+    if not hasattr(config, "workerinput"):
+        # Called after every fixture's end, and the workers'.
+        config.add_cleanup(servers.remove_home)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    processor, clock = reference_loop_s()
+    terminalreporter.write_line(
+        f"reference loop: {processor:.2f} s of processor time, {clock:.2f} s on the clock (see tests/README.md)"
     )
 
 
@@ -72,7 +95,8 @@ def world(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
-    with throw_away_server() as server:
+    """The run's server, up for as long as a process of the run uses it."""
+    with servers.postgres() as server:
         yield server
 
 
@@ -84,7 +108,7 @@ def new_database(postgres: EmbeddedPostgres) -> Iterator[NewDatabase]:
 
     @contextmanager
     def database(template: str) -> Iterator[Engine]:
-        name = f"test_{next(numbers)}"
+        name = f"test_{os.getpid()}_{next(numbers)}"
         with server.connect() as connection:
             connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
         engine = make_engine(postgres.url(name))
@@ -100,26 +124,28 @@ def new_database(postgres: EmbeddedPostgres) -> Iterator[NewDatabase]:
 
 
 @pytest.fixture(scope="session")
-def new_template(postgres: EmbeddedPostgres) -> NewDatabase:
-    """`with new_template(name) as engine:` an empty database to fill, and afterwards to clone: nobody is connected."""
+def make_template(postgres: EmbeddedPostgres) -> MakeTemplate:
+    """`make_template(name, fill)`: a database that `fill` fills once a run, to be cloned. Returns what `fill` did."""
 
-    @contextmanager
-    def template(name: str) -> Iterator[Engine]:
-        postgres.ensure_database(name)
-        engine = make_engine(postgres.url(name))
-        try:
-            yield engine
-        finally:
-            engine.dispose()
+    def template(name: str, fill: Callable[[Engine], str]) -> str:
+        def make() -> str:
+            postgres.ensure_database(name)
+            engine = make_engine(postgres.url(name))
+            try:
+                return fill(engine)
+            finally:
+                # Nobody may be connected to what is cloned.
+                engine.dispose()
+
+        return servers.once(name, make)
 
     return template
 
 
 @pytest.fixture(scope="session")
-def template(new_template: NewDatabase) -> str:
+def template(make_template: MakeTemplate) -> str:
     """The name of a migrated database."""
-    with new_template(TEMPLATE) as engine:
-        migrations.upgrade(engine)
+    make_template(TEMPLATE, lambda engine: migrations.upgrade(engine) or "")
     return TEMPLATE
 
 

@@ -1,7 +1,7 @@
-"""When no portfolio satisfies everything: move the bounds just as far as needed, the least sacred classes first.
+"""When no portfolio satisfies everything: move the bounds just as far as needed, the lowest priority first.
 
-From the most sacred class to the least, the class's total violation is minimized with the more sacred ones held at
-what they achieved and the less sacred ones left out. What could not be proven within the work limit is reported as
+From the highest priority to the lowest, the class's total violation is minimized with those of higher priority held at
+what they achieved and those of lower priority left out. What could not be proven within the work limit is reported as
 an interval [proven, achieved]. Exact and always successful, unlike steps of a fixed size.
 """
 
@@ -40,9 +40,9 @@ ABSOLUTE_GAP = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class RelaxedBound:
-    """One bound that gave way, in its own unit.
+    """One bound that was relaxed, in its own unit.
 
-    class_violation: what the bounds of its class gave way in total; class_proven: no portfolio needs less.
+    class_violation: by how much the bounds of its class were relaxed in total; class_proven: no portfolio needs less.
     The two agree where the proof was closed within the work limit.
     """
 
@@ -57,7 +57,7 @@ class RelaxedBound:
 
 @dataclass(frozen=True, slots=True)
 class Relaxed:
-    """The moved limits, what moved in the order of giving way (least sacred first), a portfolio that keeps them.
+    """The moved limits, what moved in the order of relaxation (lowest priority first), a portfolio that keeps them.
 
     limits may differ from what was asked by up to `NEGLIGIBLE` without a word in bounds.
     """

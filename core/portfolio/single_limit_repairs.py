@@ -1,4 +1,4 @@
-"""The ways out of a conflict: for each limit in it, how far that one has to move if all the others stay as they are."""
+"""Single-limit repairs of a conflict: how far each limit in it has to move if all the others stay as they are."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class SingleLimitRepair:
 
 
 @dataclass(frozen=True, slots=True)
-class WaysOut:
+class SingleLimitRepairs:
     ways: tuple[SingleLimitRepair, ...]
     nodes: int
     work: int
@@ -47,7 +47,7 @@ class WaysOut:
 
 def single_limit_repairs(
     problem: PortfolioProblem, limits: Limits, conflict: Sequence[str], backend: SolverBackend, control: SolveControl
-) -> WaysOut:
+) -> SingleLimitRepairs:
     """conflict: ids of limits that together admit no portfolio. All solves together may use the work limit.
 
     A limit of which nothing is found out is left out: the others may be in conflict without it, too.
@@ -59,7 +59,7 @@ def single_limit_repairs(
         way = search.of(constraint_id, given, share=len(conflict) - position)
         if way is not None:
             ways.append(way)
-    return WaysOut(tuple(ways), search.nodes, control.work_limit - search.work_left, search.reproducible)
+    return SingleLimitRepairs(tuple(ways), search.nodes, control.work_limit - search.work_left, search.reproducible)
 
 
 class _Search(ElasticSearch):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from core.errors import Unavailable
 from db.settings import Settings, export, load_settings
 from deployments.cli import terminal
+from deployments.cli.arguments import AsJson
 from deployments.local.prefect_environment import IMPATIENT, configure_client
 from deployments.local.services import database
 
@@ -15,11 +18,17 @@ if TYPE_CHECKING:
     from deployments.local.health import Finding
 
 
-def doctor(*, only_ready: bool, as_json: bool) -> int:
-    """The exit code: 0 when nothing is wrong, or, with `only_ready`, nothing that requests cannot do without."""
+def doctor(
+    *,
+    ready: Annotated[
+        bool, typer.Option("--ready", help="Only whether requests can be carried out now; exit code 0 if so.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Exit code 0 when nothing is wrong, or, with `ready`, nothing that requests cannot do without."""
     settings = load_settings()
     findings = [*_look_at_database(settings), *_look_at_prefect(settings)]
-    wrong = [finding for finding in findings if not finding.fine and (finding.vital or not only_ready)]
+    wrong = [finding for finding in findings if not finding.fine and (finding.vital or not ready)]
     if as_json:
         terminal.print_json(
             {
@@ -30,13 +39,13 @@ def doctor(*, only_ready: bool, as_json: bool) -> int:
             }
         )
     else:
-        for finding in wrong if only_ready else findings:
+        for finding in wrong if ready else findings:
             mark = "[green]fine [/green]" if finding.fine else "[red]WRONG[/red]"
             terminal.output.print(mark, end=" ")
             terminal.output.print(f"{finding.subject}: {finding.words}", markup=False, soft_wrap=True)
-        if only_ready and not wrong:
+        if ready and not wrong:
             terminal.output.print("ready")
-    return 1 if wrong else 0
+    raise typer.Exit(1 if wrong else 0)
 
 
 def _look_at_database(settings: Settings) -> list[Finding]:

@@ -6,7 +6,9 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from typing import Annotated
 
+import typer
 from sqlalchemy import Engine
 
 from core.errors import BadInput, Unavailable, VcfolioError
@@ -14,7 +16,8 @@ from db.engine import transaction
 from db.queue import queue_figures
 from db.settings import export, load_settings
 from deployments.cli import terminal
-from deployments.cli.api_command import login_link, own_address, page_address
+from deployments.cli.addresses import own_address, page_address
+from deployments.cli.login_command import login_link
 from deployments.cli.stopping import stop_signal
 from deployments.local.services import FlowServices, flow_services
 from deployments.local.supervisor import Part, Supervisor
@@ -32,7 +35,12 @@ GUARD_LOOK_S = 1.0
 READY_PATIENCE_S = 180.0
 
 
-def up(only: str | None) -> None:
+def up(
+    only: Annotated[
+        str | None,
+        typer.Option(help="Services to start, comma-separated: worker, maintenance, bridge, api; else all."),
+    ] = None,
+) -> None:
     """Raises BadInput for an unknown part, Unavailable where a server cannot be reached or started."""
     names = _parts(only)
     settings = load_settings()

@@ -163,7 +163,9 @@ def test_progress_is_heard_of_without_a_reload(visit: Page, site: Site, told: To
     expect(visit.locator("#progress")).to_contain_text("5.00%")
     with transaction(site.engine) as conn:
         conn.execute(
-            text("""UPDATE optimization_sessions SET progress = '{"step": "second pass"}' WHERE session_id = :id"""),
+            text(
+                """UPDATE optimization_sessions SET progress = '{"step": "tie-break solve"}' WHERE session_id = :id"""
+            ),
             {"id": told.optimizing},
         )
-    expect(visit.locator("#progress")).to_contain_text("second pass")
+    expect(visit.locator("#progress")).to_contain_text("tie-break solve")

@@ -56,8 +56,8 @@ def filled(page: str) -> dict[str, list[str]]:
     [
         ("requested", ["Waiting for its turn", "Cancel this session", "in progress"]),
         ("simulating", ["Simulating the scenarios", "Cancel this session"]),
-        ("optimizing", ["first pass", "2.1000x", "5.00%"]),
-        ("validating", ["Testing it in fresh scenarios", "Cancel this session"]),
+        ("optimizing", ["primary solve", "2.1000x", "5.00%"]),
+        ("validating", ["Testing it out of sample", "Cancel this session"]),
         ("failed", ["This session failed", "admit no portfolio together", "Loosen one", "Ask again"]),
         ("cancelled", ["This session was cancelled", "no longer needed", "Ask again"]),
         ("completed", ["An expected multiple of", "Where the capital goes", "Printable report"]),

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
@@ -15,9 +13,9 @@ from deployments.local.embedded.postgres import EmbeddedPostgres
 from deployments.local.prefect_environment import client_environment
 from deployments.local.prefect_server import PrefectService
 from tasks import runtime
+from tests import servers
 
-_TEMPORARY = tempfile.TemporaryDirectory(prefix="vcfolio-prefect-")
-HOME = Path(_TEMPORARY.name)
+HOME = servers.home()
 
 assert "prefect" not in sys.modules, "a module collected before imports Prefect, which would read another configuration"
 # Prefect reads its configuration when it is imported, so what imports it comes below; where its server is can be told

@@ -64,7 +64,7 @@ def test_so_many_scenarios_know_the_figures_better_than_the_validation(first_run
 def test_the_tables_show_every_figure_with_its_interval(vcfolio: CommandLine, session_id: str) -> None:
     output, _ = vcfolio.call("out-of-sample", session_id, "--scenarios", "1000")
 
-    assert "1,000 fresh scenarios that the answer was not chosen on" in output
+    assert "1,000 scenarios out of sample that the answer was not chosen on" in output
     for words in ("expected MOIC", "loss probability", "CVaR", "expected winners", "recession", "Optimism gap"):
         assert words in output
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+import vcfolio as vcfolio_package
 from tests.system.cli import recalculation
 from tests.system.cli.command import CommandLine
 from tests.system.cli.conftest import REQUEST, FirstRun, write_request
@@ -39,6 +40,16 @@ def test_the_json_has_every_field_that_is_promised(first_run: FirstRun) -> None:
     assert all(entry.keys() >= OF_A_BUCKET for entry in result["allocation"])
     assert all(entry.keys() == OF_A_CONSTRAINT for entry in result["constraints"])
     assert all(seconds is not None for seconds in result["timings"].values())
+
+
+def test_the_python_package_gives_the_answer_of_the_command(first_run: FirstRun) -> None:
+    command = json.loads(first_run.output)
+    package = vcfolio_package.optimize(REQUEST, progress=False).to_dict()
+    assert package["sessionId"] is None
+    for same in command.keys() - {"sessionId", "timings", "solver"}:
+        assert package[same] == command[same], same
+    for same in ("objective", "bound", "gap", "work", "nodes", "tieBreak"):
+        assert package["solver"][same] == command["solver"][same], same
 
 
 def test_every_figure_is_found_again_by_other_code_from_the_simulated_matrix(
@@ -116,7 +127,7 @@ def test_a_session_is_stressed_without_a_new_solve(vcfolio: CommandLine, first_r
         assert stressed[name]["stressed"] == recession["figures"]
         assert stressed[name]["asSimulated"]["lossProbability"] == pytest.approx(judged["lossProbability"]["value"])
     shown, _ = vcfolio.call("stress", session, "--scenarios", "1000")
-    for told in ("as simulated", "recession alone (probability 0.25)", "1,000 fresh scenarios", "±"):
+    for told in ("as simulated", "recession alone (probability 0.25)", "1,000 scenarios out of sample", "±"):
         assert told in shown
     assert "stressed:" not in shown
 

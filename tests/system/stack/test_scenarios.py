@@ -112,7 +112,7 @@ def _dominated(ended: Ended) -> None:
 
 
 def _correlated(ended: Ended) -> None:
-    """Sectors that move together almost as one do so in the matrix; the same request without is the yardstick."""
+    """Sectors that move together almost as one do so in the matrix; the same request without is the against."""
     together, apart = (Ended(ended.stack, [session]) for session in ended.sessions)
     assert together.session.matrix_key != apart.session.matrix_key
     assert together.sector_correlation() > apart.sector_correlation() + 0.1

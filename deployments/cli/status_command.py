@@ -1,28 +1,29 @@
-"""`vcfolio status`, `vcfolio cancel` and `vcfolio result`."""
+"""`vcfolio status`."""
 
 from __future__ import annotations
 
-from typing import Any
-from uuid import UUID
+from typing import Annotated, Any
 
-from core.errors import BadInput
-from core.session_states import SessionStatus
-from db import requests
-from db.audit import COMMAND_LINE, Actor
+import typer
+
 from db.engine import transaction
 from db.events import SessionEvent, events_of
-from db.funds import local_user_id
-from db.results import session_result, session_timings
+from db.results import session_timings
 from db.sessions import SessionRow, load_session
 from db.settings import load_settings
 from deployments.cli import terminal
+from deployments.cli.arguments import AsJson, SessionId
 from deployments.cli.progress import changes, describe, follow
-from deployments.cli.result_view import render_result
 from deployments.local.services import database
 from tasks.process_owner import owner_is_gone
 
 
-def show_status(session_id: UUID, *, watch: bool, as_json: bool) -> None:
+def status(
+    session_id: SessionId,
+    *,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow it until it has ended.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """watch: until the session has ended; in JSON, one object a line for each change. Raises NotFound."""
     with database(load_settings()) as engine:
         if watch and as_json:
@@ -39,21 +40,19 @@ def show_status(session_id: UUID, *, watch: bool, as_json: bool) -> None:
         _print_status(session, events)
 
 
-def cancel_session(session_id: UUID, reason: str) -> None:
-    """Raises NotFound for an unknown id, BadInput for a session that has ended."""
-    if not 1 <= len(reason) <= 500:
-        raise BadInput.of("--reason", reason, "must have 1 to 500 characters")
-    with database(load_settings()) as engine, transaction(engine) as conn:
-        if not requests.cancel_session(conn, session_id, reason, Actor(local_user_id(conn), COMMAND_LINE)):
-            status = load_session(conn, session_id).status.value
-            raise BadInput.of("SESSION_ID", str(session_id), f"must not have ended yet; it is {status}")
-    terminal.say(f"session {session_id} is cancelled")
-
-
 def _status_document(session: SessionRow) -> dict[str, Any]:
-    document = session_result(session)
-    names = ("sessionId", "fundId", "status", "errorCode", "errorReason", "matrixKey", "matrixCache", "timings")
-    return {name: document[name] for name in names} | {"epoch": session.epoch, "progress": session.progress}
+    return {
+        "sessionId": str(session.session_id),
+        "fundId": str(session.fund_id),
+        "status": session.status.value,
+        "errorCode": session.error_code,
+        "errorReason": session.error_reason,
+        "matrixKey": session.matrix_key,
+        "matrixCache": session.matrix_origin,
+        "timings": session_timings(session).as_json(),
+        "epoch": session.epoch,
+        "progress": session.progress,
+    }
 
 
 def _print_status(session: SessionRow, events: list[SessionEvent]) -> None:
@@ -80,22 +79,3 @@ def _who_runs_it(session: SessionRow) -> str | None:
     if session.driver == "inline":
         return f"nobody runs it; finish it with: vcfolio run --resume {session.session_id}"
     return "no run has it now; the stack takes it on (`vcfolio up`; `vcfolio doctor` says whether all is well)"
-
-
-def show_result(session_id: UUID, *, as_json: bool) -> None:
-    """Raises NotFound for an unknown id, BadInput for a session that has no result."""
-    session = _load(session_id)
-    if session.status is not SessionStatus.COMPLETED:
-        rule = f"must be completed; it is {session.status.value}"
-        if session.error_reason:
-            rule += f" ({session.error_code}: {session.error_reason})"
-        raise BadInput.of("SESSION_ID", str(session_id), rule)
-    if as_json:
-        terminal.print_json(session_result(session))
-    else:
-        render_result(session, terminal.output)
-
-
-def _load(session_id: UUID) -> SessionRow:
-    with database(load_settings()) as engine, transaction(engine) as conn:
-        return load_session(conn, session_id)

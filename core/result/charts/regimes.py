@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from matplotlib.axes import Axes
 
 from core.charts.canvas import BLUE, INK, RED, panels, picture
+from core.result.model import RegimeFigures
 from core.risk.intervals import NORMAL_QUANTILE
 
 ROW_IN = 0.62
@@ -32,17 +33,18 @@ class RegimeReturns:
     loss_probability: Measured | None
 
 
-def regime_returns_of(by_regime: Sequence[Mapping[str, Any]]) -> list[RegimeReturns]:
-    """From a `byRegime` list, as results have it in `validation.outOfSample` and stress reports in each view."""
-    return [
-        RegimeReturns(
-            entry["regime"],
-            entry["probability"],
-            _measured(entry["figures"], "expectedMoic"),
-            _measured(entry["figures"], "lossProbability"),
-        )
-        for entry in by_regime
-    ]
+def regime_returns_of(by_regime: Sequence[RegimeFigures]) -> list[RegimeReturns]:
+    """Of a result out of sample, or of a stressed portfolio."""
+    found = []
+    for entry in by_regime:
+        figures = entry.figures
+        multiple = lost = None
+        if figures is not None:
+            errors = figures.standard_errors
+            multiple = Measured(figures.expected_moic, errors.expected_moic)
+            lost = Measured(figures.loss_probability, errors.loss_probability)
+        found.append(RegimeReturns(entry.regime, entry.probability, multiple, lost))
+    return found
 
 
 def regimes_chart(
@@ -71,10 +73,6 @@ def regimes_chart(
         multiples.set_yticks(range(len(regimes)), [f"{each.regime}\n{each.probability:.1%} likely" for each in regimes])
         multiples.set_ylim(len(regimes) - 0.5, -0.5)
         return picture(figure, kind, _in_words(regimes))
-
-
-def _measured(figures: Mapping[str, Any] | None, name: str) -> Measured | None:
-    return None if figures is None else Measured(figures[name], figures["standardErrors"][name])
 
 
 def _draw(

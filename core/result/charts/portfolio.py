@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from core.arrays import FloatArray
 from core.charts.canvas import BLUE, GREEN, INK, ORANGE, PALETTE, RED, drawing, picture
+from core.result import model
+from core.solver.feasibility import loss_count
 from core.stages import Stage
 
 STAGE_COLORS = dict(zip(Stage, PALETTE, strict=False))
@@ -28,12 +30,12 @@ class Holding:
     sector: str
 
 
-def holdings_of(result: Mapping[str, Any]) -> list[Holding]:
-    """The buckets that a result's `allocation` gives anything to, in its order."""
+def holdings_of(allocation: Sequence[model.Holding]) -> list[Holding]:
+    """The buckets that an allocation gives anything to, in its order."""
     return [
-        Holding(entry["bucketId"], Stage(entry["stage"]), entry["weight"], entry["sector"])
-        for entry in result["allocation"]
-        if entry["weight"] > 0
+        Holding(holding.bucket_id, Stage(holding.stage), holding.weight, holding.sector)
+        for holding in allocation
+        if holding.weight > 0
     ]
 
 
@@ -67,7 +69,7 @@ def multiples_chart(
     winner_multiple: what makes a deal a winner; marked, with how often the whole portfolio returns as much. None: not.
     The axis ends at the 99th percentile; what lies beyond is counted in the last bar.
     """
-    lost, mean, median = float(np.mean(multiples < 1.0)), float(np.mean(multiples)), float(np.median(multiples))
+    lost, mean, median = loss_count(multiples) / len(multiples), float(np.mean(multiples)), float(np.median(multiples))
     end = max(float(np.quantile(multiples, 0.99)), 1.5, mean * 1.05)
     # A whole number of bars to 1, so that none mixes losses and gains.
     width = 1.0 / max(1, round(BARS / end))

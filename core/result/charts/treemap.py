@@ -14,7 +14,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
 from core.charts.canvas import drawing, picture
-from core.charts.portfolio import STAGE_COLORS, Holding
+from core.result.charts.portfolio import STAGE_COLORS, Holding
 from core.stages import Stage
 
 WIDTH_IN, HEIGHT_IN = 8.0, 4.6
