@@ -39,9 +39,9 @@ from deployments.cli.progress import watching
 from deployments.cli.request_file import read_request
 from deployments.cli.result_view import render_result
 from deployments.local.services import FlowServices, flow_services
+from deployments.shipped_files import example_request
 from tasks.process_owner import lease_owner, owner_is_gone
 
-EXAMPLE_REQUEST = Path(__file__).resolve().parents[2] / "examples" / "fund.json"
 POLL_S = 0.5
 
 
@@ -77,7 +77,7 @@ def run(
         raise BadInput.of("REQUEST", str(request), "must be left out with --resume, which has its own request")
     settings = load_settings()
     arm(settings.fault)
-    parsed = None if resume else read_request(request or EXAMPLE_REQUEST)
+    parsed = None if resume else read_request(request or example_request())
     with flow_services(settings) as services:
         begin = _resuming(services, settings, resume) if resume else _creating(services, settings, parsed)
         session = _carry_through(services, begin)
@@ -126,7 +126,7 @@ def _carry_through(services: FlowServices, begin: Begin) -> SessionRow:
 def _creating(services: FlowServices, settings: Settings, request: OptimizationRequest | None) -> Begin:
     assert request is not None
     with transaction(services.engine) as conn:
-        resolve_request(conn, request)  # what is wrong with it is said at once, not when Prefect is up
+        resolved = resolve_request(conn, request)  # what is wrong with it is said at once, not when Prefect is up
         _mention_interrupted(interrupted_inline_sessions(conn))
 
     def begin() -> Fence:
@@ -139,6 +139,7 @@ def _creating(services: FlowServices, settings: Settings, request: OptimizationR
                 driver="inline",
                 lease_s=settings.lease_s,
                 lease_owner=lease_owner(),
+                resolved=resolved,
             )
         assert created.lease_token is not None
         return Fence(created.session.session_id, created.session.epoch, created.lease_token)

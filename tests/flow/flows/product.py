@@ -46,14 +46,14 @@ PATIENCE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """world: names the test's own matrices, so that Prefect's cache knows none of them from another test."""
+    """taxonomy: names the test's own matrices, so that Prefect's cache knows none of them from another test."""
 
     engine: Engine
-    world: str
+    taxonomy: str
 
     def ask(self, **changes: Any) -> Fence:
         """A new session of an inline run."""
-        request = parse_request({**SMALL, "taxonomyVersion": self.world, **changes})
+        request = parse_request({**SMALL, "taxonomyVersion": self.taxonomy, **changes})
         with transaction(self.engine) as conn:
             created = submit_request(
                 conn,

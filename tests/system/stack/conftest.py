@@ -19,7 +19,7 @@ import pytest
 
 from db.engine import make_engine
 from deployments.local.embedded.postgres import EmbeddedPostgres
-from tests.system.cli.command import CommandLine
+from tests.command_line import CommandLine
 from tests.system.stack.running import PATIENCE_S, Stack
 from tests.waiting import eventually
 
@@ -77,9 +77,9 @@ def stack() -> Iterator[Stack]:
 
 
 @pytest.fixture
-def ask(stack: Stack, world: str) -> Callable[..., str]:
+def ask(stack: Stack, taxonomy: str) -> Callable[..., str]:
     """Stores a request with `changes` to SMALL and returns its session's id."""
-    return lambda **changes: stack.request(**{"taxonomyVersion": world} | changes)
+    return lambda **changes: stack.request(**{"taxonomyVersion": taxonomy} | changes)
 
 
 @pytest.fixture(autouse=True)

@@ -43,9 +43,13 @@ def moves(asked: Limits, moved: Limits) -> dict[str, float]:
     return total
 
 
-@pytest.mark.random_programs(45)
-def test_every_class_gives_way_by_the_least_that_the_more_sacred_ones_leave(fuzz_seed: int) -> None:
-    config, matrix = tight_fund(fuzz_seed)
+@pytest.mark.parametrize("seed", range(15))
+def test_every_class_is_relaxed_by_the_least_that_those_of_higher_priority_leave(seed: int) -> None:
+    is_relaxed_by_the_least(seed)
+
+
+def is_relaxed_by_the_least(seed: int) -> None:
+    config, matrix = tight_fund(seed)
     problem = PortfolioProblem.of(config, matrix)
     asked, relaxed = relax(problem)
     achieved = moves(asked, relaxed.limits)

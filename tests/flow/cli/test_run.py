@@ -6,14 +6,17 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy import Engine, text
 
 import vcfolio as vcfolio_package
-from tests.system.cli import recalculation
-from tests.system.cli.command import CommandLine
-from tests.system.cli.conftest import REQUEST, FirstRun, write_request
+from db.engine import transaction
+from tests.command_line import Vcfolio
+from tests.flow.cli import recalculation
+from tests.request_files import REQUEST, write_request
 
 pytestmark = pytest.mark.xdist_group("cli")
 
@@ -27,23 +30,16 @@ OF_A_CONSTRAINT = {
 }
 
 
-def test_the_first_command_on_a_home_that_does_not_exist_works_and_leaves_no_process(first_run: FirstRun) -> None:
-    result = json.loads(first_run.output)
-    assert (result["status"], result["matrixCache"]) == ("COMPLETED", "generated")
-    assert first_run.left_behind == []
-    assert "Traceback" not in first_run.notes
-
-
-def test_the_json_has_every_field_that_is_promised(first_run: FirstRun) -> None:
-    result = json.loads(first_run.output)
+def test_the_json_has_every_field_that_is_promised(answer: Any) -> None:
+    result = answer
     assert result.keys() >= FIELDS
     assert all(entry.keys() >= OF_A_BUCKET for entry in result["allocation"])
     assert all(entry.keys() == OF_A_CONSTRAINT for entry in result["constraints"])
     assert all(seconds is not None for seconds in result["timings"].values())
 
 
-def test_the_python_package_gives_the_answer_of_the_command(first_run: FirstRun) -> None:
-    command = json.loads(first_run.output)
+def test_the_python_package_gives_the_answer_of_the_command(answer: Any) -> None:
+    command = answer
     package = vcfolio_package.optimize(REQUEST, progress=False).to_dict()
     assert package["sessionId"] is None
     for same in command.keys() - {"sessionId", "timings", "solver"}:
@@ -53,9 +49,9 @@ def test_the_python_package_gives_the_answer_of_the_command(first_run: FirstRun)
 
 
 def test_every_figure_is_found_again_by_other_code_from_the_simulated_matrix(
-    vcfolio: CommandLine, first_run: FirstRun, write: Callable[..., str], tmp_path: Path
+    vcfolio: Vcfolio, answer: Any, write: Callable[..., str], tmp_path: Path
 ) -> None:
-    result = json.loads(first_run.output)
+    result = answer
     vcfolio.call("simulate", write(), "--out", str(tmp_path / "matrix.parquet"))
     matrix = recalculation.read_matrix(tmp_path / "matrix.parquet")
     assert pq.read_metadata(tmp_path / "matrix.parquet").metadata[b"vcfolio.matrix_key"].decode() == result["matrixKey"]
@@ -67,9 +63,9 @@ def test_every_figure_is_found_again_by_other_code_from_the_simulated_matrix(
 
 
 def test_a_second_run_hits_the_matrix_cache_and_shows_the_same_allocation_to_the_bit(
-    vcfolio: CommandLine, first_run: FirstRun, write: Callable[..., str]
+    vcfolio: Vcfolio, answer: Any, write: Callable[..., str]
 ) -> None:
-    first = json.loads(first_run.output)
+    first = answer
     shown, _ = vcfolio.call("run", write())
     (session_id,) = re.findall(r"vcfolio result (\S+) --json", shown)
     second = vcfolio.json("result", session_id, "--json")
@@ -84,9 +80,9 @@ def test_a_second_run_hits_the_matrix_cache_and_shows_the_same_allocation_to_the
 
 
 def test_a_matrix_key_seeds_the_draws_and_nothing_else(
-    vcfolio: CommandLine, first_run: FirstRun, write: Callable[..., str], tmp_path: Path
+    vcfolio: Vcfolio, answer: Any, write: Callable[..., str], tmp_path: Path
 ) -> None:
-    own_key = json.loads(first_run.output)["matrixKey"]
+    own_key = answer["matrixKey"]
 
     def simulate(name: str, *options: str) -> recalculation.Matrix:
         output, _ = vcfolio.call("simulate", write(), "--out", str(tmp_path / name), *options)
@@ -102,9 +98,7 @@ def test_a_matrix_key_seeds_the_draws_and_nothing_else(
     assert all(one["moic"] != two["moic"] for one, two in zip(own.rows, other.rows, strict=True))
 
 
-def test_a_failed_session_ends_with_exit_code_1_and_its_reason(
-    vcfolio: CommandLine, tmp_path: Path, first_run: FirstRun
-) -> None:
+def test_a_failed_session_ends_with_exit_code_1_and_its_reason(vcfolio: Vcfolio, tmp_path: Path, answer: Any) -> None:
     impossible = write_request(tmp_path, {"relaxationMode": "off"})
     output, notes = vcfolio.call("run", impossible, "--json", code=1)
     assert output == ""
@@ -116,8 +110,8 @@ def test_a_failed_session_ends_with_exit_code_1_and_its_reason(
     assert "FAILED" in vcfolio.call("result", session_id, code=2)[1]
 
 
-def test_a_session_is_stressed_without_a_new_solve(vcfolio: CommandLine, first_run: FirstRun) -> None:
-    result = json.loads(first_run.output)
+def test_a_session_is_stressed_without_a_new_solve(vcfolio: Vcfolio, answer: Any) -> None:
+    result = answer
     session = result["sessionId"]
     stressed = vcfolio.json("stress", session, "--stress", "recession=1.0", "--json")
     fresh, whole = result["validation"]["outOfSample"], result["validation"]["wholeDeals"]["outOfSample"]
@@ -132,7 +126,22 @@ def test_a_session_is_stressed_without_a_new_solve(vcfolio: CommandLine, first_r
     assert "stressed:" not in shown
 
 
-def test_a_stress_that_cannot_be_is_refused(vcfolio: CommandLine, first_run: FirstRun) -> None:
-    session = json.loads(first_run.output)["sessionId"]
+def test_a_stress_that_cannot_be_is_refused(vcfolio: Vcfolio, answer: Any) -> None:
+    session = answer["sessionId"]
     output, notes = vcfolio.call("stress", session, "--stress", "slump=1", code=2)
     assert (output, "must name a regime of the session" in notes) == ("", True)
+
+
+def test_an_unreachable_prefect_server_is_said_before_a_session_is_stored(
+    vcfolio: Vcfolio, database: Engine, write: Callable[..., str]
+) -> None:
+    def stored() -> int:
+        with transaction(database) as conn:
+            return int(conn.scalar(text("SELECT count(*) FROM optimization_sessions")) or 0)
+
+    before = stored()
+    output, notes = vcfolio.call("run", write(), "--json", code=1, PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert output == ""
+    assert "PREFECT_API_URL" in notes
+    assert "http://127.0.0.1:9/api" in notes
+    assert stored() == before

@@ -9,16 +9,15 @@ from pathlib import Path
 import pytest
 
 from core.request import OptimizationRequest
-from tests.system.cli.command import CommandLine
-from tests.system.cli.conftest import REQUEST
-from tests.system.cli.histories import calibrate, write_history
-from tests.waiting import eventually
+from tests.command_line import Vcfolio
+from tests.history_files import calibrate, write_history
+from tests.request_files import REQUEST
 
 pytestmark = pytest.mark.xdist_group("cli")
 
 
 def test_a_fund_runs_on_the_calibration_of_its_own_history(
-    vcfolio: CommandLine, write: Callable[..., str], tmp_path: Path
+    vcfolio: Vcfolio, write: Callable[..., str], tmp_path: Path
 ) -> None:
     added, _ = vcfolio.call("fund", "add", "Own History")
     fund_id = added.split()[-1]
@@ -37,7 +36,7 @@ def test_a_fund_runs_on_the_calibration_of_its_own_history(
 
 
 def test_rows_that_were_loaded_calibrate_as_their_files_do_and_both_methods_stand_side_by_side(
-    vcfolio: CommandLine, tmp_path: Path
+    vcfolio: Vcfolio, tmp_path: Path
 ) -> None:
     vcfolio.call("fund", "add", "Loaded First")
     write_history(tmp_path)
@@ -58,7 +57,7 @@ def test_rows_that_were_loaded_calibrate_as_their_files_do_and_both_methods_stan
     assert "Method: industry_benchmark" in adopted
 
 
-def test_members_are_added_and_listed(vcfolio: CommandLine) -> None:
+def test_members_are_added_and_listed(vcfolio: Vcfolio) -> None:
     vcfolio.call("fund", "add", "Members Only")
     shown, _ = vcfolio.call("fund", "member", "Members Only", "ann", "--role", "viewer")
     assert "viewer" in next(line for line in shown.splitlines() if "ann" in line)
@@ -66,27 +65,9 @@ def test_members_are_added_and_listed(vcfolio: CommandLine) -> None:
     assert vcfolio.call("fund", "member", "Members Only")[0] == shown
 
 
-def test_the_schema_documents_every_field_and_admits_the_example(unserved: CommandLine) -> None:
-    schema = json.loads(unserved.call("schema")[0])
+def test_the_schema_documents_every_field_and_admits_the_example(vcfolio: Vcfolio) -> None:
+    schema = json.loads(vcfolio.call("schema")[0])
     assert set(schema["properties"]) >= set(REQUEST)
     assert schema["additionalProperties"] is False
     undocumented = [name for name, field in schema["properties"].items() if not field.get("description")]
     assert (undocumented, len(schema["properties"])) == ([], len(OptimizationRequest.model_fields))
-
-
-def test_the_schema_of_the_database_goes_down_and_up_and_no_command_leaves_a_process(alone: CommandLine) -> None:
-    def described() -> dict:
-        document = alone.json("db", "info", "--json")
-        assert eventually(lambda: not alone.processes())
-        return document
-
-    at_first = described()
-    assert at_first["schema"] == at_first["newestSchema"]
-    assert at_first["embedded"] is True
-    assert at_first["location"] == str(alone.home / "postgres")
-    assert at_first["rows"]["optimization_sessions"] > 0
-    assert "base" in alone.call("db", "downgrade", "base")[0]
-    assert (described()["schema"], described()["rows"]) == (None, {})
-    assert at_first["newestSchema"] in alone.call("db", "upgrade")[0]
-    assert described()["rows"]["optimization_sessions"] == 0
-    assert "0999" in alone.call("db", "downgrade", "0999", code=2)[1]

@@ -16,10 +16,10 @@ from core.session_states import SessionStatus
 from db.engine import transaction
 from db.sessions import SessionRow, load_session
 from deployments.local.prefect_server_process import ServerProcess
-from tests.system.cli.command import CommandLine, finish
+from tests.command_line import CommandLine, finish
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.xdist_group("cli")
+pytestmark = pytest.mark.xdist_group("campaign-cli")
 
 EASY = {"maxLossProbability": 1, "cvarLimit": 1, "minExpectedWinners": 0}
 LONG_STAGES: dict[str, dict[str, Any]] = {
@@ -51,7 +51,7 @@ Caught = Callable[..., tuple[subprocess.Popen[str], UUID]]
 
 
 @pytest.fixture
-def caught_in(vcfolio: CommandLine, database: Engine, write: Callable[..., str]) -> Iterator[Caught]:
+def caught_in(processes: CommandLine, database: Engine, write: Callable[..., str]) -> Iterator[Caught]:
     """Starts a run and returns it, with its session, as soon as that is in the stage."""
     started: list[subprocess.Popen[str]] = []
 
@@ -59,7 +59,7 @@ def caught_in(vcfolio: CommandLine, database: Engine, write: Callable[..., str])
         known = session_ids(database)
         # No other test's matrix is this one's.
         request = write(**LONG_STAGES[stage], taxonomyVersion=f"v{len(known)}")
-        process = vcfolio.start("run", request, "--json", **LEASES, **variables)
+        process = processes.start("run", request, "--json", **LEASES, **variables)
         started.append(process)
 
         def reached() -> bool:
@@ -106,7 +106,7 @@ def generations_of(database: Engine, session: SessionRow) -> list[tuple[Any, ...
 
 @pytest.mark.parametrize("stage", LONG_STAGES)
 def test_a_run_killed_in_any_stage_is_finished_by_resume_without_repeating_what_is_stored(
-    vcfolio: CommandLine, database: Engine, caught_in: Caught, stage: str
+    processes: CommandLine, database: Engine, caught_in: Caught, stage: str
 ) -> None:
     process, session_id = caught_in(stage)
     process.kill()
@@ -114,7 +114,7 @@ def test_a_run_killed_in_any_stage_is_finished_by_resume_without_repeating_what_
     before = load(database, session_id)
     assert before.status == stage
     sessions = session_ids(database)
-    output, _ = vcfolio.call("run", "--resume", str(session_id), "--json", **LEASES)
+    output, _ = processes.call("run", "--resume", str(session_id), "--json", **LEASES)
     assert (json.loads(output)["sessionId"], json.loads(output)["status"]) == (str(session_id), "COMPLETED")
     after = load(database, session_id)
     assert (after.status, after.epoch) == (SessionStatus.COMPLETED, 1)
@@ -127,10 +127,10 @@ def test_a_run_killed_in_any_stage_is_finished_by_resume_without_repeating_what_
 
 
 def test_a_run_killed_before_anything_is_stored_leaves_nothing(
-    vcfolio: CommandLine, database: Engine, write: Callable[..., str]
+    processes: CommandLine, database: Engine, write: Callable[..., str]
 ) -> None:
     known = session_ids(database)
-    process = vcfolio.start("run", write(), "--json")
+    process = processes.start("run", write(), "--json")
     connected = "SELECT FROM pg_stat_activity WHERE application_name = 'vcfolio' AND pid <> ALL (:ours)"
     ours = [pid for (pid,) in rows(database, "SELECT pid FROM pg_stat_activity WHERE application_name = 'vcfolio'")]
     assert eventually(lambda: bool(rows(database, connected, ours=ours)))
@@ -141,7 +141,7 @@ def test_a_run_killed_before_anything_is_stored_leaves_nothing(
 
 @pytest.mark.parametrize("stage", ["MATRIX_GENERATING", "OPTIMIZING"])
 def test_ctrl_c_says_how_to_resume_and_leaves_the_session_free_at_once(
-    vcfolio: CommandLine, database: Engine, caught_in: Caught, stage: str
+    processes: CommandLine, database: Engine, caught_in: Caught, stage: str
 ) -> None:
     process, session_id = caught_in(stage)
     process.send_signal(signal.SIGINT)
@@ -155,22 +155,22 @@ def test_ctrl_c_says_how_to_resume_and_leaves_the_session_free_at_once(
         "SELECT FROM matrix_generations WHERE matrix_key = :key AND finished_at IS NULL AND lease_expires_at > now()"
     )
     assert rows(database, leases, key=session.matrix_key) == []
-    assert "nobody runs it" in vcfolio.call("status", str(session_id))[0]
+    assert "nobody runs it" in processes.call("status", str(session_id))[0]
 
 
-def test_a_live_run_is_not_taken_over_by_resume(vcfolio: CommandLine, database: Engine, caught_in: Caught) -> None:
+def test_a_live_run_is_not_taken_over_by_resume(processes: CommandLine, database: Engine, caught_in: Caught) -> None:
     """Whoever resumes waits, and is given the other's answer."""
     process, session_id = caught_in("OPTIMIZING")
-    output, _ = vcfolio.call("run", "--resume", str(session_id), "--json", **LEASES)
+    output, _ = processes.call("run", "--resume", str(session_id), "--json", **LEASES)
     assert json.loads(output) == json.loads(finish(process)[0])
     assert load(database, session_id).epoch == 0
 
 
 def test_two_runs_of_one_request_at_the_same_time_make_one_matrix(
-    vcfolio: CommandLine, database: Engine, write: Callable[..., str]
+    processes: CommandLine, database: Engine, write: Callable[..., str]
 ) -> None:
     request = write(**LONG_STAGES["MATRIX_GENERATING"], taxonomyVersion="two at once")
-    both = [vcfolio.start("run", request, "--json") for _ in range(2)]
+    both = [processes.start("run", request, "--json") for _ in range(2)]
     first, second = (json.loads(finish(process)[0]) for process in both)
     assert {first["matrixCache"], second["matrixCache"]} == {"generated", "hit"}
     assert first["allocation"] == second["allocation"]
@@ -179,11 +179,11 @@ def test_two_runs_of_one_request_at_the_same_time_make_one_matrix(
 
 
 def test_a_run_whose_prefect_server_is_killed_brings_its_answer_all_the_same(
-    vcfolio: CommandLine, database: Engine, caught_in: Caught
+    processes: CommandLine, database: Engine, caught_in: Caught
 ) -> None:
     """Prefect's own retries would only make the test longer."""
     process, session_id = caught_in("VALIDATING", PREFECT_CLIENT_MAX_RETRIES="0")
-    recorded = ServerProcess.recorded(vcfolio.home / "prefect")
+    recorded = ServerProcess.recorded(processes.home / "prefect")
     assert recorded is not None
     server = recorded.alive()
     assert server is not None
@@ -192,23 +192,3 @@ def test_a_run_whose_prefect_server_is_killed_brings_its_answer_all_the_same(
     assert (json.loads(output)["sessionId"], json.loads(output)["status"]) == (str(session_id), "COMPLETED")
     assert "Prefect failed on the way" in notes
     assert "Traceback" not in notes
-
-
-def test_no_server_outlives_the_kill_of_its_only_user(alone: CommandLine, write: Callable[..., str]) -> None:
-    process = alone.start("run", write(**LONG_STAGES["MATRIX_GENERATING"]), "--json")
-    assert process.stderr is not None
-    assert process.stderr.readline().startswith("session ")
-    process.kill()
-    process.communicate()
-    assert eventually(lambda: not alone.processes())
-
-
-def test_an_unreachable_prefect_server_is_said_before_a_session_is_stored(
-    vcfolio: CommandLine, database: Engine, write: Callable[..., str]
-) -> None:
-    known = session_ids(database)
-    output, notes = vcfolio.call("run", write(), "--json", code=1, PREFECT_API_URL="http://127.0.0.1:9/api")
-    assert output == ""
-    assert "PREFECT_API_URL" in notes
-    assert "http://127.0.0.1:9/api" in notes
-    assert session_ids(database) == known

@@ -10,15 +10,12 @@ from pathlib import Path
 import pytest
 
 from core.session_states import SessionStatus
-from tests.asked import HARD
-from tests.system.cli.command import finish
+from tests.command_line import finish
 from tests.system.stack.conftest import QUICK
-from tests.system.stack.running import LONG_SOLVE, Stack, stopped
+from tests.system.stack.running import Stack, stopped
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.usefixtures("made_whole")]
-
-ENDLESS = LONG_SOLVE | {"workLimit": HARD["workLimit"]}
+pytestmark = [pytest.mark.xdist_group("campaign-stack"), pytest.mark.usefixtures("made_whole")]
 
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 """Of Debian's package libfaketime. It changes what the time of day is, for one process."""
@@ -29,7 +26,7 @@ LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 def test_a_bridge_ten_minutes_off_rescues_the_lost_leaves_the_living_and_begins_at_once(
     stack: Stack, tmp_path: Path, off_s: int
 ) -> None:
-    living, lost = (stack.request(**ENDLESS) for _ in range(2))
+    living, lost = (stack.request_caught("hold") for _ in range(2))
     for session_id in (living, lost):
         stack.solving(session_id)
     clock = {

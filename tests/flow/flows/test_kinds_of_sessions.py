@@ -1,10 +1,13 @@
-"""Sessions that differ in kind, each from its request to its end through the bridge and the warm worker."""
+"""Sessions that differ in kind, each from its request to its end, in this process."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -12,33 +15,28 @@ import pytest
 
 from core.canonical import canonical_json
 from core.session_states import SessionStatus
+from db.calibrate import CalibrationOrder, HistoryFiles, calibrate
 from db.engine import transaction
+from db.fault_points import held
 from db.funds import add_fund, local_user_id
 from db.matrices import read_reference
 from db.sessions import SessionRow, cancel
 from tasks.stored_matrix import load_matrix
 from tests.asked import HARD
-from tests.system.cli.histories import calibrate, write_history
-from tests.system.stack.running import LONG_SOLVE, Stack
+from tests.flow.flows.product import PATIENCE_S, Product, in_background
+from tests.history_files import write_history
 
-pytestmark = pytest.mark.xdist_group("stack")
+pytestmark = pytest.mark.xdist_group("flows")
 
 LOOSE = {"maxLossProbability": 1, "cvarLimit": 1}
 SECTORS = ("AI", "Health")
-
-
-@pytest.fixture(autouse=True)
-def whole_stack(stack: Stack) -> Iterator[None]:
-    """These sessions do the stack no harm, so it need not be looked over after each."""
-    yield
-    stack.end_all()
 
 
 @dataclass(frozen=True)
 class Ended:
     """The sessions of one scenario at their end, in the order in which they were asked."""
 
-    stack: Stack
+    product: Product
     sessions: list[SessionRow]
 
     @property
@@ -65,10 +63,10 @@ class Ended:
 
     def sector_correlation(self) -> float:
         """Between the mean multiples of the two sectors, over the scenarios of the stored matrix."""
-        with transaction(self.stack.engine) as conn:
+        with transaction(self.product.engine) as conn:
             reference = read_reference(conn, self.session.matrix_key)
         assert reference is not None
-        matrix = load_matrix(self.stack.engine, reference)
+        matrix = load_matrix(self.product.engine, reference)
         means = [
             np.log(matrix.moic[[key.endswith(sector) for key in matrix.bucket_keys]].mean(axis=0) + 0.01)
             for sector in SECTORS
@@ -76,8 +74,18 @@ class Ended:
         return float(np.corrcoef(means)[0, 1])
 
 
-def _ask(**changes: Any) -> Callable[[Stack], list[str]]:
-    return lambda stack: [stack.request(**changes)]
+Ask = Callable[[Product], list[SessionRow]]
+
+
+def _ended(product: Product, **changes: Any) -> SessionRow:
+    """A new session at its end, whichever that is."""
+    fence = product.ask(**changes)
+    product.run(fence)
+    return product.session(fence)
+
+
+def _ask(**changes: Any) -> Ask:
+    return lambda product: [_ended(product, **changes)]
 
 
 def _plain(ended: Ended) -> None:
@@ -113,57 +121,63 @@ def _dominated(ended: Ended) -> None:
 
 def _correlated(ended: Ended) -> None:
     """Sectors that move together almost as one do so in the matrix; the same request without is the against."""
-    together, apart = (Ended(ended.stack, [session]) for session in ended.sessions)
+    together, apart = (Ended(ended.product, [session]) for session in ended.sessions)
     assert together.session.matrix_key != apart.session.matrix_key
     assert together.sector_correlation() > apart.sector_correlation() + 0.1
     assert together.session.status is SessionStatus.COMPLETED
 
 
-def _ask_correlated(stack: Stack) -> list[str]:
+def _ask_correlated(product: Product) -> list[SessionRow]:
     both = []
     for matrix in ([[1, 0.95], [0.95, 1]], None):
-        worlds = {"scenarioCount": 1000, "companiesPerBucket": 100}
+        scenarios = {"scenarioCount": 1000, "companiesPerBucket": 100}
         # The economy moves all sectors; the less it does, the more is left to the sectors themselves.
-        worlds |= {"varianceShares": {"regime": 0.4, "sector": 0.3, "own": 0.3}}
-        worlds |= {} if matrix is None else {"regimeConfig": {"correlationMatrix": matrix}}
-        both.append(stack.request(scenarioGenConfig=worlds, **LOOSE))
+        scenarios |= {"varianceShares": {"regime": 0.4, "sector": 0.3, "own": 0.3}}
+        scenarios |= {} if matrix is None else {"regimeConfig": {"correlationMatrix": matrix}}
+        both.append(_ended(product, scenarioGenConfig=scenarios, **LOOSE))
     return both
 
 
-def _ask_own_history(stack: Stack) -> list[str]:
+def _ask_own_history(product: Product) -> list[SessionRow]:
     """A fund of its own, calibrated by survival analysis on its rows; the newest calibration needs no naming."""
-    directory = stack.command.elsewhere.parent / "history"
-    directory.mkdir()
-    write_history(directory)
-    with transaction(stack.engine) as conn:
-        fund = add_fund(conn, "Fund with a history", local_user_id(conn))
-    stack.command.call(*calibrate(directory, fund=str(fund.id), version="own_rows"), "--method", "survival")
-    return [stack.request(fundId=str(fund.id), calibrationVersion=None, buckets=None, **LOOSE)]
+    with TemporaryDirectory() as directory:
+        write_history(Path(directory))
+        files = (Path(directory) / name for name in ("companies.csv", "rounds.csv", "mapping.toml"))
+        with transaction(product.engine) as conn:
+            fund = add_fund(conn, "Fund with a history", local_user_id(conn))
+        order = CalibrationOrder(
+            fund=str(fund.id),
+            version="own_rows",
+            as_of=date(2020, 1, 1),
+            files=HistoryFiles(*files),
+            method="survival",
+        )
+        calibrate(lambda: transaction(product.engine), order)
+    return [_ended(product, fundId=str(fund.id), calibrationVersion=None, buckets=None, **LOOSE)]
 
 
 def _own_history(ended: Ended) -> None:
     assert ended.session.status is SessionStatus.COMPLETED
     assert ended.session.normalized_config["calibration_version"] == "own_rows"
     method = "SELECT method FROM calibration_snapshots WHERE version = 'own_rows'"
-    assert ended.stack.rows(method) == [("survival",)]
+    assert ended.product.sql(method) == [("survival",)]
 
 
 def _reduced(ended: Ended) -> None:
     """Forty scenarios stand for four hundred, and the answer is judged on all of these."""
     layout = "SELECT s_opt FROM scenario_matrices WHERE matrix_key = :key"
-    assert ended.stack.rows(layout, key=ended.session.matrix_key) == [(40,)]
+    assert ended.product.sql(layout, key=ended.session.matrix_key) == [(40,)]
     assert ended.validated["generated"]["reduction"]["generated"] == 400
     assert ended.session.status is SessionStatus.COMPLETED
 
 
-def _ask_twice(stack: Stack) -> list[str]:
+def _ask_twice(product: Product) -> list[SessionRow]:
     """The second must make its matrix anew."""
-    ids = []
+    sessions = []
     for _ in range(2):
-        ids.append(stack.request(taxonomyVersion="asked twice"))
-        key = stack.wait_for(ids[-1]).matrix_key
-        stack.rows("DELETE FROM scenario_matrices WHERE matrix_key = :key", key=key)
-    return ids
+        sessions.append(_ended(product))
+        product.sql("DELETE FROM scenario_matrices WHERE matrix_key = :key", key=sessions[-1].matrix_key)
+    return sessions
 
 
 def _repeated(ended: Ended) -> None:
@@ -171,19 +185,20 @@ def _repeated(ended: Ended) -> None:
     for stored in ("matrix_key", "normalized_config", "allocation", "pass1_e_star", "validation_metrics"):
         assert canonical_json(getattr(first, stored)) == canonical_json(getattr(second, stored)), stored
     made = "SELECT outcome, payload_sha256 FROM matrix_generations WHERE matrix_key = :key"
-    generations = ended.stack.rows(made, key=first.matrix_key)
+    generations = ended.product.sql(made, key=first.matrix_key)
     assert len(generations) == 2
     assert len(set(generations)) == 1
 
 
-def _ask_cancel_ask(stack: Stack) -> list[str]:
+def _ask_cancel_ask(product: Product) -> list[SessionRow]:
     """The second attempt is a new session, as it must be."""
-    request = {"taxonomyVersion": "cancelled and asked again"}
-    first = stack.request(**HARD)
-    running = stack.solving(first)
-    with transaction(stack.engine) as conn:
-        assert cancel(conn, running.session_id, "the partners want to think about it")
-    return [first, stack.request(**request)]
+    first = product.ask()
+    with held("optimize.solving"), in_background(product.run, first) as running:
+        product.until(lambda: "work" in (product.session(first).progress or {}))
+        with transaction(product.engine) as conn:
+            assert cancel(conn, first.session_id, "the partners want to think about it")
+        assert running.result(timeout=PATIENCE_S).name == "Cancelled"
+    return [product.session(first), _ended(product)]
 
 
 def _cancelled(ended: Ended) -> None:
@@ -211,7 +226,7 @@ def _first_model(ended: Ended) -> None:
     assert "copula" not in ended.session.matrix_key_json["policy_params"]
 
 
-SCENARIOS: dict[str, tuple[Callable[[Stack], list[str]], Callable[[Ended], None]]] = {
+KINDS: dict[str, tuple[Ask, Callable[[Ended], None]]] = {
     "plain": (_ask(**LOOSE), _plain),
     "limits relaxed": (_ask(minExpectedWinners=40), _relaxed),
     "infeasible, and nothing may be relaxed": (_ask(minExpectedWinners=40, relaxationMode="off"), _infeasible),
@@ -244,7 +259,7 @@ SCENARIOS: dict[str, tuple[Callable[[Stack], list[str]], Callable[[Ended], None]
     ),
     "asked twice, the same to the byte": (_ask_twice, _repeated),
     "cancelled and asked again": (_ask_cancel_ask, _cancelled),
-    "out of work with an answer": (_ask(**LONG_SOLVE | {"workLimit": 3000}), _out_of_work),
+    "out of work with an answer": (_ask(**HARD | {"workLimit": 3000}), _out_of_work),
     "out of work without an answer": (_ask(maxLossProbability=0.2, workLimit=1), _no_answer),
     "the first model": (
         _ask(**LOOSE, modelVersion="three_component_v1", calibrationVersion="us_venture_2004_2013"),
@@ -253,12 +268,11 @@ SCENARIOS: dict[str, tuple[Callable[[Stack], list[str]], Callable[[Ended], None]
 }
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
-def test_a_session_of_each_kind_ends_as_it_should(stack: Stack, name: str) -> None:
-    ask, check = SCENARIOS[name]
-    ended = Ended(stack, [stack.wait_for(session_id) for session_id in ask(stack)])
+@pytest.mark.parametrize("name", KINDS)
+def test_a_session_of_each_kind_ends_as_it_should(product: Product, name: str) -> None:
+    ask, check = KINDS[name]
+    ended = Ended(product, ask(product))
     check(ended)
     for session in ended.sessions:
         jobs = "SELECT count(*) FROM job_outbox WHERE session_id = :id"
-        assert stack.rows(jobs, id=session.session_id) == [(1,)]
-        assert len(stack.flow_runs(str(session.session_id))) == 1
+        assert product.sql(jobs, id=session.session_id) == [(1,)]

@@ -15,12 +15,12 @@ from core.session_states import SessionStatus
 from db.fault_points import FaultPoint
 from db.sessions import SessionRow
 from tests.asked import SMALL
-from tests.system.cli.command import finish
+from tests.command_line import finish
 from tests.system.stack.conftest import QUICK
-from tests.system.stack.running import LONG_SOLVE, Stack, stopped
+from tests.system.stack.running import Stack, stopped
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.xdist_group("stack")
+pytestmark = pytest.mark.xdist_group("campaign-stack")
 
 KILLED = -signal.SIGKILL
 AT_ONCE = 20
@@ -87,11 +87,11 @@ def test_twenty_commands_at_once_with_one_key_are_one_session(stack: Stack, writ
     ],
 )
 def test_sessions_of_a_bridge_killed_have_one_flow_run_each_and_the_backlog_drains(
-    stack: Stack, world: str, fault: FaultPoint, left_as: str, runs_made: int, attempts: int
+    stack: Stack, taxonomy: str, fault: FaultPoint, left_as: str, runs_made: int, attempts: int
 ) -> None:
     """A claim that died with its bridge is given back after its time, and has cost that attempt and no more."""
     with stopped(stack.part("bridge")):
-        session_ids = [stack.request(taxonomyVersion=world) for _ in range(3)]
+        session_ids = [stack.request(taxonomyVersion=taxonomy) for _ in range(3)]
         finish(stack.command.start("bridge", **QUICK, VCFOLIO_FAULT=f"{fault}=kill"), KILLED)
         jobs = "SELECT status, attempts, epoch FROM job_outbox WHERE session_id = ANY (:ids)"
         claims = 0 if left_as == "pending" else 1
@@ -116,10 +116,10 @@ def _killed_at(stack: Stack, session_id: str, fault: FaultPoint) -> SessionRow:
 
 @pytest.mark.parametrize("fault", ["matrix.simulated", "matrix.writing"])
 def test_of_a_matrix_whose_maker_is_killed_nothing_is_stored_and_the_next_one_makes_it(
-    stack: Stack, world: str, fault: FaultPoint
+    stack: Stack, taxonomy: str, fault: FaultPoint
 ) -> None:
     with stopped(stack.part("bridge")):
-        session_id = stack.request(taxonomyVersion=world)
+        session_id = stack.request(taxonomyVersion=taxonomy)
         before = _killed_at(stack, session_id, fault)
         assert (before.status, before.matrix_generation) == (SessionStatus.MATRIX_GENERATING, None)
         stored = "SELECT status, moic_matrix IS NULL FROM scenario_matrices WHERE matrix_key = :key"
@@ -133,9 +133,11 @@ def test_of_a_matrix_whose_maker_is_killed_nothing_is_stored_and_the_next_one_ma
     assert stack.events(session_id) == ["rescued"]
 
 
-def test_a_run_killed_inside_the_solver_is_resumed_without_repeating_what_is_stored(stack: Stack) -> None:
+def test_a_run_killed_inside_the_solver_is_resumed_without_repeating_what_is_stored(
+    stack: Stack, taxonomy: str
+) -> None:
     with stopped(stack.part("bridge")):
-        session_id = stack.request(**LONG_SOLVE)
+        session_id = stack.request(taxonomyVersion=taxonomy)
         before = _killed_at(stack, session_id, "optimize.solving")
         assert (before.status, before.allocation) == (SessionStatus.OPTIMIZING, None)
         stack.let_pass(60)
@@ -151,9 +153,11 @@ def test_a_run_killed_inside_the_solver_is_resumed_without_repeating_what_is_sto
     assert stack.rows("SELECT count(*) FROM job_outbox WHERE session_id = :id", id=session_id) == [(1,)]
 
 
-def test_a_run_killed_between_validation_and_its_transition_has_stored_nothing_of_it(stack: Stack, world: str) -> None:
+def test_a_run_killed_between_validation_and_its_transition_has_stored_nothing_of_it(
+    stack: Stack, taxonomy: str
+) -> None:
     with stopped(stack.part("bridge")):
-        session_id = stack.request(taxonomyVersion=world)
+        session_id = stack.request(taxonomyVersion=taxonomy)
         before = _killed_at(stack, session_id, "validate.before_transition")
         assert (before.status, before.validation_metrics) == (SessionStatus.VALIDATING, None)
         stack.let_pass(60)
@@ -165,9 +169,9 @@ def test_a_run_killed_between_validation_and_its_transition_has_stored_nothing_o
     assert set(stack.task_runs(after.flow_run_id)) == {"matrix", "validate"}
 
 
-def test_an_allocation_tampered_with_before_it_is_validated_never_completes(stack: Stack, world: str) -> None:
+def test_an_allocation_tampered_with_before_it_is_validated_never_completes(stack: Stack, taxonomy: str) -> None:
     with stopped(stack.part("bridge")):
-        session_id = stack.request(taxonomyVersion=world)
+        session_id = stack.request(taxonomyVersion=taxonomy)
         assert _killed_at(stack, session_id, "validate.before_transition").status is SessionStatus.VALIDATING
         stack.rows(
             "UPDATE optimization_sessions SET allocation = jsonb_set(allocation, '{0,weight}', '0.99') "

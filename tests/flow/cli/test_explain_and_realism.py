@@ -7,16 +7,15 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
 
 from core.realism.published import PUBLISHED_DEALS
-from tests.system.cli import recalculation
-from tests.system.cli.command import CommandLine
-from tests.system.cli.conftest import FirstRun
-from tests.system.cli.test_bad_input import refusal
+from tests.command_line import Vcfolio, refusal
+from tests.flow.cli import recalculation
 
 pytestmark = pytest.mark.xdist_group("cli")
 
@@ -24,7 +23,7 @@ ENTRY = ("--bucket", "Seed_AI", "--scenario", "17")
 
 
 def test_the_story_of_an_entry_adds_up_to_what_simulate_writes(
-    vcfolio: CommandLine, first_run: FirstRun, write: Callable[..., str], tmp_path: Path
+    vcfolio: Vcfolio, answer: Any, write: Callable[..., str], tmp_path: Path
 ) -> None:
     story = vcfolio.json("explain-scenario", write(), *ENTRY, "--json")
     vcfolio.call("simulate", write(), "--out", str(tmp_path / "matrix.parquet"))
@@ -32,7 +31,7 @@ def test_the_story_of_an_entry_adds_up_to_what_simulate_writes(
 
     (row,) = [row for row in matrix.rows if row["key"] == "Seed_AI"]
 
-    assert story["matrixKey"] == json.loads(first_run.output)["matrixKey"]
+    assert story["matrixKey"] == answer["matrixKey"]
     assert story["addsUp"]
     assert story["matrixEntry"] == story["entry"] == row["moic"][17]
     assert len(story["companies"]) == 10
@@ -41,7 +40,7 @@ def test_the_story_of_an_entry_adds_up_to_what_simulate_writes(
     assert float(np.float32(mean)) == pytest.approx(story["entry"], rel=1e-6)
 
 
-def test_the_story_is_told_in_words_with_one_row_a_company(vcfolio: CommandLine, write: Callable[..., str]) -> None:
+def test_the_story_is_told_in_words_with_one_row_a_company(vcfolio: Vcfolio, write: Callable[..., str]) -> None:
     output, _ = vcfolio.call("explain-scenario", write(), *ENTRY)
 
     assert "Seed_AI in scenario 17 of matrix matrix_v1.2_" in output
@@ -69,7 +68,7 @@ def test_the_story_is_told_in_words_with_one_row_a_company(vcfolio: CommandLine,
     ids=["unknown bucket", "beyond the last scenario", "before the first", "a model without stories"],
 )
 def test_an_entry_that_does_not_exist_is_refused(
-    vcfolio: CommandLine, write: Callable[..., str], entry: tuple[str, ...], changes: dict[str, str], named: list[str]
+    vcfolio: Vcfolio, write: Callable[..., str], entry: tuple[str, ...], changes: dict[str, str], named: list[str]
 ) -> None:
     notes = refusal(vcfolio, "explain-scenario", write(**changes), *entry)
 
@@ -77,7 +76,7 @@ def test_an_entry_that_does_not_exist_is_refused(
 
 
 def test_realism_sets_every_published_range_beside_a_simulated_one_and_draws_it(
-    vcfolio: CommandLine, tmp_path: Path
+    vcfolio: Vcfolio, tmp_path: Path
 ) -> None:
     chart = tmp_path / "realism.svg"
 
@@ -91,7 +90,7 @@ def test_realism_sets_every_published_range_beside_a_simulated_one_and_draws_it(
     assert "Simulated deals and funds of three_component_v2 beside published ones" in words
 
 
-def test_realism_as_tables_says_its_sources_and_its_caveat(vcfolio: CommandLine) -> None:
+def test_realism_as_tables_says_its_sources_and_its_caveat(vcfolio: Vcfolio) -> None:
     output, _ = vcfolio.call("realism", "--model", "three_component_v1")
 
     assert "Deals: three_component_v1" in output
@@ -107,7 +106,7 @@ def test_realism_as_tables_says_its_sources_and_its_caveat(vcfolio: CommandLine)
         (["--chart", "nowhere/realism.svg"], ["--chart", "nowhere/realism.svg", "a directory that exists"]),
     ],
 )
-def test_realism_that_cannot_be_is_refused(vcfolio: CommandLine, options: list[str], named: list[str]) -> None:
+def test_realism_that_cannot_be_is_refused(vcfolio: Vcfolio, options: list[str], named: list[str]) -> None:
     notes = refusal(vcfolio, "realism", *options)
 
     assert [word for word in named if word not in notes] == []

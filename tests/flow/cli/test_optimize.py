@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from deployments.cli.main import EXIT_BAD_INPUT, run
-from tests.system.cli import recalculation
-from tests.system.cli.command import CommandLine
-from tests.system.cli.conftest import REQUEST, FirstRun
+from tests.command_line import CommandLineInProcess, Vcfolio
+from tests.flow.cli import recalculation
+from tests.request_files import REQUEST
 
 pytestmark = pytest.mark.xdist_group("cli")
 
@@ -29,11 +29,11 @@ LIMITS = {
 
 
 @pytest.fixture
-def homeless(tmp_path: Path) -> CommandLine:
+def homeless(tmp_path: Path) -> CommandLineInProcess:
     """The command line on a machine where nothing is set up."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    return CommandLine(tmp_path / "no-home", elsewhere)
+    return CommandLineInProcess(tmp_path / "no-home", elsewhere, prefect_api_url=None)
 
 
 def columns(n_scenarios: int = 40, precision: type = np.float32) -> dict[str, Any]:
@@ -60,9 +60,9 @@ def write_files(directory: Path, own: dict[str, Any], **request: Any) -> list[st
 
 
 def test_on_the_matrix_of_a_run_it_finds_the_portfolio_of_the_run_to_the_bit(
-    vcfolio: CommandLine, first_run: FirstRun, homeless: CommandLine, write: Callable[..., str], tmp_path: Path
+    vcfolio: Vcfolio, answer: Any, homeless: CommandLineInProcess, write: Callable[..., str], tmp_path: Path
 ) -> None:
-    ran = json.loads(first_run.output)
+    ran = answer
     matrix = str(tmp_path / "matrix.parquet")
     vcfolio.call("simulate", write(), "--out", matrix)
     found = homeless.json("optimize", "--matrix", matrix, "--request", write(), "--json")
@@ -74,7 +74,7 @@ def test_on_the_matrix_of_a_run_it_finds_the_portfolio_of_the_run_to_the_bit(
 
 
 def test_a_matrix_of_ones_own_needs_nothing_of_vcfolios_and_its_figures_are_found_again(
-    homeless: CommandLine, tmp_path: Path
+    homeless: CommandLineInProcess, tmp_path: Path
 ) -> None:
     files = write_files(tmp_path, columns())
     found = homeless.json("optimize", *files, "--backend", "highs", "--json")
@@ -101,14 +101,14 @@ def test_a_matrix_of_ones_own_needs_nothing_of_vcfolios_and_its_figures_are_foun
     assert "note:" not in notes
 
 
-def test_what_is_not_taken_literally_is_said(homeless: CommandLine, tmp_path: Path) -> None:
+def test_what_is_not_taken_literally_is_said(homeless: CommandLineInProcess, tmp_path: Path) -> None:
     files = write_files(tmp_path, columns(precision=np.float64), scenarioGenConfig={"winnerMultiple": 5})
     _, notes = homeless.call("optimize", *files, "--json")
     assert "scenarioGenConfig of the request are not read" in notes
     assert "rounded to single precision" in notes
 
 
-def test_with_relaxation_off_the_conflict_is_explained(homeless: CommandLine, tmp_path: Path) -> None:
+def test_with_relaxation_off_the_conflict_is_explained(homeless: CommandLineInProcess, tmp_path: Path) -> None:
     files = write_files(tmp_path, columns(), relaxationMode="off", minExpectedWinners=1, maxLossProbability=0.0)
     output, notes = homeless.call("optimize", *files, "--json", code=1)
     assert output == ""

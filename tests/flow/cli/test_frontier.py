@@ -12,9 +12,9 @@ from rich.console import Console
 
 from deployments.cli.frontier_view import render_frontier
 from deployments.cli.main import EXIT_BAD_INPUT, run
-from tests.system.cli import recalculation
-from tests.system.cli.command import CommandLine
-from tests.system.cli.conftest import REQUEST
+from tests.command_line import Vcfolio
+from tests.flow.cli import recalculation
+from tests.request_files import REQUEST
 
 pytestmark = pytest.mark.xdist_group("cli")
 
@@ -22,7 +22,7 @@ VARY = "cvarLimit=0.1,0.82,0.9"
 
 
 def test_a_frontier_as_json_and_picture_with_figures_that_are_found_again(
-    vcfolio: CommandLine, write: Callable[..., str], tmp_path: Path
+    vcfolio: Vcfolio, write: Callable[..., str], tmp_path: Path
 ) -> None:
     request = write(minExpectedWinners=None)
     chart, matrix_file = tmp_path / "frontier.svg", tmp_path / "matrix.parquet"
@@ -97,7 +97,7 @@ def test_bad_input_is_refused_by_name_before_anything_starts(
     assert said in notes.replace("\n", " ")
 
 
-def test_limits_that_only_the_buckets_refuse_are_refused_too(vcfolio: CommandLine, write: Callable[..., str]) -> None:
+def test_limits_that_only_the_buckets_refuse_are_refused_too(vcfolio: Vcfolio, write: Callable[..., str]) -> None:
     output, notes = vcfolio.call("frontier", write(), "--vary", "bucketMaxWeight=0.1:0.5:3", code=2)
     assert output == ""
     assert "error: bucketMaxWeight = 0.1: must be at least 1/6" in notes

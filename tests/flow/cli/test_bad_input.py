@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from db.engine import transaction
-from tests.system.cli.command import CommandLine
-from tests.system.cli.histories import calibrate, write_history
+from tests.command_line import Vcfolio, refusal
+from tests.history_files import calibrate, write_history
 
 pytestmark = pytest.mark.xdist_group("cli")
 
@@ -55,36 +55,25 @@ def nothing_is_written(database: Engine) -> Iterator[None]:
     assert counts() == before
 
 
-def refusal(vcfolio: CommandLine, *arguments: str) -> str:
-    """What is said of bad input."""
-    output, notes = vcfolio.call(*arguments, code=2)
-    assert output == ""
-    assert "Traceback" not in notes
-    assert notes.startswith("error: ")
-    return notes
-
-
 @pytest.mark.parametrize("wrong", REQUESTS)
-def test_a_request_that_breaks_a_rule_is_refused(vcfolio: CommandLine, write: Callable[..., str], wrong: str) -> None:
+def test_a_request_that_breaks_a_rule_is_refused(vcfolio: Vcfolio, write: Callable[..., str], wrong: str) -> None:
     changes, named = REQUESTS[wrong]
     notes = refusal(vcfolio, "run", write(**changes), "--json")
     assert [word for word in named if word not in notes] == []
 
 
-def test_every_problem_of_a_request_is_named_at_once(vcfolio: CommandLine, write: Callable[..., str]) -> None:
+def test_every_problem_of_a_request_is_named_at_once(vcfolio: Vcfolio, write: Callable[..., str]) -> None:
     notes = refusal(vcfolio, "run", write(bucketMaxWeight=0.1, sectorBounds={"Space": {"max": 0.5}}), "--json")
     assert "bucketMaxWeight" in notes
     assert "sectorBounds.Space" in notes
 
 
-def test_simulate_writes_no_file_for_a_bad_request(
-    vcfolio: CommandLine, write: Callable[..., str], tmp_path: Path
-) -> None:
+def test_simulate_writes_no_file_for_a_bad_request(vcfolio: Vcfolio, write: Callable[..., str], tmp_path: Path) -> None:
     refusal(vcfolio, "simulate", write(bucketMaxWeight=0.1), "--out", str(tmp_path / "matrix.parquet"))
     assert [path.name for path in tmp_path.iterdir()] == ["request.json"]
 
 
-def test_a_file_that_is_no_request_is_named(vcfolio: CommandLine, tmp_path: Path) -> None:
+def test_a_file_that_is_no_request_is_named(vcfolio: Vcfolio, tmp_path: Path) -> None:
     broken = tmp_path / "broken.json"
     broken.write_text('{"fundId": \n "totalFundSize" 1}')
     assert "is not JSON" in (notes := refusal(vcfolio, "run", str(broken)))
@@ -92,21 +81,21 @@ def test_a_file_that_is_no_request_is_named(vcfolio: CommandLine, tmp_path: Path
     assert "missing.json" in refusal(vcfolio, "run", str(tmp_path / "missing.json"))
 
 
-def test_verbose_adds_the_stack_trace(vcfolio: CommandLine, tmp_path: Path) -> None:
+def test_verbose_adds_the_stack_trace(vcfolio: Vcfolio, tmp_path: Path) -> None:
     _, notes = vcfolio.call("run", str(tmp_path / "missing.json"), "--verbose", code=2)
     assert "Traceback" in notes
     assert "missing.json" in notes
 
 
 @pytest.mark.parametrize("command", [["status"], ["result"], ["run", "--resume"]])
-def test_an_unknown_session_is_named(vcfolio: CommandLine, command: list[str]) -> None:
+def test_an_unknown_session_is_named(vcfolio: Vcfolio, command: list[str]) -> None:
     notes = refusal(vcfolio, *command, STRANGER)
     assert STRANGER in notes
     assert "no session has this id" in notes
 
 
 @pytest.mark.parametrize("command", [["status"], ["run", "--resume"]])
-def test_an_id_that_is_none_is_named(vcfolio: CommandLine, command: list[str]) -> None:
+def test_an_id_that_is_none_is_named(vcfolio: Vcfolio, command: list[str]) -> None:
     notes = refusal(vcfolio, *command, "not-an-id")
     assert [word for word in ("SESSION_ID", "not-an-id", "must be a UUID") if word not in notes] == []
 
@@ -120,19 +109,19 @@ HISTORIES = {
 
 
 @pytest.mark.parametrize("wrong", HISTORIES)
-def test_a_history_that_is_wrong_is_refused_whole(vcfolio: CommandLine, tmp_path: Path, wrong: str) -> None:
+def test_a_history_that_is_wrong_is_refused_whole(vcfolio: Vcfolio, tmp_path: Path, wrong: str) -> None:
     changes, named = HISTORIES[wrong]
     write_history(tmp_path, **changes)
     notes = refusal(vcfolio, *calibrate(tmp_path, fund="Example Fund", version="never"))
     assert [word for word in named if word not in notes] == []
 
 
-def test_a_history_of_nobodys_fund_is_refused(vcfolio: CommandLine, tmp_path: Path) -> None:
+def test_a_history_of_nobodys_fund_is_refused(vcfolio: Vcfolio, tmp_path: Path) -> None:
     write_history(tmp_path)
     assert "No Such Fund" in refusal(vcfolio, *calibrate(tmp_path, fund="No Such Fund", version="never"))
 
 
-def test_a_calibration_that_cannot_be_is_refused_by_name(vcfolio: CommandLine) -> None:
+def test_a_calibration_that_cannot_be_is_refused_by_name(vcfolio: Vcfolio) -> None:
     asked = ("calibrate", "--fund", "Example Fund", "--version", "never", "--as-of", "2020-01-01")
     assert "the fund has no companies yet" in refusal(vcfolio, *asked)
     notes = refusal(vcfolio, *asked, "--horizon-months", "40")

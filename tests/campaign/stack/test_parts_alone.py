@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.cli.command import CommandLine
+from tests.command_line import CommandLine
 from tests.system.stack.conftest import QUICK
 from tests.system.stack.running import Stack
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.xdist_group("stack")
+pytestmark = pytest.mark.xdist_group("campaign-stack")
 
 
 @pytest.mark.parametrize("part", ["worker", "worker --scheduled", "bridge"])
