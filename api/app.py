@@ -20,8 +20,8 @@ from db.settings import Settings
 PAGES = (session_pages, request_pages, frontier_pages)
 
 DESCRIPTION = """
-Where should a fund's capital go? A request becomes a **session**, which simulates thousands of possible worlds, finds
-the portfolio with the highest expected multiple within the limits, and tests it in fresh worlds.
+Where should a fund's capital go? A request becomes a **session**, which simulates thousands of correlated scenarios,
+finds the portfolio with the highest expected multiple within the limits, and tests it out of sample.
 
 Fractions are 0 to 1, money is USD, multiples are on allocated capital, times are UTC. Errors are problem details
 (RFC 9457); `code` tells them apart, `problems` lists every field that is wrong.

@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from core.result.model import LimitStatus
 from core.session_states import SessionStatus
 from db.session_reads import SessionStatusView, SessionSummary
 from db.tables.owners import FundRole
@@ -69,7 +70,7 @@ class StageTimes(Document):
 class Progress(Document):
     """Within the stage. objective, bound: expected MOIC of the best answer so far, and what nothing can exceed."""
 
-    step: str | None = Field(default=None, description="what the stage is doing", examples=["first pass"])
+    step: str | None = Field(default=None, description="what the stage is doing", examples=["primary solve"])
     objective: float | None = Field(default=None, examples=[2.41])
     bound: float | None = Field(default=None, examples=[2.44])
     gap: float | None = Field(default=None, description="(bound - objective) / objective", examples=[0.0124])
@@ -126,7 +127,10 @@ class SummaryDocument(Document):
     loss_probability: float | None
     cvar: float | None
     expected_winners: float | None
-    relaxed: bool = Field(description="whether a limit had to give way")
+    relaxed: bool = Field(description="whether a limit had to be relaxed")
+    verdict: LimitStatus | None = Field(
+        description="whether what is bought keeps the limits as asked; null until completed, and of schema version 1"
+    )
 
     @classmethod
     def of(cls, summary: SessionSummary) -> SummaryDocument:

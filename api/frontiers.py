@@ -87,7 +87,7 @@ class Frontiers:
         """The state of the one that was asked for; begun unless it is there. One that failed is tried again.
 
         session: completed. Raises BadInput for values that no request may have, Conflict where this version of the
-        product would simulate other worlds than the session's, TooManyWaiting.
+        product would simulate other scenarios than the session's, TooManyWaiting.
         """
         key = (session.session_id, variation)
         known = self.state(*key)

@@ -6,29 +6,16 @@ Source: RFC 9110, section 12.5.1, for Accept and its qualities.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-import polars as pl
+from collections.abc import Sequence
 
 from api.problems import Problem
+from core.result.frames import allocation_frame
+from core.result.model import Holding
 
 JSON = "application/json"
 CSV = "text/csv"
 PARQUET = "application/vnd.apache.parquet"
 OFFERED = (JSON, CSV, PARQUET)
-
-ALLOCATION_SCHEMA = {
-    "bucketId": pl.String,
-    "stage": pl.String,
-    "sector": pl.String,
-    "weight": pl.Float64,
-    "dollarAmount": pl.Float64,
-    "dealCount": pl.Int64,
-    "avgCheckSize": pl.Float64,
-    "reserveRatio": pl.Float64,
-    "allInCostPerDeal": pl.Float64,
-}
 
 
 def chosen(accept: str | None) -> str:
@@ -40,11 +27,9 @@ def chosen(accept: str | None) -> str:
     return best
 
 
-def allocation_table(allocation: Sequence[Mapping[str, Any]], media_type: str) -> bytes:
+def allocation_table(allocation: Sequence[Holding], media_type: str) -> bytes:
     """One row a bucket, in the result's order."""
-    frame = pl.DataFrame(
-        [{name: row[name] for name in ALLOCATION_SCHEMA} for row in allocation], schema=ALLOCATION_SCHEMA
-    )
+    frame = allocation_frame(allocation)
     buffer = io.BytesIO()
     if media_type == PARQUET:
         frame.write_parquet(buffer)

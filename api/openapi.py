@@ -9,8 +9,8 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from api.problems import MEDIA_TYPE
-from api.result_document import ResultDocument
 from core.request import OptimizationRequest
+from core.result.model import Result
 
 EXAMPLE_REQUEST: dict[str, Any] = {
     "fundId": "00000000-0000-4000-8000-000000000001",
@@ -28,7 +28,7 @@ def install(app: FastAPI) -> None:
         if app.openapi_schema is None:
             made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
             _, definitions = models_json_schema(
-                [(OptimizationRequest, "validation"), (ResultDocument, "serialization")],
+                [(OptimizationRequest, "validation"), (Result, "serialization")],
                 ref_template="#/components/schemas/{model}",
             )
             schemas = definitions["$defs"]

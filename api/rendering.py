@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from api.access import Visitor
 from api.page import figures
 from api.page.steps import in_a_word
+from core import formatting
 from db.access import csrf_token
 
 environment = Environment(
@@ -21,12 +22,12 @@ environment = Environment(
     lstrip_blocks=True,
 )
 environment.filters.update(
-    count=figures.count,
-    dollars=figures.dollars,
+    count=formatting.count,
+    dollars=formatting.dollars,
     moment=figures.moment,
-    multiple=figures.multiple,
-    percent=figures.percent,
-    short_dollars=figures.short_dollars,
+    multiple=formatting.multiple,
+    percent=formatting.percent,
+    short_dollars=formatting.short_dollars,
     status_word=in_a_word,
 )
 

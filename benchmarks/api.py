@@ -3,9 +3,9 @@
     python -m benchmarks.api            a minute or so
     python -m benchmarks.api --smoke    a small case, some seconds
 
-The API is a process of its own over a PostgreSQL of its own that is as durable as the product's, and its clients are
-another process, on the same processors. `/health`, which asks the database nothing, is measured beside it: it tells
-what HTTP alone costs here. Nothing is asserted: a slow machine gives slow numbers.
+The API runs in its own process over its own PostgreSQL, as durable as the product's; the clients are another process
+on the same processors. `/health`, which does not use the database, is measured beside it: it shows what HTTP alone
+costs here. Nothing is asserted: a slow machine gives slow numbers.
 """
 
 from __future__ import annotations

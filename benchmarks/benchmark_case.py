@@ -32,7 +32,7 @@ FUND_USD = 100_000_000
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """document: the request as a user would write it. program: its first pass, for whoever solves it without us.
+    """document: the request as a user would write it. program: its primary solve, for other solvers.
 
     free_losses: how many scenarios the best portfolio without risk limits loses; allowed_losses: how many this may.
     """

@@ -2,7 +2,7 @@
 
     python -m benchmarks.calibration COMPANIES.csv ROUNDS.csv MAPPING.toml AS_OF [--runs 7] [--json FILE]
 
-Without the database: reading, checking, estimating, building the snapshot; with the report and its chart apart.
+Without the database: reading, checking, estimating, building the snapshot; report and chart are timed separately.
 """
 
 from __future__ import annotations

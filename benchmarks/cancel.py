@@ -3,9 +3,9 @@
     python -m benchmarks.cancel                    48 x 400 and 48 x 1000
     python -m benchmarks.cancel --sizes 200x2000   other sizes
 
-A solve asks now and then whether it must stop; what happens in between is the delay. Two runs of the same solve, which
-ask in the same order: the first finds the longest processor time between two questions in each phase, the second is
-cancelled right after the first of those two, and the delay is measured up to the exception. Nothing is asserted.
+A solve checks periodically whether it must stop; the time between checks is the delay. Two runs of the same solve,
+which check in the same order: the first finds the longest processor time between two checks in each phase, the second
+is cancelled right after the first of those two, and the delay is measured up to the exception. Nothing is asserted.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Fit the exit outcomes of a shipped benchmark to a published distribution of deal outcomes. Deterministic.
+"""Fit the exit outcomes of a reference calibration to a published distribution of deal outcomes. Deterministic.
 
     python -m benchmarks.fit_exit_outcomes                          # for three_component_v2
     python -m benchmarks.fit_exit_outcomes three_component_v1
 
 A deal is one check: no reserves. Its chance to return at least x follows in closed form from the transition rates of
-the snapshot and the law of the model:
+the snapshot and the distribution of the model:
 
     three_component_v1  sum over stages of mix * P(exit) * mean over the shocks f of min(1, (f xmin / x)^alpha)
     three_component_v2  sum over stages and graduations k of mix * P(exit after k) * P(Q > x / kept^k), where Q is

@@ -11,8 +11,8 @@ Session = Mapping[str, Any]
 STAGES: dict[str, Callable[[Session], float]] = {
     "waiting for the flow to begin": lambda s: s["first"]["result"]["timings"]["waiting"],
     "matrix, generated and stored": lambda s: s["first"]["result"]["timings"]["matrix"],
-    "first pass": lambda s: s["first"]["result"]["solver"]["pass1Seconds"],
-    "second pass (tie-break)": lambda s: s["first"]["result"]["solver"]["pass2Seconds"],
+    "primary solve": lambda s: s["first"]["result"]["solver"]["pass1Seconds"],
+    "tie-break solve": lambda s: s["first"]["result"]["solver"]["pass2Seconds"],
     "optimization as a stage": lambda s: s["first"]["result"]["timings"]["optimize"],
     "validation": lambda s: s["first"]["result"]["timings"]["validate"],
     "**whole session**": lambda s: s["first"]["result"]["timings"]["total"],
@@ -79,7 +79,7 @@ def _first_pass(group: Sequence[Session], size: Mapping[str, Any]) -> str:
             ]
         )
     head = ["matrix", "losses / allowed / unconstrained", "status", "gap", "nodes", "work", "tie-break proven"]
-    return table([*head, "first pass, s", "textbook, s", "textbook answer", "repeat equal to the bit"], rows)
+    return table([*head, "primary solve, s", "textbook, s", "textbook answer", "repeat equal to the bit"], rows)
 
 
 def _naive_answer(naive: Mapping[str, Any], solver: Mapping[str, Any]) -> str:
@@ -94,7 +94,7 @@ def _ratio_line(group: Sequence[Session], limit_s: float) -> str:
     ratios = [_textbook_seconds(s, limit_s) / s["first"]["result"]["solver"]["pass1Seconds"] for s in group]
     late = sum(not session["naive"]["finished"] for session in group)
     return (
-        f"Textbook program / first pass: median {median(ratios):.1f}, least {min(ratios):.1f}, most {max(ratios):.1f}; "
+        f"Textbook / primary solve: median {median(ratios):.1f}, least {min(ratios):.1f}, most {max(ratios):.1f}; "
         f"{late} of {len(group)} ended at the limit of {limit_s:g} s, which counts as {limit_s:g} s."
     )
 

@@ -29,8 +29,6 @@ from core.request import parse_request
 from db import outbox
 from db.benchmarks import DEFAULT_BENCHMARK
 from db.bootstrap import prepare_database
-from db.embedded.locks import exclusively
-from db.embedded.postgres import EmbeddedPostgres
 from db.engine import make_engine, transaction
 from db.funds import EXAMPLE_FUND_ID, local_user_id
 from db.listening import Listener
@@ -39,6 +37,8 @@ from db.retention import evict_matrices
 from db.sessions import NewSession, create_session
 from db.settings import Settings
 from deployments.bridge.bridge import CLAIMED_AT_ONCE, JITTER
+from deployments.local.embedded.locks import exclusively
+from deployments.local.embedded.postgres import EmbeddedPostgres
 
 CLIENTS = 4
 BRIDGES = 2

@@ -1,10 +1,10 @@
-"""What optimizing on few chosen scenarios is worth, against as many as they come.
+"""What optimizing on few representative scenarios gains over as many random ones.
 
     python -m benchmarks.reduction [--seeds 5] [--buckets 48] [--generated 5000] [--kept 400] [--json FILE]
 
 Each seed generates its scenarios once. The same limits are set on the first `kept` of them and on the `kept` that are
-chosen; both optima are judged in the same 20,000 fresh scenarios. Limits: 90% of the losses of the best portfolio
-without risk limits, and a CVaR of 85% of its own, both on all generated scenarios; a bucket holds at most 15%.
+chosen; both optima are evaluated in the same 20,000 out-of-sample scenarios. Limits: 90% of the losses of the best
+portfolio without risk limits, and 85% of its CVaR, both on all generated scenarios; a bucket holds at most 15%.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ LOSS_SHARE, CVAR_SHARE = 0.9, 0.85
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One optimum. figures: expected MOIC, loss probability and CVaR where it was chosen; fresh: elsewhere."""
+    """One optimum. figures: expected MOIC, loss probability and CVaR in sample; out_of_sample: in other scenarios."""
 
     seed: int
     how: str
@@ -52,7 +52,7 @@ class Outcome:
     largest_mean_error: float
     mean_distance: float
     figures: tuple[float, float, float]
-    fresh: tuple[float, float, float]
+    out_of_sample: tuple[float, float, float]
 
 
 def main() -> None:
@@ -83,7 +83,7 @@ def measure(seed: int, n_buckets: int, generated: int, kept: int) -> list[Outcom
     chosen = reduce_matrix(everything, kept)
     choose_cpu_s = process_time() - began
     found = []
-    for how, matrix, cpu_s in (("as they come", _first(everything, kept), 0.0), ("chosen", chosen, choose_cpu_s)):
+    for how, matrix, cpu_s in (("random", _first(everything, kept), 0.0), ("representative", chosen, choose_cpu_s)):
         started = perf_counter()
         weights, status = _solve(matrix, config)
         optimize_s = perf_counter() - started
@@ -114,24 +114,25 @@ def report(outcomes: list[Outcome]) -> str:
             one.status,
             f"{one.largest_mean_error:.3f}",
             f"{one.figures[0]:.3f}",
-            f"{one.fresh[0]:.3f}",
-            f"{one.figures[0] - one.fresh[0]:+.3f}",
-            f"{one.fresh[1] - one.figures[1]:+.1%}",
-            f"{one.fresh[2] - one.figures[2]:+.1%}",
+            f"{one.out_of_sample[0]:.3f}",
+            f"{one.figures[0] - one.out_of_sample[0]:+.3f}",
+            f"{one.out_of_sample[1] - one.figures[1]:+.1%}",
+            f"{one.out_of_sample[2] - one.figures[2]:+.1%}",
             f"{one.optimize_s:.2f}",
         ]
         for one in outcomes
     ]
     head = [
-        *("", "status", "largest error of a bucket's mean", "expected MOIC there", "fresh", "optimism gap"),
-        *("loss: fresh - there", "CVaR: fresh - there", "optimize, s"),
+        *("", "status", "largest error of a bucket's mean", "expected MOIC in sample", "out of sample", "optimism gap"),
+        *("loss: out of sample - in sample", "CVaR: out of sample - in sample", "optimize, s"),
     ]
     lines = [table(head, rows)]
-    for how in ("as they come", "chosen"):
+    for how in ("random", "representative"):
         own = [one for one in outcomes if one.how == how]
-        gap = median(one.figures[0] - one.fresh[0] for one in own)
+        gap = median(one.figures[0] - one.out_of_sample[0] for one in own)
         lines.append(
-            f"{how}: median optimism gap {gap:+.3f}x, fresh expected MOIC {median(one.fresh[0] for one in own):.3f}x, "
+            f"{how}: median optimism gap {gap:+.3f}x, "
+            f"expected MOIC out of sample {median(one.out_of_sample[0] for one in own):.3f}x, "
             f"choosing {median(one.choose_cpu_s for one in own):.1f} s of one core"
         )
     return "\n\n".join(lines)

@@ -19,13 +19,13 @@ from sqlalchemy import Engine, text
 
 from core.request import parse_request
 from core.session_states import SessionStatus
-from db.embedded.locks import exclusively
-from db.embedded.postgres import EmbeddedPostgres
 from db.engine import make_engine, transaction
 from db.funds import local_user_id
 from db.requests import request_session
 from db.sessions import SessionRow, load_session
 from db.settings import Settings, child_environment
+from deployments.local.embedded.locks import exclusively
+from deployments.local.embedded.postgres import EmbeddedPostgres
 
 VCFOLIO = "import sys; sys.argv[0] = 'vcfolio'; from deployments.cli.main import run; sys.exit(run())"
 LOOK_S = 0.02

@@ -1,11 +1,11 @@
-"""What parts cost and what memory they need: a matrix of 500 x 5,000 x 20 companies, and a large sample.
+"""The cost and memory of work divided into block ranges: a matrix of 500 x 5,000 x 20 companies, and a large sample.
 
     python -m benchmarks.scale_out            about two minutes
     python -m benchmarks.scale_out --smoke    small ones
 
-Every line is a process of its own, so that its peak memory is its own. The parts run in threads as Prefect's thread
-pool runs them, without Prefect, whose cost is some milliseconds a part. Processor seconds are those of all threads;
-divided by the wall clock they tell how many cores the others on the machine have left.
+Every line is measured in its own process, for its peak memory. Block ranges run in threads as in Prefect's thread
+pool, without Prefect, whose cost is some milliseconds per range. Processor seconds are those of all threads; divided
+by the wall clock they show how many cores other programs left.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 
@@ -32,7 +33,8 @@ from core.portfolio.dollars import whole_deals
 from core.portfolio.limits import Limits
 from core.request import parse_request
 from core.request.normalize import normalize
-from core.risk.large_sample import Judged, Yardstick, large_sample_report, parts_of_sample, tally_part
+from core.result.reports import LargeSampleDocument
+from core.risk.large_sample import Judged, JudgedAgainst, large_sample, parts_of_sample, tally_part
 from core.simulation.models import model_of
 from core.simulation.parts import Part, parts_of
 from db.benchmarks import shipped_benchmark
@@ -70,8 +72,9 @@ def sample(scenarios: int) -> str:
     weights = np.full(len(config.buckets), 1.0 / len(config.buckets))
     judged = Judged(config, weights, whole_deals(weights, config))
     tallies = _in_threads(lambda part: tally_part(judged, inputs, part), parts_of_sample(judged, inputs, scenarios))
-    yardstick = Yardstick(Limits.of(config, 400), 0.3, 2.0, 2.0, equal_is_feasible=None)
-    return hashlib.sha256(json.dumps(large_sample_report(inputs, yardstick, tallies)).encode()).hexdigest()
+    against = JudgedAgainst(Limits.of(config, 400), 0.3, 2.0, 2.0, equal_is_feasible=None)
+    report = LargeSampleDocument.of(UUID(int=0), large_sample(inputs, against, tallies))
+    return hashlib.sha256(report.model_dump_json(by_alias=True).encode()).hexdigest()
 
 
 def _in_threads(work: Callable[[Part], Any], parts: list[Part]) -> list[Any]:

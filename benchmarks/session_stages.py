@@ -1,8 +1,8 @@
-"""How long a session takes, stage by stage, and what the textbook program takes for the same first pass.
+"""How long a session takes, stage by stage, and what the textbook program takes for the same primary solve.
 
-    python benchmarks/session_stages.py            50 buckets x 400 scenarios; ten minutes or more
-    python benchmarks/session_stages.py --smoke    a small case, once; about a minute
-    python benchmarks/session_stages.py --json session_stages.json
+    python -m benchmarks.session_stages            50 buckets x 400 scenarios; ten minutes or more
+    python -m benchmarks.session_stages --smoke    a small case, once; about a minute
+    python -m benchmarks.session_stages --json session_stages.json
 
 Every session is a real `vcfolio run REQUEST --json` in a process of its own, on a temporary home with a PostgreSQL and
 a Prefect server of its own; stages are read from the result, by the database's clock. Nothing is asserted: a slow
@@ -34,8 +34,8 @@ from core.matrix.codec import decode, encode
 from core.matrix.key import simulation_inputs
 from core.matrix.scenario_matrix import ScenarioMatrix
 from core.simulation.models import model_of
-from db.embedded.locks import exclusively
 from db.settings import child_environment
+from deployments.local.embedded.locks import exclusively
 
 VCFOLIO = "import sys; sys.argv[0] = 'vcfolio'; from deployments.cli.main import run; sys.exit(run())"
 RELATIVE_GAP = 1e-4
@@ -52,7 +52,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One case: the first session, the same request again, and the textbook program on the same first pass."""
+    """One case: the first session, the same request again, and the textbook program on the same primary solve."""
 
     seed: str
     loss_share: float

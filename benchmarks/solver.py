@@ -203,7 +203,7 @@ def _summary(measured: Sequence[Measured], limit_s: float, early_s: float) -> li
             )
     pairs = [(m.first.seconds, m.second.seconds) for m in measured if m.second is not None]
     if pairs:
-        lines.append(f"Second pass / first pass: median {median(b / a for a, b in pairs):.2f}.")
+        lines.append(f"Tie-break solve / primary solve: median {median(b / a for a, b in pairs):.2f}.")
     hard = [m for m in measured if m.cap <= 0.3]
     if hard:
         closed = sum(m.first.status in ("optimal", "infeasible") for m in hard)
@@ -239,7 +239,7 @@ def growth_chart(measured: Sequence[Measured], limit_s: float) -> bytes:
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.yaxis.set_major_formatter("{x:g}")
         axes.set_xlabel("buckets x scenarios")
-        axes.set_ylabel("first pass, seconds of processor time")
+        axes.set_ylabel("primary solve, seconds of processor time")
         axes.set_title(f"Time against size (crossed: gap still open after {limit_s:g} s)")
         axes.legend()
         return picture(figure, "svg", "Solver time against program size, log-log")

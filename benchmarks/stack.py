@@ -5,9 +5,9 @@
     python -m benchmarks.stack --queued 200         fewer than a thousand
     python -m benchmarks.stack --smoke              a little of each
 
-    cached   request to COMPLETED, one at a time, of a matrix that is there
-    lost     a worker killed with its run, to the next run's taking the session
-    ten      meetings of ten requests at the same time, and how many found their matrix
+    cached   request to COMPLETED, one at a time, with a stored matrix
+    lost     a worker killed with its run, until the next run takes the session
+    ten      ten requests at the same time, repeatedly, and how many found their matrix
     drain    small requests that all wait at once; none may be lost
 
 On a temporary home, removed afterwards; times are the database's. A session that fails ends the benchmark; a slow
@@ -59,7 +59,7 @@ LIMITS: list[dict[str, Any]] = [
     {"bucketMaxWeight": 0.2},
     {"stageBounds": {}},
 ]
-"""Nine questions about the same worlds."""
+"""Nine requests on the same scenario set."""
 
 Rows = list[list[str]]
 Size = argparse.Namespace
@@ -114,13 +114,13 @@ def lost(stack: RunningStack, size: Size) -> Rows:
 
 
 def ten(stack: RunningStack, size: Size) -> Rows:
-    """Each meeting asks nine questions about one set of worlds, and one with another reserve ratio. Each set of worlds
-    is the subject of two meetings."""
+    """Each round has nine requests on one scenario set and one with another reserve ratio; a scenario set serves two
+    rounds."""
     sessions = []
-    for meeting in range(2 if size.smoke else 6):
-        worlds = {"taxonomyVersion": f"worlds {meeting // 2}"}
-        reserves = {"policy": {"reserveRatioByStage": {"Seed": 1 + meeting / 10}}}
-        questions = [EXAMPLE | worlds | change for change in (*LIMITS, reserves)]
+    for round_ in range(2 if size.smoke else 6):
+        scenario_set = {"taxonomyVersion": f"scenarios {round_ // 2}"}
+        reserves = {"policy": {"reserveRatioByStage": {"Seed": 1 + round_ / 10}}}
+        questions = [EXAMPLE | scenario_set | change for change in (*LIMITS, reserves)]
         with ThreadPoolExecutor(len(questions)) as pool:
             sessions += stack.ended(list(pool.map(stack.ask, questions)))
     times = sorted(seconds(session) for session in sessions)

@@ -110,7 +110,7 @@ class Cancelled(VcfolioError):
 
 
 class Superseded(VcfolioError):
-    """Another attempt owns the session now. Whoever sees this writes nothing more."""
+    """Another attempt owns the session now; this one writes nothing more."""
 
     code = "superseded"
 

@@ -1,1 +1,1 @@
-"""Postgres: settings, engine, tables, one module per aggregate, migrations, the embedded server."""
+"""Postgres: settings, engine, tables, one module per aggregate and migrations. Takes a URL and starts nothing."""

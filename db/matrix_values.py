@@ -43,6 +43,27 @@ def payload_of(matrix: ScenarioMatrix, key_document: Mapping[str, Any]) -> Matri
     )
 
 
+class LoadedMatrix:
+    """The stored matrix of one run: loaded and verified once, for all of its stages.
+
+    Not for several threads at once. `drop` makes the next `load` ask the database again.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._loaded: tuple[MatrixReference, ScenarioMatrix] | None = None
+
+    def load(self, reference: MatrixReference) -> ScenarioMatrix:
+        """The matrix that the reference names. Raises as `load_matrix`, and holds nothing then."""
+        if self._loaded is None or self._loaded[0] != reference:
+            self._loaded = None  # before the other is loaded: two need not be held at once
+            self._loaded = reference, load_matrix(self._engine, reference)
+        return self._loaded[1]
+
+    def drop(self) -> None:
+        self._loaded = None
+
+
 def load_matrix(engine: Engine, reference: MatrixReference) -> ScenarioMatrix:
     """The matrix that the reference names, its checksum verified.
 

@@ -1,57 +1,64 @@
-"""A session as its users see it: one JSON-ready document, the same for the command line and the API."""
+"""The result of a completed session, read from what the session stored, whichever version stored it."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
+from core.arrays import FloatArray
+from core.request.normalized_config import NormalizedConfig
+from core.result.assemble import result_of
+from core.result.build import holdings_from, weights_from
+from core.result.model import Holding, Optimization, Result, StoredValidation, Timings
 from core.session_states import SessionStatus
 from db.sessions import SessionRow
 
 
-def session_result(session: SessionRow) -> dict[str, Any]:
-    """All that is known of the session; what its state has not reached yet is null or empty.
-
-    Fractions are in [0, 1], amounts in USD, `timings` in seconds by stage.
-    """
-    solver = session.solver_metadata or {}
-    figures = solver.get("figures", {})
-    return {
-        "sessionId": str(session.session_id),
-        "fundId": str(session.fund_id),
-        "status": session.status.value,
-        "errorCode": session.error_code,
-        "errorReason": session.error_reason,
-        "matrixKey": session.matrix_key,
-        "matrixCache": session.matrix_origin,
-        "expectedMoic": figures.get("expectedMoic"),
-        "lossProbability": figures.get("lossProbability"),
-        "cvar": figures.get("cvar"),
-        "expectedWinners": figures.get("expectedWinners"),
-        "allocation": session.allocation or [],
-        "constraints": solver.get("constraints", []),
-        "relaxations": solver.get("relaxations", []),
-        "conflict": solver.get("conflict"),
-        "solver": solver.get("solver"),
-        "validation": session.validation_metrics,
-        "pass1EStar": session.pass1_e_star,
-        "primaryLockEpsilon": session.primary_lock_epsilon,
-        "calibrationVersion": session.normalized_config["calibration_version"],
-        "modelVersion": session.normalized_config["sim_model_version"],
-        "timings": session_timings(session),
-    }
+def session_result(session: SessionRow) -> Result:
+    """Of a completed session; amounts in USD, fractions in [0, 1], timings in seconds by stage."""
+    assert session.status is SessionStatus.COMPLETED
+    assert session.pass1_e_star is not None
+    assert session.primary_lock_epsilon is not None
+    return result_of(
+        session_id=session.session_id,
+        config=session.normalized_config,
+        matrix_key=session.matrix_key,
+        matrix_cache=session.matrix_origin,
+        allocation=stored_allocation(session),
+        optimization=stored_optimization(session),
+        validation=StoredValidation.model_validate(session.validation_metrics),
+        pass1_e_star=session.pass1_e_star,
+        primary_lock_epsilon=session.primary_lock_epsilon,
+        timings=session_timings(session),
+    )
 
 
-def session_timings(session: SessionRow) -> dict[str, float | None]:
+def stored_allocation(session: SessionRow) -> tuple[Holding, ...]:
+    """Of a session that has been optimized."""
+    assert session.allocation is not None
+    return holdings_from(session.allocation)
+
+
+def stored_weights(session: SessionRow) -> FloatArray:
+    """(n_buckets,), of a session that has been optimized. Raises InvalidAllocation where they are not its buckets'."""
+    return weights_from(stored_allocation(session), NormalizedConfig.model_validate(session.normalized_config))
+
+
+def stored_optimization(session: SessionRow) -> Optimization:
+    """Of a session that has been optimized."""
+    assert session.solver_metadata is not None
+    return Optimization.model_validate(session.solver_metadata)
+
+
+def session_timings(session: SessionRow) -> Timings:
     """Seconds spent in each stage, by the database's clock; null for a stage that has not ended."""
     ended = session.completed_at if session.status is SessionStatus.COMPLETED else None
-    return {
-        "waiting": _seconds(session.created_at, session.matrix_started_at),
-        "matrix": _seconds(session.matrix_started_at, session.matrix_completed_at),
-        "optimize": _seconds(session.optimization_started_at, session.optimization_completed_at),
-        "validate": _seconds(session.validation_started_at, ended),
-        "total": _seconds(session.created_at, session.completed_at),
-    }
+    return Timings(
+        waiting=_seconds(session.created_at, session.matrix_started_at),
+        matrix=_seconds(session.matrix_started_at, session.matrix_completed_at),
+        optimize=_seconds(session.optimization_started_at, session.optimization_completed_at),
+        validate_=_seconds(session.validation_started_at, ended),
+        total=_seconds(session.created_at, session.completed_at),
+    )
 
 
 def _seconds(start: datetime | None, end: datetime | None) -> float | None:

@@ -43,7 +43,8 @@ class SessionStatusView:
 
 @dataclass(frozen=True, slots=True)
 class SessionSummary:
-    """One line of a list. The figures are None before there is an allocation; relaxed: whether a limit gave way."""
+    """One line of a list. The figures are None before there is an allocation; relaxed: whether a limit
+    was relaxed; verdict: whether what is bought keeps the limits, None before it is known and for schema version 1."""
 
     session_id: UUID
     fund_id: UUID
@@ -58,6 +59,7 @@ class SessionSummary:
     cvar: float | None
     expected_winners: float | None
     relaxed: bool
+    verdict: str | None
 
 
 _STATUS = text("""
@@ -86,7 +88,8 @@ _LIST = text("""
            CAST(s.solver_metadata -> 'figures' ->> 'lossProbability' AS double precision) AS loss_probability,
            CAST(s.solver_metadata -> 'figures' ->> 'cvar' AS double precision) AS cvar,
            CAST(s.solver_metadata -> 'figures' ->> 'expectedWinners' AS double precision) AS expected_winners,
-           coalesce(jsonb_array_length(s.solver_metadata -> 'relaxations') > 0, false) AS relaxed
+           coalesce(jsonb_array_length(s.solver_metadata -> 'relaxations') > 0, false) AS relaxed,
+           s.validation_metrics -> 'verdict' ->> 'status' AS verdict
     FROM (
       SELECT newest.session_id, newest.created_at
       FROM fund_members m,

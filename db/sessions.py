@@ -218,7 +218,8 @@ def take_session(conn: Connection, session_id: UUID, epoch: int, lease_s: float,
         .values(**_lease_for(lease_s), lease_owner=owner)
         .returning(sessions.c.lease_token)
     )
-    return conn.scalar(statement)
+    lease_token: UUID | None = conn.scalar(statement)
+    return lease_token
 
 
 def extend_lease(conn: Connection, fence: Fence, lease_s: float, progress: Document | None) -> bool:
@@ -315,7 +316,7 @@ def reopen(conn: Connection, session_id: UUID, epoch: int, *, force: bool) -> in
         .values(epoch=sessions.c.epoch + 1, flow_run_id=None, **_NO_LEASE)
         .returning(sessions.c.epoch)
     )
-    new_epoch = conn.scalar(statement)
+    new_epoch: int | None = conn.scalar(statement)
     if new_epoch is not None:
         outbox.put_job(conn, session_id, new_epoch, JobStatus.ENQUEUED)
         record_event(conn, session_id, epoch, EventKind.RESUMED, "taken over by hand")

@@ -2,54 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from core.result.model import LimitedEstimate, LimitStatus, Result
+from core.result.sentences import (
+    holds_in_words,
+    proof_sentences,
+    purchase_sentences,
+    relaxation_sentences,
+    whole_deals_sentence,
+)
+from core.result.wording import FIGURES, constraint_limit, constraint_name, constraint_value
 
-from core.figures import FIGURES
-from core.portfolio.uniqueness_sentence import uniqueness_sentence
+HEADINGS: dict[LimitStatus, str] = {
+    "holds": "✓ Holds",
+    "within_error": "? Too close to call",
+    "broken": "✕ Does not hold",
+}
 
 
-def constraints_markdown(result: Mapping[str, Any]) -> str:
+def verdict_markdown(result: Result) -> str:
+    """Whether what is bought keeps the limits as asked, each limit that does not clearly, and what to buy."""
+    verdict = result.verdict
+    lines = [f"## {HEADINGS[verdict.status]}", "", verdict.sentence, ""]
+    lines += [f"- {limit.sentence}" for limit in verdict.limits if limit.status != "holds"]
+    lines += [f"- {note}" for note in verdict.notes]
+    lines += ["", "### What to buy", ""]
+    lines += [f"- {sentence}" for sentence in purchase_sentences(result.allocation)]
+    lines += ["", whole_deals_sentence(result.validation)]
+    return "\n".join(lines)
+
+
+def constraints_markdown(result: Result) -> str:
     """Every constraint; those that were relaxed and those that bind stand out in words and bold type."""
-    lines = ["| constraint | required | actual | slack | |", "|---|---:|---:|---:|---|"]
-    for entry in result["constraints"]:
+    lines = ["| limit | enforced | actual | slack | |", "|---|---:|---:|---:|---|"]
+    for entry in result.constraints:
         remarks = []
-        if not entry["satisfied"]:
+        if not entry.satisfied:
             remarks.append("**NOT MET**")
-        if entry["relaxedFrom"] is not None:
-            remarks.append(f"⚠ **RELAXED** from {entry['relaxedFrom']:.4g}")
-        if entry["binding"]:
+        if entry.relaxed_from is not None:
+            remarks.append(f"⚠ **RELAXED** from {constraint_limit(entry.type, entry.relaxed_from)}")
+        if entry.binding:
             remarks.append("binding")
-        name = f"`{entry['constraintId']}`"
+        name = constraint_name(entry.constraint_id)
+        if entry.relaxed_from is not None:
+            name = f"**{name}**"
         lines.append(
-            f"| {f'**{name}**' if entry['relaxedFrom'] is not None else name} | {entry['required']:.4f} "
-            f"| {entry['actual']:.4f} | {round(entry['slack'], 4) + 0.0:+.4f} | {', '.join(remarks)} |"
+            f"| {name} | {constraint_limit(entry.type, entry.required)} "
+            f"| {constraint_value(entry.type, entry.actual)} | {constraint_value(entry.type, entry.slack)} "
+            f"| {', '.join(remarks)} |"
         )
-    if result["relaxations"]:
-        lines += ["", "No portfolio meets every limit as asked. These gave way, the least sacred first:", ""]
-        lines += [
-            f"- `{entry['constraintId']}`: {entry['oldValue']:.6g} → {entry['newValue']:.6g}"
-            for entry in result["relaxations"]
-        ]
+    if result.relaxations:
+        heading, *sentences = relaxation_sentences(result.relaxations, result.conflict)
+        lines += ["", heading, "", *(f"- {sentence.strip()}" for sentence in sentences)]
     return "\n".join(lines)
 
 
-def risk_markdown(result: Mapping[str, Any]) -> str:
-    """Each figure with its limit, in sample and in fresh scenarios, and whether the limit holds there."""
-    fresh = result["validation"]["outOfSample"]
+def risk_markdown(result: Result) -> str:
+    """Each figure with its limit, in sample and out of sample as weights and as whole deals."""
+    weights, deals = result.validation.out_of_sample, result.validation.whole_deals.out_of_sample
     lines = [
-        f"Fresh: {fresh['scenarios']:,} scenarios that the answer was not chosen on, with 95% intervals.",
+        f"Out of sample: {weights.scenarios:,} scenarios that the portfolio was not chosen on, with 95% intervals.",
         "",
-        "| | limit | in sample | fresh | holds? |",
-        "|---|---:|---:|---:|---|",
+        "| | limit | in sample | weights | holds? | whole deals | holds? |",
+        "|---|---:|---:|---:|---|---:|---|",
     ]
-    for each in FIGURES:
-        figure = fresh[each.name]
-        holds = figure.get("holdsOutOfSample", "").replace("_", " ")
-        cells = (each.label, each.limit(figure), each.shown(result[each.name]), each.with_interval(figure), holds)
+    for figure in FIGURES:
+        of_weights, of_deals = figure.estimate(weights), figure.estimate(deals)
+        cells = (
+            figure.label,
+            figure.limit(of_weights),
+            figure.shown(figure.of(result)),
+            figure.with_interval(of_weights),
+            holds_in_words(of_weights) if isinstance(of_weights, LimitedEstimate) else "",
+            figure.with_interval(of_deals),
+            holds_in_words(of_deals) if isinstance(of_deals, LimitedEstimate) else "",
+        )
         lines.append(f"| {' | '.join(cells)} |")
-    solver = result["solver"]
-    proof = f"Proven to be within {solver['gap']:.4%} of the best portfolio on its scenarios."
-    unique = uniqueness_sentence(solver["tieBreak"])
-    lines += ["", proof if unique is None else f"{proof} {unique}"]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", " ".join(proof_sentences(result))])

@@ -1,15 +1,15 @@
-"""Millions of fresh scenarios for the portfolio of a completed session, as a flow: parts of them are mapped tasks.
+"""Millions of scenarios out of sample for the portfolio of a completed session, as a flow of mapped tasks.
 
 It stores nothing: the answer is what it returns. Run again, it gives the same answer.
 """
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from prefect import flow
 
+from core.result.reports import LargeSampleDocument
 from db.engine import transaction
 from db.sessions import load_session
 from tasks import runtime
@@ -25,7 +25,7 @@ def tell(progress: Progress) -> None:
 
 
 @flow(name="out-of-sample", flow_run_name="{scenarios} scenarios for {session_id}", persist_result=False)
-def out_of_sample(session_id: UUID, scenarios: int) -> dict[str, Any]:
+def out_of_sample(session_id: UUID, scenarios: int) -> LargeSampleDocument:
     """Raises NotFound for an unknown session, BadInput for one that is not completed or for too many scenarios."""
     require_scenarios(scenarios)
     with transaction(runtime.engine()) as conn:

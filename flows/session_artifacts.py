@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -19,15 +18,14 @@ from prefect.artifacts import (
 from prefect.logging import get_run_logger
 
 from core.charts.canvas import markdown_image
-from core.charts.portfolio import allocation_chart, holdings_of, multiples_chart
 from core.matrix.key import simulation_inputs
 from core.matrix.scenario_matrix import ScenarioMatrix
-from core.portfolio.documents import weights_from
-from core.request.normalized_config import NormalizedConfig
+from core.result.charts.portfolio import allocation_chart, holdings_of, multiples_chart
+from core.result.model import Result
 from core.session_states import SessionStatus
-from db.results import session_result
+from db.results import session_result, stored_weights
 from db.sessions import SessionRow
-from flows.artifact_texts import constraints_markdown, risk_markdown
+from flows.artifact_texts import constraints_markdown, risk_markdown, verdict_markdown
 
 PERCENT = {
     SessionStatus.REQUESTED: 0.0,
@@ -58,9 +56,10 @@ class Publisher:
             self._show(partial(self._update, status))
 
     def completed(self, session: SessionRow, load_matrix: Callable[[], ScenarioMatrix]) -> None:
-        """Allocation, constraints, risk and two charts. load_matrix: the one that the session was optimized on."""
+        """Verdict, allocation, constraints, risk and two charts. load_matrix: the one that it was optimized on."""
         result = session_result(session)
         for publish in (
+            partial(_verdict, result),
             partial(_allocation, result),
             partial(_constraints, result),
             partial(_risk, result),
@@ -95,37 +94,39 @@ class Publisher:
         update_progress_artifact(self._progress, progress=PERCENT[status], description=f"Session: {status.value}")
 
 
-def _allocation(result: Mapping[str, Any]) -> None:
+def _verdict(result: Result) -> None:
+    _markdown("verdict", "Whether what is bought keeps the limits as asked, and what to buy", verdict_markdown(result))
+
+
+def _allocation(result: Result) -> None:
     rows = [
         {
-            "bucket": entry["bucketId"],
-            "weight": f"{entry['weight']:.2%}",
-            "dollars": f"{entry['dollarAmount']:,.2f}",
-            "deals": entry["dealCount"],
-            "average check": f"{entry['avgCheckSize']:,.0f}",
+            "bucket": holding.bucket_id,
+            "weight": f"{holding.weight:.2%}",
+            "dollars": f"{holding.dollar_amount:,.2f}",
+            "deals": holding.deal_count,
+            "average check": f"{holding.avg_check_size:,.0f}",
         }
-        for entry in sorted(result["allocation"], key=lambda entry: (-entry["weight"], entry["bucketId"]))
+        for holding in sorted(result.allocation, key=lambda holding: (-holding.weight, holding.bucket_id))
     ]
-    create_table_artifact(rows, key="allocation", description="Where the capital goes, the heaviest first")
+    create_table_artifact(rows, key="allocation", description="The allocation, the largest bucket first")
 
 
-def _constraints(result: Mapping[str, Any]) -> None:
-    _markdown("constraints", "Every limit, as asked and as it is kept", constraints_markdown(result))
+def _constraints(result: Result) -> None:
+    _markdown("constraints", "Every limit, as asked and as enforced", constraints_markdown(result))
 
 
-def _risk(result: Mapping[str, Any]) -> None:
-    _markdown("risk", "The figures in sample and in fresh scenarios", risk_markdown(result))
+def _risk(result: Result) -> None:
+    _markdown("risk", "The figures in sample and out of sample", risk_markdown(result))
 
 
-def _allocation_chart(result: Mapping[str, Any]) -> None:
-    chart = allocation_chart(holdings_of(result))
+def _allocation_chart(result: Result) -> None:
+    chart = allocation_chart(holdings_of(result.allocation))
     _markdown("allocation-chart", "The allocation by bucket", markdown_image("Allocation", chart))
 
 
 def _multiples_chart(session: SessionRow, load_matrix: Callable[[], ScenarioMatrix]) -> None:
-    assert session.allocation is not None
-    weights = weights_from(session.allocation, NormalizedConfig.model_validate(session.normalized_config))
-    multiples = weights @ load_matrix().moic.astype(np.float64)
+    multiples = stored_weights(session) @ load_matrix().moic.astype(np.float64)
     winner = simulation_inputs(session.matrix_key_json).winner_multiple
     _markdown(
         "portfolio-multiples",

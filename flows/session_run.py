@@ -19,12 +19,12 @@ from prefect.states import Completed, Failed
 from sqlalchemy import Connection
 
 from core.errors import Cancelled, InvalidAllocation, MatrixFailed, Superseded, Unavailable, VcfolioError
+from core.matrix.scenario_matrix import ScenarioMatrix
 from core.session_states import SessionStatus
 from db.engine import transaction
 from db.events import record_event
 from db.fault_points import fault_point
 from db.matrices import MatrixReference, generated_for, read_reference
-from db.matrix_values import load_matrix
 from db.sessions import (
     CANCELLED,
     MAX_UNCLASSIFIED_FAILURES,
@@ -43,7 +43,7 @@ from db.sessions import (
 from db.tables.events import EventKind
 from flows.session_artifacts import Publisher
 from tasks import runtime
-from tasks.heartbeat import Heartbeat
+from tasks.heartbeat import Heartbeat, heartbeat_of
 from tasks.matrix import generate_matrix
 from tasks.optimize import optimize_portfolio
 from tasks.retries import retry_transient
@@ -116,7 +116,7 @@ def _run_stages(fence: Fence, publisher: Publisher) -> None:
     if session.status is SessionStatus.VALIDATING:
         reference = _ensure_matrix(fence, session, reference)
         _validate(fence, session, reference)
-        publisher.completed(reached(), partial(load_matrix, runtime.engine(), reference))
+        publisher.completed(reached(), partial(heartbeat_of(fence).matrix.load, reference))
 
 
 def _optimize(fence: Fence, reference: MatrixReference) -> None:
@@ -124,8 +124,8 @@ def _optimize(fence: Fence, reference: MatrixReference) -> None:
     store = partial(
         store_allocation,
         fence=fence,
-        allocation=optimized.allocation,
-        solver_metadata=optimized.solver_metadata,
+        allocation=[holding.as_json() for holding in optimized.allocation],
+        solver_metadata=optimized.optimization.as_json(),
         pass1_e_star=optimized.pass1_e_star,
         primary_lock_epsilon=optimized.primary_lock_epsilon,
     )
@@ -133,9 +133,9 @@ def _optimize(fence: Fence, reference: MatrixReference) -> None:
 
 
 def _validate(fence: Fence, session: SessionRow, reference: MatrixReference) -> None:
-    metrics = validate_portfolio(fence, reference)
+    validation = validate_portfolio(fence, reference)
     fault_point("validate.before_transition")
-    store = partial(complete, fence=fence, validation_metrics=metrics, validated=session.allocation)
+    store = partial(complete, fence=fence, validation_metrics=validation.as_json(), validated=session.allocation)
     if not _advance(fence, SessionStatus.COMPLETED, store):
         _must(_in_database(partial(owns, fence=fence)), fence)
         raise InvalidAllocation("the stored allocation is not the one that was validated: it was changed meanwhile")
@@ -159,6 +159,8 @@ def _start_with(conn: Connection, fence: Fence, reference: MatrixReference) -> b
 def _ensure_matrix(fence: Fence, session: SessionRow, known: MatrixReference | None = None) -> MatrixReference:
     """The session's matrix, whole and verified. Prefect's cache may remember one that was evicted or damaged since.
 
+    The run loads and verifies it once; later stages use what it holds for as long as the row still says the same.
+
     known: what the run's matrix task said before, so that the task is shown once; asked again if that is gone.
     """
 
@@ -168,7 +170,13 @@ def _ensure_matrix(fence: Fence, session: SessionRow, known: MatrixReference | N
         task = generate_matrix.with_options(refresh_cache=True) if anew else generate_matrix
         return MatrixReference(**task(session.matrix_key, fence))
 
-    return ensure_valid_matrix(runtime.engine(), session.matrix_key, make)
+    def load(reference: MatrixReference) -> ScenarioMatrix:
+        held = heartbeat_of(fence).matrix
+        if _in_database(partial(read_reference, key=reference.key)) != reference:
+            held.drop()
+        return held.load(reference)
+
+    return ensure_valid_matrix(runtime.engine(), session.matrix_key, make, load)
 
 
 def _in_database(work: Callable[[Connection], Result]) -> Result:

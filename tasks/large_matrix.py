@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from core import pipeline
 from core.matrix.key import simulation_inputs
-from core.matrix.reduction.matrix import reduce_as_asked
 from core.matrix.scenario_matrix import MatrixPart, ScenarioMatrix
-from core.simulation.models import model_of
-from core.simulation.parts import parts_of
+from core.simulation.inputs import SimulationInputs
+from core.simulation.models import InParts, model_of
+from core.simulation.parts import Part
 from db.settings import Settings
 from tasks.parts import Progress, in_parts
 
@@ -22,15 +23,11 @@ def simulate(key_document: Mapping[str, Any], settings: Settings, progress: Prog
 
     Called within a flow run. Raises BadInput for parameters that the model cannot have.
     """
-    inputs = simulation_inputs(key_document)
-    model = model_of(key_document["key"]["sim_model_version"])
-    parts = parts_of(inputs.scenario_count, int(model.matrix_companies(inputs).sum()))
-    if model.in_parts is None or len(parts) == 1:
-        matrix = model.generate(inputs)
-    else:
-        made = in_parts(matrix_part, parts, {"key_document": key_document}, settings, progress)
-        matrix = model.in_parts.assemble(inputs, made)
-    return reduce_as_asked(matrix, key_document)
+
+    def mapped(_model: InParts, _inputs: SimulationInputs, ranges: Sequence[Part]) -> list[MatrixPart]:
+        return in_parts(matrix_part, ranges, {"key_document": key_document}, settings, progress)
+
+    return pipeline.simulate(key_document, map_blocks=mapped)
 
 
 @task(name="matrix-part", task_run_name="scenarios {start} to {stop}", cache_policy=NO_CACHE, persist_result=False)

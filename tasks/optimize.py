@@ -6,35 +6,21 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from core.portfolio.documents import allocation_document, solver_document
-from core.portfolio.optimize import MOIC_STEP, Optimum, optimize
+from core.pipeline import Optimized, optimize
+from core.portfolio.optimize import PRIMARY_STEP
 from core.request.normalized_config import NormalizedConfig
-from core.solver.backends import make_backend
 from core.solver.program import Interruption, SolveControl, SolveProgress
 from db.engine import transaction
 from db.fault_points import fault_point
 from db.matrices import MatrixReference
-from db.matrix_values import load_matrix
 from db.sessions import Fence, load_session
 from tasks import runtime
 from tasks.heartbeat import Heartbeat, heartbeat_of
 from tasks.retries import TASK_RETRY
-
-
-@dataclass(frozen=True, slots=True)
-class Optimized:
-    """What the session stores: JSON-ready documents, E* of the first pass and the epsilon of the tie-break."""
-
-    allocation: list[dict[str, Any]]
-    solver_metadata: dict[str, Any]
-    pass1_e_star: float
-    primary_lock_epsilon: float
 
 
 @task(
@@ -46,26 +32,17 @@ class Optimized:
 )
 def optimize_portfolio(fence: Fence, reference: MatrixReference) -> Optimized:
     """Raises Infeasible, NoAnswerWithinLimit; Cancelled when the session is lost or cancelled meanwhile."""
-    engine = runtime.engine()
-    with transaction(engine) as conn:
+    heartbeat = heartbeat_of(fence)
+    with transaction(runtime.engine()) as conn:
         config = NormalizedConfig.model_validate(load_session(conn, fence.session_id).normalized_config)
-    watch = _Watch(heartbeat_of(fence), runtime.settings().solve_time_limit_s)
+    watch = _Watch(heartbeat, runtime.settings().solve_time_limit_s)
     control = SolveControl(work_limit=config.work_limit, interrupted=watch.interrupted, progress=watch.progress)
-    matrix = load_matrix(engine, reference)
+    matrix = heartbeat.matrix.load(reference)
 
-    def solve() -> Optimum:
-        return optimize(config, matrix, make_backend(), control, clock=time.perf_counter, stage=watch.begin)
-
-    optimum = run_in_solver_thread(solve, watch.stop)
-    return Optimized(
-        allocation_document(config, optimum.weights),
-        solver_document(optimum),
-        optimum.first_objective,
-        config.primary_lock_epsilon,
-    )
+    return run_in_solver_thread(lambda: optimize(config, matrix, control, step=watch.begin), watch.stop)
 
 
-def run_in_solver_thread(solve: Callable[[], Optimum], stop: Callable[[], None]) -> Optimum:
+def run_in_solver_thread(solve: Callable[[], Optimized], stop: Callable[[], None]) -> Optimized:
     """Signals (Ctrl-C, SIGTERM) make Python raise in the main thread, wherever it is. In a solver that calls back from
     C++ that would crash the process, so the solver runs in another thread, and is told to stop."""
     with ThreadPoolExecutor(1, thread_name_prefix="solver") as pool:
@@ -93,9 +70,8 @@ class _Watch:
         self._heartbeat.report({"stage": "optimize", "step": step})
 
     def progress(self, progress: SolveProgress) -> None:
-        fault_point("optimize.solving")
         # What the other steps optimize is no multiple, and whoever follows takes these two for one.
-        of_multiple = self._step == MOIC_STEP
+        of_multiple = self._step == PRIMARY_STEP
         self._heartbeat.report(
             {
                 "stage": "optimize",
@@ -106,6 +82,7 @@ class _Watch:
                 "work": progress.work,
             }
         )
+        fault_point("optimize.solving", lambda: self.interrupted() is not None)
 
     def interrupted(self) -> Interruption | None:
         if self._heartbeat.lost.is_set() or self._stopped.is_set():

@@ -1,26 +1,40 @@
-"""A real PostgreSQL for every test that touches SQL: one embedded server a test process, migrated databases cloned."""
+"""What all tests share: one PostgreSQL a run, from which databases are cloned; where tests run, and what is printed."""
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import count
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, Engine, text
 
 from core.canonical import sha256_hex
 from db import migrations
-from db.embedded.postgres import EmbeddedPostgres
 from db.engine import make_engine
-from db.migrations.check import throw_away_server
+from deployments.local.embedded.postgres import EmbeddedPostgres
+from deployments.local.prefect_server import PrefectService
+from tests import servers
+from tests.reference_loop import reference_loop_s
+
+# A background job of a script, `nohup` or a CI runner may start us with SIGINT ignored, and children inherit that: then
+# neither Ctrl-C nor a test of it would ever arrive.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TEMPLATE = "migrated_template"
 
-# Groups of tests that share one stack or one Prefect server, and therefore one worker: the longest first.
+# Groups of tests that share one stack or one database, and therefore one worker: the longest first.
 GROUPS_IN_ORDER = ("stack", "flows", "cli")
+CAMPAIGN = Path(__file__).parent / "campaign"
+OUT_OF_TIME = "not run: the time of the campaign was up"
 
 NewDatabase = Callable[[str], AbstractContextManager[Engine]]
+MakeTemplate = Callable[[str, Callable[[Engine], str]], str]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,12 +43,46 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         help="examples of the session state machine: other ones each time. Without it, the same few as ever",
     )
+    parser.addoption(
+        "--campaign-until", type=float, help="seconds since 1970 after which no more test of the campaign is begun"
+    )
+    parser.addoption("--fuzz", type=int, default=50, help="random programs of each kind in the campaign's fuzz")
+    parser.addoption("--fuzz-seed", type=int, help="the first seed of the campaign's fuzz; default one never used")
+    parser.addoption(
+        "--regenerate-oracles", action="store_true", help="ask the oracles of the fuzz anew and store their answers"
+    )
     parser.addoption("--outage-s", type=float, default=0, help="least seconds for which Prefect's server is stopped")
     parser.addoption(
         "--rounds", type=int, default=2, help="rounds of ten simultaneous requests, their flows in this process"
     )
     parser.addoption(
         "--stack-rounds", type=int, default=3, help="rounds of ten simultaneous requests through the running stack"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    servers.home()
+    if not hasattr(config, "workerinput"):
+        # Called after every fixture's end, and the workers'.
+        config.add_cleanup(servers.remove_home)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    until: float | None = item.config.getoption("--campaign-until")
+    if until is not None and time.time() > until and item.path.is_relative_to(CAMPAIGN):
+        pytest.skip(OUT_OF_TIME)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    late = [report.nodeid for report in terminalreporter.getreports("skipped") if OUT_OF_TIME in str(report.longrepr)]
+    if late:
+        terminalreporter.write_line(f"{len(late)} tests of the campaign were {OUT_OF_TIME}:")
+        for test in sorted(late):
+            terminalreporter.write_line(f"  {test}")
+    processor, clock = reference_loop_s()
+    terminalreporter.write_line(
+        f"reference loop: {processor:.2f} s of processor time, {clock:.2f} s on the clock (see tests/README.md)"
     )
 
 
@@ -47,6 +95,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     first = {group: place for place, group in enumerate(GROUPS_IN_ORDER)}
 
     def place(item: pytest.Item) -> int:
+        if item.path.is_relative_to(CAMPAIGN):
+            return len(first) + 1
         group = item.get_closest_marker("xdist_group")
         return len(first) if group is None else first[group.args[0]]
 
@@ -62,7 +112,7 @@ def _groups_are_kept(config: pytest.Config, items: list[pytest.Item]) -> bool:
 
 
 @pytest.fixture
-def world(request: pytest.FixtureRequest) -> str:
+def taxonomy(request: pytest.FixtureRequest) -> str:
     """A taxonomy of the test's own: no other test's matrix is this one's, and each run of the test has the same."""
     group = request.node.get_closest_marker("xdist_group")
     # pytest-xdist marks an id with the group, but not where there is one worker.
@@ -72,8 +122,18 @@ def world(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
-    with throw_away_server() as server:
+    """The run's server, up for as long as a process of the run uses it."""
+    with servers.postgres() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def prefect_service(postgres: EmbeddedPostgres) -> Iterator[PrefectService]:
+    """The run's Prefect server, up for as long as a process of the run uses it."""
+    postgres.ensure_database("prefect")
+    with PrefectService(servers.home(), postgres, postgres.url("prefect", driver="asyncpg")) as service:
+        service.wait_until_healthy()
+        yield service
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +144,7 @@ def new_database(postgres: EmbeddedPostgres) -> Iterator[NewDatabase]:
 
     @contextmanager
     def database(template: str) -> Iterator[Engine]:
-        name = f"test_{next(numbers)}"
+        name = f"test_{os.getpid()}_{next(numbers)}"
         with server.connect() as connection:
             connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
         engine = make_engine(postgres.url(name))
@@ -100,26 +160,33 @@ def new_database(postgres: EmbeddedPostgres) -> Iterator[NewDatabase]:
 
 
 @pytest.fixture(scope="session")
-def new_template(postgres: EmbeddedPostgres) -> NewDatabase:
-    """`with new_template(name) as engine:` an empty database to fill, and afterwards to clone: nobody is connected."""
+def make_template(postgres: EmbeddedPostgres) -> MakeTemplate:
+    """`make_template(name, fill)`: a database that `fill` fills once a run, to be cloned. Returns what `fill` did."""
 
-    @contextmanager
-    def template(name: str) -> Iterator[Engine]:
-        postgres.ensure_database(name)
-        engine = make_engine(postgres.url(name))
-        try:
-            yield engine
-        finally:
-            engine.dispose()
+    def template(name: str, fill: Callable[[Engine], str]) -> str:
+        def make() -> str:
+            postgres.ensure_database(name)
+            engine = make_engine(postgres.url(name))
+            try:
+                return fill(engine)
+            finally:
+                # Nobody may be connected to what is cloned.
+                engine.dispose()
+
+        return servers.once(name, make)
 
     return template
 
 
 @pytest.fixture(scope="session")
-def template(new_template: NewDatabase) -> str:
+def template(make_template: MakeTemplate) -> str:
     """The name of a migrated database."""
-    with new_template(TEMPLATE) as engine:
+
+    def fill(engine: Engine) -> str:
         migrations.upgrade(engine)
+        return ""
+
+    make_template(TEMPLATE, fill)
     return TEMPLATE
 
 

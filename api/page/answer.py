@@ -1,51 +1,74 @@
-"""A completed session as the page shows it: pure functions from the result (docs/reference/result.md) to view models.
-
-Words come first: what a figure means for the partners, and only then the figure with its limit and interval.
-"""
+"""A completed session as the page shows it: from the result to view models. What is said of it, `core.result` words."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
 
-from api.page.figures import constraint_name, count, dollars, duration, multiple, percent, signed_multiple
-from core.portfolio.uniqueness_sentence import uniqueness_sentence
+from api.page.figures import duration
+from core.formatting import multiple, percent, signed_multiple
+from core.result.model import (
+    ComparisonPortfolio,
+    Holding,
+    LimitStatus,
+    OutOfSample,
+    Result,
+    Verdict,
+    VerdictLimit,
+)
+from core.result.sentences import optimism_sentence, proof_sentences, whole_deals_sentence
+from core.result.wording import COMPARISON_NAMES, FIGURES, Figure, constraint_limit, constraint_name
 from core.stages import Stage
-
-Verdict = Literal["good", "unsure", "bad", "none"]
-Document = Mapping[str, Any]
 
 SHOWN_WEIGHT = 5e-5
 """Weights that would be written as 0.00% are summed up in one line."""
 
+STATUS_WORDS: dict[LimitStatus, str] = {
+    "holds": "Holds",
+    "within_error": "Too close to call",
+    "broken": "Does not hold",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LimitRow:
+    """A limit of the verdict. interval: empty where the figure has no sampling error."""
+
+    name: str
+    status: LimitStatus
+    word: str
+    asked: str
+    sentence: str
+
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """The answer in a sentence, and whether it can be leaned on. reasons: what a partner should know first."""
+    """The verdict. open_limits: those that are not shown to hold; notes: what a partner should know first."""
 
-    verdict: Verdict
-    title: str
-    reasons: tuple[str, ...]
+    status: LimitStatus
+    word: str
+    sentence: str
+    open_limits: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RiskFigure:
-    """One of the four figures. Texts are ready to print; `-` where the result does not have it."""
+    """One of the four figures. Texts are ready to print. status: None of the one that has no limit."""
 
     name: str
     label: str
     meaning: str
-    verdict: Verdict
-    verdict_word: str
+    status: LimitStatus | None
+    word: str
     sentence: str
     limit: str
     in_sample: str
     error: str
-    fresh: str
-    interval: str
+    weights: str
+    weights_interval: str
     whole_deals: str
-    whole_interval: str
+    whole_deals_interval: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +93,11 @@ class Total:
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """rows: what is held, the heaviest first. others: how many buckets get nothing worth printing."""
+    """rows: what is held, the largest first. others: buckets that get nothing worth printing."""
 
     rows: tuple[AllocationRow, ...]
     others: int
-    others_dollars: float
+    others_total: Total
     by_stage: tuple[Total, ...]
     by_sector: tuple[Total, ...]
     total: Total
@@ -96,19 +119,38 @@ class ComparisonRow:
     verdict: str
 
 
-def allocation_view(allocation: Sequence[Document]) -> Allocation:
+def headline(verdict: Verdict) -> Headline:
+    open_limits = tuple(limit.sentence for limit in verdict.limits if limit.status != "holds")
+    return Headline(verdict.status, STATUS_WORDS[verdict.status], verdict.sentence, open_limits, verdict.notes)
+
+
+def limit_rows(verdict: Verdict) -> tuple[LimitRow, ...]:
+    """Every limit of the verdict, in its order."""
+    return tuple(
+        LimitRow(
+            name=constraint_name(limit.constraint_id),
+            status=limit.status,
+            word=STATUS_WORDS[limit.status],
+            asked=constraint_limit(limit.constraint_id.partition(":")[0], limit.asked),
+            sentence=limit.sentence,
+        )
+        for limit in verdict.limits
+    )
+
+
+def allocation_view(allocation: Sequence[Holding]) -> Allocation:
     rows = [
         AllocationRow(
-            bucket_id=entry["bucketId"],
-            stage=entry["stage"],
-            sector=entry["sector"],
-            weight=entry["weight"],
-            dollar_amount=entry["dollarAmount"],
-            deal_count=entry["dealCount"],
-            average_check=entry["avgCheckSize"],
-            all_in_cost=entry["allInCostPerDeal"],
+            bucket_id=holding.bucket_id,
+            stage=holding.stage,
+            sector=holding.sector,
+            weight=holding.weight,
+            dollar_amount=holding.dollar_amount,
+            deal_count=holding.deal_count,
+            average_check=holding.avg_check_size,
+            all_in_cost=holding.all_in_cost_per_deal,
         )
-        for entry in sorted(allocation, key=lambda entry: (-entry["weight"], entry["bucketId"]))
+        for holding in sorted(allocation, key=lambda holding: (-holding.weight, holding.bucket_id))
     ]
     held = tuple(row for row in rows if row.weight >= SHOWN_WEIGHT)
     rest = [row for row in rows if row.weight < SHOWN_WEIGHT]
@@ -118,7 +160,7 @@ def allocation_view(allocation: Sequence[Document]) -> Allocation:
     return Allocation(
         rows=held,
         others=len(rest),
-        others_dollars=sum(row.dollar_amount for row in rest),
+        others_total=_total("Others", rest),
         by_stage=tuple(_total(stage, [row for row in rows if row.stage == stage]) for stage in stages),
         by_sector=tuple(sorted(by_sector, key=lambda total: (-total.weight, total.name))),
         total=_total("Total", rows),
@@ -134,188 +176,82 @@ def _total(name: str, rows: Sequence[AllocationRow]) -> Total:
     )
 
 
-MEANINGS = {
-    "expectedMoic": ("Expected multiple", "what the fund returns on average, as a multiple of the capital"),
-    "lossProbability": ("Loss probability", "how often the fund returns less than was put in"),
-    "cvar": ("Tail loss (CVaR)", "the mean loss in the worst scenarios, as a share of the capital"),
-    "expectedWinners": ("Expected winners", "companies that return the winner multiple or more, on average"),
-}
+def risk_view(result: Result) -> tuple[RiskFigure, ...]:
+    """The four figures in the order in which partners ask for them; statuses are those of the verdict."""
+    judged = {limit.constraint_id: limit for limit in result.verdict.limits}
+    return tuple(_risk_figure(result, figure, judged.get(figure.constraint or "")) for figure in FIGURES)
 
 
-def risk_view(result: Document) -> tuple[RiskFigure, ...]:
-    """The four figures in the order in which partners ask for them."""
-    return tuple(_risk_figure(result, name) for name in MEANINGS)
-
-
-def shown(name: str, value: float) -> str:
-    """A value of that figure, with its unit."""
-    if name == "expectedMoic":
-        return multiple(value)
-    return count(value) if name == "expectedWinners" else percent(value)
-
-
-def _risk_figure(result: Document, name: str) -> RiskFigure:
-    validation = result["validation"]
-    fresh, deals = validation["outOfSample"][name], validation["wholeDeals"]["outOfSample"][name]
-    label, meaning = MEANINGS[name]
-    error = validation.get("standardErrors", {}).get(name)
-    limit = fresh.get("limit")
-    side = "at least" if name == "expectedWinners" else "at most"
-    verdict, word, sentence = _verdict(name, fresh, validation["outOfSample"]["scenarios"])
+def _risk_figure(result: Result, figure: Figure, judged: VerdictLimit | None) -> RiskFigure:
+    validation = result.validation
+    weights = figure.estimate(validation.out_of_sample)
+    deals = figure.estimate(validation.whole_deals.out_of_sample)
+    error = figure.error(validation.standard_errors)
+    side = "at least" if figure.constraint == "expected_winners_min" else "at most"
     return RiskFigure(
-        name=name,
-        label=label,
-        meaning=meaning,
-        verdict=verdict,
-        verdict_word=word,
-        sentence=sentence,
-        limit="-" if limit is None else f"{side} {shown(name, limit)}",
-        in_sample=shown(name, result[name]),
-        error="" if error is None else f"± {shown(name, error)}",
-        fresh=shown(name, fresh["value"]),
-        interval=_interval(name, fresh),
-        whole_deals=shown(name, deals["value"]),
-        whole_interval=_interval(name, deals),
+        name=figure.name,
+        label=figure.label[0].upper() + figure.label[1:],
+        meaning=figure.meaning,
+        status=None if judged is None else judged.status,
+        word="No limit" if judged is None else STATUS_WORDS[judged.status],
+        sentence="" if judged is None else judged.sentence,
+        limit="-" if judged is None else f"{side} {constraint_limit(judged.constraint_id, judged.asked)}",
+        in_sample=figure.shown(figure.of(result)),
+        error="" if error is None else f"± {figure.shown(error)}",
+        weights=figure.shown(weights.value),
+        weights_interval=f"{figure.shown(weights.low)} to {figure.shown(weights.high)}",
+        whole_deals=figure.shown(deals.value),
+        whole_deals_interval=f"{figure.shown(deals.low)} to {figure.shown(deals.high)}",
     )
 
 
-def _interval(name: str, figure: Document) -> str:
-    return f"{shown(name, figure['low'])} to {shown(name, figure['high'])}"
-
-
-def _verdict(name: str, fresh: Document, scenarios: int) -> tuple[Verdict, str, str]:
-    """The judgement, in a word and in a sentence, of what fresh scenarios say of a figure."""
-    if name == "expectedMoic":
-        sure = fresh["low"] > 1.0
-        sentence = (
-            f"In {scenarios:,} fresh scenarios the fund returns {shown(name, fresh['value'])} on average; the mean is "
-            f"known to lie between {shown(name, fresh['low'])} and {shown(name, fresh['high'])}."
+def comparison_rows(portfolios: Sequence[ComparisonPortfolio]) -> tuple[ComparisonRow, ...]:
+    return tuple(
+        ComparisonRow(
+            name=COMPARISON_NAMES[other.name],
+            expected_moic=multiple(other.mean),
+            difference=signed_multiple(other.difference)
+            + ("" if other.standard_error is None else f" ± {multiple(other.standard_error, 3)}"),
+            verdict=_comparison_words(other),
         )
-        return ("good", "Above 1x", sentence) if sure else ("unsure", "Not clearly above 1x", sentence)
-    value, limit = shown(name, fresh["value"]), fresh.get("limit")
-    if limit is None:
-        return "none", "No limit", f"In fresh scenarios it is {value}."
-    said = f"{value} in fresh scenarios against a limit of {shown(name, limit)}"
-    holds = fresh.get("holdsOutOfSample")
-    if holds == "yes":
-        return "good", "Holds", f"{said}: the whole 95% interval keeps the limit."
-    if holds == "no":
-        return "bad", "Does not hold", f"{said}: the whole 95% interval breaks it."
-    needed = fresh.get("scenariosToSettle")
-    more = "" if needed is None else f" About {needed:,} fresh scenarios would tell."
-    return "unsure", "Too close to tell", f"{said}: the limit lies inside the 95% interval.{more}"
+        for other in portfolios
+    )
 
 
-def headline(result: Document) -> Headline:
-    """What to say in the meeting, and what to say with it."""
-    figures = risk_view(result)
-    broken = [figure for figure in figures if figure.verdict == "bad"]
-    unsure = [figure for figure in figures if figure.verdict == "unsure"]
-    relaxed = result["relaxations"]
-    moic = result["validation"]["outOfSample"]["expectedMoic"]
-    title = f"An expected multiple of {multiple(moic['value'])} in worlds that the portfolio was not chosen on"
-    reasons = []
-    if relaxed:
-        plural = "limits" if len(relaxed) > 1 else "limit"
-        reasons.append(f"No portfolio meets every limit as asked: {len(relaxed)} {plural} had to give way.")
-    reasons += [f"{figure.label} does not hold: {figure.sentence}" for figure in broken]
-    reasons += [f"{figure.label} is too close to tell: {figure.sentence}" for figure in unsure]
-    noise = [rival for rival in result["validation"].get("rivals", []) if rival["withinNoise"] and rival["feasible"]]
-    reasons += [f"These scenarios do not show it to be better than {RIVALS[rival['name']]}." for rival in noise]
-    worse = [rival for rival in result["validation"].get("rivals", []) if _outdoes(rival)]
-    reasons += [
-        f"A plainer portfolio keeps every limit and does better in the same fresh scenarios: "
-        f"{RIVALS[rival['name']]}, by {multiple(-rival['difference'], 3)}."
-        for rival in worse
-    ]
-    if not result["solver"]["reproducible"]:
-        reasons.append("A time limit cut the search short: the same request may give another answer.")
-    if not reasons:
-        reasons.append("Every limit holds, as asked, in scenarios that the portfolio was not chosen on.")
-    verdict: Verdict = "bad" if broken else "unsure" if relaxed or unsure or noise or worse else "good"
-    return Headline(verdict, title, tuple(reasons))
+def _comparison_words(other: ComparisonPortfolio) -> str:
+    if other.within_noise:
+        words = "within the noise: not shown to be better"
+    else:
+        words = "this one is better" if other.difference > 0 else "the simpler portfolio is better"
+    return words if other.feasible else f"{words}; it breaks limits, so it is no alternative"
 
 
-RIVALS = {"equal_weights": "equal weights", "greedy": "filling the best buckets first"}
-
-
-def rivals_view(validation: Document) -> tuple[ComparisonRow, ...]:
+def regimes_view(out_of_sample: OutOfSample) -> tuple[RegimeRow, ...]:
+    """Each state of the economy, the four figures in the order of `FIGURES`."""
     rows = []
-    for rival in validation.get("rivals", []):
-        if rival["withinNoise"]:
-            verdict = "within the noise: not shown to be better"
-        else:
-            verdict = "this one is better" if rival["difference"] > 0 else "the rival is better"
-        if not rival["feasible"]:
-            verdict += "; it breaks limits, so it is no alternative"
-        difference = f"{signed_multiple(rival['difference'])} ± {multiple(rival['standardError'], 3)}"
-        rows.append(ComparisonRow(RIVALS[rival["name"]], multiple(_value(rival["expectedMoic"])), difference, verdict))
+    for entry in out_of_sample.by_regime:
+        found = entry.figures
+        cells = tuple("-" if found is None else figure.shown(figure.of(found)) for figure in FIGURES)
+        drawn = "0" if found is None else f"{found.scenarios:,}"
+        rows.append(RegimeRow(entry.regime, percent(entry.probability), drawn, cells))
     return tuple(rows)
 
 
-def _outdoes(rival: Document) -> bool:
-    """Whether fresh scenarios show that the plainer portfolio, which keeps every limit, is the better one."""
-    return bool(rival["feasible"] and not rival["withinNoise"] and rival["difference"] < 0)
-
-
-def _value(figure: float | Document) -> float:
-    """A rival's figure comes bare or with its error."""
-    return float(figure["value"]) if isinstance(figure, Mapping) else float(figure)
-
-
-def regimes_view(out_of_sample: Document) -> tuple[RegimeRow, ...]:
-    """Each state of the economy, the four figures in the order of `MEANINGS`."""
-    rows = []
-    for entry in out_of_sample.get("byRegime", []):
-        figures = entry["figures"]
-        cells = tuple("-" if figures is None else shown(name, figures[name]) for name in MEANINGS)
-        drawn = "0" if figures is None else f"{figures['scenarios']:,}"
-        rows.append(RegimeRow(entry["regime"], percent(entry["probability"]), drawn, cells))
-    return tuple(rows)
-
-
-def proof_lines(result: Document) -> tuple[str, ...]:
+def proof_lines(result: Result) -> tuple[str, ...]:
     """How good the answer is proven to be on its own scenarios, and how far they flatter it."""
-    solver, fresh = result["solver"], result["validation"]["outOfSample"]
-    lines = [
-        (
-            f"On the scenarios it was chosen on, nothing within these limits is better by more than "
-            f"{percent(solver['gap'], 4)} (best found {multiple(solver['objective'], 4)}, proven bound "
-            f"{multiple(solver['bound'], 4)}; {solver['backend']}, {solver['nodes']:,} nodes)."
-        )
-    ]
-    if solver["status"] != "optimal":
-        lines.append("The work limit struck before the proof was closed; a larger work limit narrows the gap.")
-    tie_break = solver["tieBreak"]
-    nearest = "proven to be" if tie_break["proven"] else "not proven to be"
-    lines.append(
-        f"Among equally good portfolios it is {nearest} the most even one, within "
-        f"{multiple(result['primaryLockEpsilon'], 4)} of the best."
-    )
-    unique = uniqueness_sentence(tie_break)
-    if unique is not None:
-        lines.append(unique)
-    lines.append(
-        f"Its own scenarios flatter it by {signed_multiple(fresh['optimismGap'])}; the fresh mean is known to "
-        f"± {multiple(fresh['expectedMoic']['standardError'], 3)}."
-    )
-    return tuple(lines)
+    return (*proof_sentences(result), optimism_sentence(result.validation.out_of_sample))
 
 
-def whole_deal_lines(validation: Document) -> tuple[str, ...]:
-    deals = validation["wholeDeals"]
-    lines = [f"Bought as {deals['dealCount']:,} whole deals, {dollars(deals['uninvestedUsd'])} stay in cash."]
-    for name, amount in deals["boundViolations"].items():
-        lines.append(f"Rounding to whole deals oversteps the limit '{constraint_name(name)}' by {percent(amount, 2)}.")
-    return tuple(lines)
+def whole_deal_lines(result: Result) -> tuple[str, ...]:
+    return (whole_deals_sentence(result.validation),)
 
 
-def timing_rows(result: Document) -> tuple[tuple[str, str], ...]:
+def timing_rows(result: Result) -> tuple[tuple[str, str], ...]:
     names = {
         "waiting": "Waiting",
         "matrix": "Scenarios",
-        "optimize": "Optimizing",
-        "validate": "Testing",
+        "optimize": "Optimization",
+        "validate": "Validation",
         "total": "Total",
     }
-    return tuple((names[name], duration(value)) for name, value in result["timings"].items())
+    return tuple((names[stage], duration(seconds)) for stage, seconds in result.timings.items())

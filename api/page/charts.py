@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from sqlalchemy import Engine
 
-from api.page.figures import multiple, percent
 from core.arrays import FloatArray
-from core.charts.portfolio import Holding, multiples_chart
-from core.charts.regimes import regime_returns_of, regimes_chart
-from core.charts.treemap import treemap_chart
 from core.errors import CorruptMatrix
+from core.formatting import multiple, percent
 from core.matrix.key import simulation_inputs
-from core.portfolio.documents import weights_from
-from core.request.normalized_config import NormalizedConfig
-from core.stages import Stage
+from core.result.charts.portfolio import holdings_of, multiples_chart
+from core.result.charts.regimes import regime_returns_of, regimes_chart
+from core.result.charts.treemap import treemap_chart
+from core.solver.feasibility import loss_count
 from db.engine import transaction
 from db.matrices import read_reference
 from db.matrix_values import load_matrix
+from db.results import session_result, stored_allocation, stored_weights
 from db.sessions import SessionRow
 
 ChartName = Literal["treemap", "multiples", "regimes"]
@@ -31,25 +29,18 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 def chart(name: ChartName, session: SessionRow, multiples: FloatArray | None) -> bytes | None:
     """As SVG. multiples: see `portfolio_multiples`. None where what it would show is not there."""
-    assert session.allocation is not None
     if name == "treemap":
-        return treemap_chart(
-            [
-                Holding(entry["bucketId"], Stage(entry["stage"]), entry["weight"], entry["sector"])
-                for entry in session.allocation
-                if entry["weight"] > 0
-            ]
-        )
+        return treemap_chart(holdings_of(stored_allocation(session)))
     if name == "multiples":
         return None if multiples is None else multiples_chart(multiples, winner_multiple_of(session))
-    fresh: Mapping[str, Any] = (session.validation_metrics or {}).get("outOfSample", {})
-    if not fresh.get("byRegime"):
+    bought = session_result(session).validation.whole_deals.out_of_sample
+    if not bought.by_regime:
         return None
-    return regimes_chart(regime_returns_of(fresh["byRegime"]), loss_limit=fresh["lossProbability"].get("limit"))
+    return regimes_chart(regime_returns_of(bought.by_regime), loss_limit=bought.loss_probability.limit)
 
 
 def winner_multiple_of(session: SessionRow) -> float:
-    """What makes a deal a winner in the session's worlds."""
+    """What makes a deal a winner in the session's scenarios."""
     return simulation_inputs(session.matrix_key_json).winner_multiple
 
 
@@ -63,8 +54,7 @@ def portfolio_multiples(engine: Engine, session: SessionRow) -> FloatArray | Non
         matrix = load_matrix(engine, reference)
     except CorruptMatrix:  # gone meanwhile, or damaged: whoever needs it next makes it anew
         return None
-    weights = weights_from(session.allocation, NormalizedConfig.model_validate(session.normalized_config))
-    found: FloatArray = weights @ matrix.moic.astype(np.float64)
+    found: FloatArray = stored_weights(session) @ matrix.moic.astype(np.float64)
     return found
 
 
@@ -73,5 +63,5 @@ def multiples_rows(multiples: FloatArray) -> tuple[tuple[str, str], ...]:
     rows = [
         (f"{percent(q, 0)} of scenarios return at most", multiple(float(np.quantile(multiples, q)))) for q in QUANTILES
     ]
-    rows.append(("Scenarios that lose money", percent(float(np.mean(multiples < 1.0 - 1e-9)))))
+    rows.append(("Scenarios that lose money", percent(loss_count(multiples) / multiples.size)))
     return tuple(rows)

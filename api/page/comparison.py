@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from api.page.answer import MEANINGS, shown
-from api.page.figures import constraint_name, constraint_value, percent
+from api.page.answer import STATUS_WORDS
 from api.page.form import FormContext, Input, all_inputs, form_groups
 from api.page.form_text import shown as shown_in_form
+from core.formatting import percent
 from core.request.fields import Location
 from core.request.wording import field_path
+from core.result.model import Result
+from core.result.wording import FIGURES, Figure, constraint_limit, constraint_name
 
 SHOWN_SHIFT = 5e-4
 """Weights that differ by less are printed alike, and not listed."""
@@ -51,20 +53,21 @@ def request_differences(first: Document, second: Document) -> list[Difference]:
     return differences
 
 
-def figure_differences(first: Document, second: Document) -> list[Difference]:
-    """The four figures in fresh scenarios."""
+def figure_differences(first: Result, second: Result) -> list[Difference]:
+    """The four figures out of sample, as whole deals."""
     differences = []
-    for name, (label, _) in MEANINGS.items():
-        one = first["validation"]["outOfSample"][name]["value"]
-        other = second["validation"]["outOfSample"][name]["value"]
-        differences.append(Difference(label, shown(name, one), shown(name, other), _signed(name, other - one)))
+    for figure in FIGURES:
+        one = figure.estimate(first.validation.whole_deals.out_of_sample).value
+        other = figure.estimate(second.validation.whole_deals.out_of_sample).value
+        label = figure.label[0].upper() + figure.label[1:]
+        differences.append(Difference(label, figure.shown(one), figure.shown(other), _signed(figure, other - one)))
     return differences
 
 
-def weight_differences(first: Document, second: Document) -> list[Difference]:
+def weight_differences(first: Result, second: Result) -> list[Difference]:
     """Buckets whose weight moved, the largest move first."""
-    left = {entry["bucketId"]: entry["weight"] for entry in first["allocation"]}
-    right = {entry["bucketId"]: entry["weight"] for entry in second["allocation"]}
+    left = {holding.bucket_id: holding.weight for holding in first.allocation}
+    right = {holding.bucket_id: holding.weight for holding in second.allocation}
     moved = {bucket: right.get(bucket, 0.0) - left.get(bucket, 0.0) for bucket in sorted({*left, *right})}
     order = sorted(moved, key=lambda bucket: (-abs(moved[bucket]), bucket))
     return [
@@ -74,23 +77,26 @@ def weight_differences(first: Document, second: Document) -> list[Difference]:
     ]
 
 
-def constraint_differences(first: Document, second: Document) -> list[Difference]:
-    """Limits that were enforced, or fared, differently."""
-    left = {entry["constraintId"]: entry for entry in first["constraints"]}
-    right = {entry["constraintId"]: entry for entry in second["constraints"]}
+def constraint_differences(first: Result, second: Result) -> list[Difference]:
+    """Limits that were asked for, enforced or judged differently."""
+    left, right = (_judged_limits(result) for result in (first, second))
     differences = []
     for name in dict.fromkeys([*left, *right]):
-        one, other = _fared(left.get(name)), _fared(right.get(name))
+        one, other = left.get(name, "no limit"), right.get(name, "no limit")
         if one != other:
             differences.append(Difference(constraint_name(name), one, other))
     return differences
 
 
-def _fared(entry: Document | None) -> str:
-    if entry is None:
-        return "no limit"
-    state = "gave way" if entry["relaxedFrom"] is not None else "binding" if entry["binding"] else "room left"
-    return f"{constraint_value(entry['type'], entry['required'])}, {state}"
+def _judged_limits(result: Result) -> dict[str, str]:
+    """By constraint id: the limit as asked, whether it was relaxed, and the verdict on it."""
+    found = {}
+    for limit in result.verdict.limits:
+        kind = limit.constraint_id.partition(":")[0]
+        asked, enforced = constraint_limit(kind, limit.asked), constraint_limit(kind, limit.enforced)
+        relaxed = "" if limit.asked == limit.enforced else f", relaxed to {enforced}"
+        found[limit.constraint_id] = f"{asked}{relaxed}: {STATUS_WORDS[limit.status].lower()}"
+    return found
 
 
 def _leaves(node: Any, place: Location) -> Iterator[tuple[Location, Any]]:
@@ -117,9 +123,9 @@ def _said(value: Any, field: Input | None) -> str:
     return str(value)
 
 
-def _signed(name: str, change: float) -> str:
-    if name in ("expectedMoic", "expectedWinners"):
-        return ("+" if change >= 0 else "") + shown(name, change)
+def _signed(figure: Figure, change: float) -> str:
+    if figure.name in ("expectedMoic", "expectedWinners"):
+        return ("+" if change >= 0 else "") + figure.shown(change)
     return f"{100 * change:+.1f} points"
 
 

@@ -41,7 +41,7 @@ GROUPS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "Where the fund may invest": ("A bucket is a stage in a sector.", ("buckets",)),
     "Limits by stage and sector": ("Leave empty what needs no limit.", ("stage_bounds", "sector_bounds")),
     "Deal terms": ("Leave empty to keep those of the calibration.", ("policy",)),
-    "Simulated worlds": ("How many worlds are simulated, and of what kind.", ("scenario_gen_config",)),
+    "Scenarios": ("How many scenarios are simulated, and of what kind.", ("scenario_gen_config",)),
     "Versions and search": ("", ()),
 }
 """Title, what it is about, and the request's fields in it. The last group takes the fields that no other names."""

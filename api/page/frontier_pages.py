@@ -13,12 +13,12 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from api.access import Database, require_member, visible_session
 from api.frontiers import Frontiers
 from api.page.completed import completed
-from api.page.figures import count, multiple, percent
 from api.page.route import PageRoute
 from api.page_access import PageVisitor, page_guard
 from api.problems import not_found
 from api.rendering import page
 from core.charts.frontier import frontier_chart
+from core.formatting import count, multiple, percent
 from core.frontier.document import frontier_picture, is_fraction
 from core.frontier.variation import parse_variation
 from db.engine import transaction

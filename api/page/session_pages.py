@@ -23,6 +23,7 @@ from api.page_access import PageVisitor, page_guard
 from api.problems import not_found
 from api.rendering import page
 from core.request import parse_request
+from core.result.sentences import purchase_sentences
 from core.session_states import SessionStatus
 from db.engine import transaction
 from db.funds import find_fund, funds_of
@@ -115,8 +116,8 @@ def download(session_id: UUID, kind: str, who: PageVisitor, engine: Database) ->
         raise not_found("download")
     with transaction(engine) as conn:
         row = completed(conn, visible_session(conn, session_id, who.principal))
-    document = session_result(row)
-    body = _pretty(document).encode() if media_type == JSON else allocation_table(document["allocation"], media_type)
+    result = session_result(row)
+    body = _pretty(result.as_json()).encode() if media_type == JSON else allocation_table(result.allocation, media_type)
     name = f"{'result' if media_type == JSON else 'allocation'}-{session_id}.{kind}"
     return Response(body, media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
@@ -145,8 +146,8 @@ def compare(request: Request, who: PageVisitor, engine: Database, a: UUID, b: UU
     with transaction(engine) as conn:
         seen = [visible_session(conn, one, who.principal) for one in (a, b)]
         rows = [load_session(conn, one) for one in (a, b)]
-    first, second = (session_result(row) for row in rows)
     both = all(row.status is SessionStatus.COMPLETED for row in rows)
+    results = [session_result(row) for row in rows] if both else []
     return page(
         request,
         "compare.html",
@@ -154,9 +155,9 @@ def compare(request: Request, who: PageVisitor, engine: Database, a: UUID, b: UU
         sessions=seen,
         completed=both,
         asked=comparison.request_differences(rows[0].request, rows[1].request),
-        figures=comparison.figure_differences(first, second) if both else [],
-        weights=comparison.weight_differences(first, second) if both else [],
-        constraints=comparison.constraint_differences(first, second) if both else [],
+        figures=comparison.figure_differences(*results) if both else [],
+        weights=comparison.weight_differences(*results) if both else [],
+        constraints=comparison.constraint_differences(*results) if both else [],
     )
 
 
@@ -170,17 +171,18 @@ def _about(seen: SessionStatusView) -> dict[str, Any]:
 
 def _answered(row: SessionRow) -> dict[str, Any]:
     result = session_result(row)
-    fresh = result["validation"]["outOfSample"]
     return {
         "result": result,
-        "headline": answer.headline(result),
+        "headline": answer.headline(result.verdict),
+        "verdict_limits": answer.limit_rows(result.verdict),
+        "purchases": purchase_sentences(result.allocation),
         "risk": answer.risk_view(result),
-        "allocation": answer.allocation_view(result["allocation"]),
+        "allocation": answer.allocation_view(result.allocation),
         "constraints": constraint_report(result),
-        "regimes": answer.regimes_view(fresh),
-        "rivals": answer.rivals_view(result["validation"]),
+        "regimes": answer.regimes_view(result.validation.whole_deals.out_of_sample),
+        "comparisons": answer.comparison_rows(result.validation.comparison_portfolios),
         "proof": answer.proof_lines(result),
-        "whole_deals": answer.whole_deal_lines(result["validation"]),
+        "whole_deals": answer.whole_deal_lines(result),
         "timings": answer.timing_rows(result),
     }
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from api.page.figures import between, duration, multiple, percent
+from api.page.figures import between, duration
+from core.formatting import multiple, percent
 from core.session_states import SessionStatus
 from db.session_reads import SessionStatusView, SessionSummary
 
@@ -80,7 +81,7 @@ def progress_view(seen: SessionStatusView, now: datetime) -> Progress:
         ("Waiting for its turn", "", seen.created_at, seen.matrix_started_at),
         ("Simulating the scenarios", _matrix_words(seen), seen.matrix_started_at, seen.optimization_started_at),
         ("Finding the best portfolio", _search_words(seen), seen.optimization_started_at, seen.validation_started_at),
-        ("Testing it in fresh scenarios", "", seen.validation_started_at, tested),
+        ("Testing it out of sample", "", seen.validation_started_at, tested),
     )
     steps = tuple(_step(*span, last_end=seen.completed_at, failed=failed, now=now) for span in spans)
     return Progress(

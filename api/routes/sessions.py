@@ -101,14 +101,14 @@ def status(session_id: UUID, engine: Database, principal: Reader) -> StatusDocum
     responses={
         200: {
             "description": "JSON: the whole result. CSV and Parquet: its allocation, one row a bucket.",
-            "content": {JSON: {"schema": {"$ref": "#/components/schemas/ResultDocument"}}, CSV: {}, PARQUET: {}},
+            "content": {JSON: {"schema": {"$ref": "#/components/schemas/Result"}}, CSV: {}, PARQUET: {}},
         },
         **NOT_FOUND,
         406: {**PROBLEM, "description": "None of the media types that can be had."},
         409: {**PROBLEM, "description": "The session is not completed; `detail` has its state."},
     },
 )
-def result(
+def session_answer(
     session_id: UUID, engine: Database, principal: Reader, accept: Annotated[str | None, Header()] = None
 ) -> Response:
     media_type = chosen(accept)
@@ -118,13 +118,13 @@ def result(
             why = f" ({seen.error_code}: {seen.error_reason})" if seen.error_code else ""
             raise Problem(409, "not_completed", f"the session is {seen.status.value}{why}")
         session = load_session(conn, session_id)
-    document = session_result(session)
+    result = session_result(session)
     headers = {"Vary": "Accept"}
     if media_type == JSON:
-        return JSONResponse(document, headers=headers)
+        return JSONResponse(result.as_json(), headers=headers)
     suffix = "csv" if media_type == CSV else "parquet"
     headers["Content-Disposition"] = f'attachment; filename="allocation-{session_id}.{suffix}"'
-    return Response(allocation_table(document["allocation"], media_type), media_type=media_type, headers=headers)
+    return Response(allocation_table(result.allocation, media_type), media_type=media_type, headers=headers)
 
 
 @router.get("/sessions", summary="Your funds' sessions, the newest first", responses=NOT_FOUND)

@@ -23,7 +23,7 @@ class FrontierPoint:
     """value: of the varied limit. status: as of a solve; `infeasible` is proven, `unknown` found and proved nothing.
 
     weights, first_weights: (B,), of the portfolio after the tie-break and before it. figures: of weights, recomputed.
-    objective: E*, best expected MOIC found in the first pass. bound: nothing within the limits is better.
+    objective: E*, best expected MOIC found in the primary solve. bound: nothing within the limits is better.
     """
 
     value: float
@@ -70,7 +70,7 @@ def solve_point(
     *,
     start: FloatArray | None = None,
 ) -> FrontierPoint:
-    """config: with the limit at `value`; no limit gives way here, whatever its relaxation mode. start: weights (B,).
+    """config: with the limit at `value`; no limit is relaxed here, whatever its relaxation mode. start: weights (B,).
 
     Raises Cancelled, and SolverFailed for an answer that does not stand up to the check of its own limits.
     """

@@ -30,7 +30,7 @@ ONLY_FOR_SIMULATION = (
     "taxonomy_version",
     "validation_scenarios",
 )
-"""Fields of a request that say how worlds are simulated. On a matrix that is given they have nothing to say."""
+"""Fields of a request that say how scenarios are simulated. On a matrix that is given they have nothing to say."""
 
 _READ_OF_A_BUCKET = {"stage", "sector", "initial_check_size", "reserve_ratio"}
 

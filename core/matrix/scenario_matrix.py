@@ -1,4 +1,4 @@
-"""A scenario matrix: what every bucket returns in every simulated world."""
+"""A scenario matrix: what every bucket returns in every simulated scenario."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.arrays import Float32Array, FloatArray, IntArray
 
 @dataclass(frozen=True, slots=True)
 class ScenarioState:
-    """What one simulated world looks like; shocks are dimensionless.
+    """What one simulated scenario looks like; shocks are dimensionless.
 
     regime_shock: in [-1, 1]. `three_component_v1`: systematic and idiosyncratic in bucket-key order, in [-1, 1].
     `three_component_v2`: systematic by sector in sorted order, standard normal; no bucket has a shock of its own.

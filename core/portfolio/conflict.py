@@ -1,4 +1,4 @@
-"""Why no portfolio meets every limit: the limits that conflict, each way out of it, and both in words."""
+"""Why no portfolio meets every limit: the limits that conflict, each single-limit repair, and both in words."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ConflictExplanation:
 def explain_conflict(
     problem: PortfolioProblem, limits: Limits, backend: SolverBackend, control: SolveControl
 ) -> ConflictExplanation:
-    """limits: proven to admit no portfolio. The conflict may use the work limit, and so may the ways out of it."""
+    """limits: proven to admit no portfolio. The conflict may use the work limit, and so may the repairs."""
     conflict = conflicting_constraints(problem, limits, backend, control)
     found = single_limit_repairs(problem, limits, conflict.constraints, backend, control)
     asked = {c.constraint_id: c.bound for c in problem.linear_constraints(limits)}

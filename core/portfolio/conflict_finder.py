@@ -13,7 +13,7 @@ from core.solver.program import SolveControl, SolverBackend
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """constraints: ids, the least sacred class first. nodes, work: what it took to find them."""
+    """constraints: ids, the lowest priority first. nodes, work: what it took to find them."""
 
     constraints: tuple[str, ...]
     nodes: int
@@ -27,7 +27,7 @@ def conflicting_constraints(
     """Constraints that together admit no portfolio, while any of them left out would (as far as proven).
 
     The loss limit is tried first: without it all that is left to prove is linear, and quick. Then the classes are
-    thinned out, the least sacred ones tried first, then the bounds within them. Only what is proven dispensable leaves
+    thinned out, the lowest priority tried first, then the bounds within them. Only what is proven dispensable leaves
     the set. All proofs together may take the work limit, each an even share of what the ones before it left.
     """
     finder = _DeletionFilter(problem, limits, backend, control.any_answer())

@@ -18,7 +18,7 @@ CvarRole = Literal["absent", "enforced", "elastic"]
 
 @dataclass(frozen=True, slots=True)
 class ElasticStep:
-    """One program over the weights and the slacks of what may give way.
+    """One program over the weights and the slacks of what may be relaxed.
 
     enforced: held as they are. elastic: one slack column per bound (constraints with one id share it).
     held: what a class's slacks may sum to. minimize: the class whose slacks are the objective; None asks only for

@@ -1,4 +1,4 @@
-"""The whole optimization of one session: first pass, relaxation where needed, tie-break, strict check, report."""
+"""The whole optimization of one session: primary solve, relaxation where needed, tie-break, strict check, report."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from core.request.normalized_config import NormalizedConfig
 from core.solver.feasibility import is_feasible
 from core.solver.program import ChanceProgram, SolveControl, SolveOutcome, SolverBackend
 
-MOIC_STEP = "first pass"
+PRIMARY_STEP = "primary solve"
 """The step whose objective is the expected MOIC."""
 NEGLIGIBLE_WEIGHT = 1e-9
 """Weights below this are rounding of the solver; a portfolio does not hold ten-billionths."""
@@ -36,8 +36,8 @@ class Optimum:
     """weights: (B,), normalized, in bucket-key order. limits: those enforced, moved by `relaxations`.
 
     relaxations: with a sentence for each in `explanations`. conflict: why the limits as asked cannot be met, or None.
-    first_objective: E*, the expected MOIC of the first pass's weights, first_weights; the weights are within epsilon of
-    it. audit: how the answer was found and how good it is proven to be, JSON-ready.
+    first_objective: E*, the expected MOIC of the primary solve's weights, first_weights; the weights are within epsilon
+    of it. audit: how the answer was found and how good it is proven to be, JSON-ready.
     """
 
     weights: FloatArray
@@ -65,7 +65,7 @@ def optimize(
 ) -> Optimum:
     """Maximize expected MOIC within the limits of `config`.
 
-    clock: seconds, for the audit only. stage: told "first pass", "conflict", "relaxation", "tie-break", "uniqueness"
+    clock: seconds, for the audit only. stage: told "primary solve", "conflict", "relaxation", "tie-break", "uniqueness"
     and "prices" as they begin. start: weights (B,) to start from. explain: say why limits conflict, whether the answer
     is the only one, and what limits that bind cost.
     Raises Infeasible (relaxation off), NoAnswerWithinLimit, Cancelled.
@@ -83,7 +83,7 @@ def optimize(
         seconds[name] = seconds.get(name, 0.0) + clock() - began
         return result
 
-    first: SolveOutcome = timed(MOIC_STEP, lambda: backend.maximize(problem.program(limits), control, start))
+    first: SolveOutcome = timed(PRIMARY_STEP, lambda: backend.maximize(problem.program(limits), control, start))
     effort = _Effort().plus(first)
     if first.status == "infeasible":
         if explain:
@@ -93,7 +93,7 @@ def optimize(
         effort = effort.plus(conflict or _Effort())
         relaxed: Relaxed = timed("relaxation", lambda: relax_minimally(problem, limits, backend, control))
         limits, relaxations = relaxed.limits, relaxed.bounds
-        first = timed(MOIC_STEP, lambda: backend.maximize(problem.program(limits), control, relaxed.weights))
+        first = timed(PRIMARY_STEP, lambda: backend.maximize(problem.program(limits), control, relaxed.weights))
         effort = effort.plus(relaxed).plus(first)
     if first.x is None or first.objective is None:
         raise NoAnswerWithinLimit(
@@ -186,7 +186,7 @@ def _tie_break(
     backend: SolverBackend,
     control: SolveControl,
 ) -> _SecondPass:
-    """The second pass; its weights if they stand up to the strict check, else the first pass's."""
+    """The tie-break solve; its weights if they stand up to the strict check, else the primary solve's."""
     assert first.x is not None
     assert first.objective is not None
     floor = first.objective - config.primary_lock_epsilon
@@ -202,7 +202,7 @@ def _tie_break(
 
 
 def _explanations(problem: PortfolioProblem, relaxations: tuple[RelaxedBound, ...]) -> tuple[str, ...]:
-    """A sentence for every bound that gave way."""
+    """A sentence for every bound that was relaxed."""
     asked = Limits.of(problem.config, problem.n_scenarios)
     linear = [c.type for c in problem.linear_constraints(asked)]
     classes: set[ConstraintType] = {*linear, "cvar_max", "p_loss_max"}
@@ -245,7 +245,7 @@ def _audit(
         "nodes": effort.nodes,
         "work": effort.work,
         "reproducible": effort.reproducible,
-        "pass1Seconds": seconds["first pass"],
+        "pass1Seconds": seconds["primary solve"],
         "pass2Seconds": seconds["tie-break"],
         "relaxationSeconds": seconds.get("relaxation"),
         "conflictSeconds": seconds.get("conflict"),

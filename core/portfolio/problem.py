@@ -45,11 +45,16 @@ RELAXATION_ORDER: tuple[ConstraintType, ...] = (
 )
 
 
+def is_minimum(constraint_type: ConstraintType) -> bool:
+    """Whether a limit of this class is at least something; all others are at most something."""
+    return constraint_type.endswith(("_min", "_min_weight"))
+
+
 @dataclass(frozen=True, slots=True)
 class LinearConstraint:
     """`coefficients @ w` against a bound. Minimum: at least; maximum: at most.
 
-    Rows with one constraint_id share their bound (every bucket has the same maximum) and give way together.
+    Rows with one constraint_id share their bound (every bucket has the same maximum) and are relaxed together.
     """
 
     constraint_id: str
@@ -59,7 +64,7 @@ class LinearConstraint:
 
     @property
     def is_minimum(self) -> bool:
-        return self.type.endswith("_min") or self.type.endswith("_min_weight")
+        return is_minimum(self.type)
 
     def violation(self, weights: FloatArray) -> float:
         """By how much these weights (B,) break the bound, in its own unit; negative where there is room."""
@@ -139,7 +144,7 @@ class PortfolioProblem:
         return [c for c in constraints if (c.bound > 0.0 if c.is_minimum else c.bound < 1.0)]
 
     def program(self, limits: Limits) -> ChanceProgram:
-        """The first pass: maximize expected MOIC over the weights w, x = w."""
+        """The primary solve: maximize expected MOIC over the weights w, x = w."""
         constraints = [c for c in self.linear_constraints(limits) if c.type != "bucket_max_weight"]
         rows = [np.ones(self.n_buckets), *(c.coefficients / c.scale for c in constraints)]
         lower, upper = np.array([(1.0, 1.0), *(c.scaled_bounds for c in constraints)]).T

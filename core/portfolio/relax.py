@@ -1,7 +1,7 @@
-"""When no portfolio satisfies everything: move the bounds just as far as needed, the least sacred classes first.
+"""When no portfolio satisfies everything: move the bounds just as far as needed, the lowest priority first.
 
-From the most sacred class to the least, the class's total violation is minimized with the more sacred ones held at
-what they achieved and the less sacred ones left out. What could not be proven within the work limit is reported as
+From the highest priority to the lowest, the class's total violation is minimized with those of higher priority held at
+what they achieved and those of lower priority left out. What could not be proven within the work limit is reported as
 an interval [proven, achieved]. Exact and always successful, unlike steps of a fixed size.
 """
 
@@ -28,7 +28,7 @@ from core.solver.program import LINEAR_TOLERANCE, SolveControl, SolveOutcome, So
 from core.solver.sums import combination, dot
 from core.stages import Stage
 
-HOLD = 1e-9
+HELD_TOLERANCE = 1e-9
 """Added to what a class achieved when it is held, so that the next class is not infeasible by rounding."""
 
 NEGLIGIBLE = LINEAR_TOLERANCE
@@ -40,9 +40,9 @@ ABSOLUTE_GAP = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class RelaxedBound:
-    """One bound that gave way, in its own unit.
+    """One bound that was relaxed, in its own unit.
 
-    class_violation: what the bounds of its class gave way in total; class_proven: no portfolio needs less.
+    class_violation: by how much the bounds of its class were relaxed in total; class_proven: no portfolio needs less.
     The two agree where the proof was closed within the work limit.
     """
 
@@ -57,7 +57,7 @@ class RelaxedBound:
 
 @dataclass(frozen=True, slots=True)
 class Relaxed:
-    """The moved limits, what moved in the order of giving way (least sacred first), a portfolio that keeps them.
+    """The moved limits, what moved in the order of relaxation (lowest priority first), a portfolio that keeps them.
 
     limits may differ from what was asked by up to `NEGLIGIBLE` without a word in bounds.
     """
@@ -124,9 +124,9 @@ class _MinimalRelaxation:
 
     def relax_cvar(self) -> None:
         violation, proven = self._minimize(self._step("cvar_max", "elastic"))
-        if violation > HOLD:
+        if violation > HELD_TOLERANCE:
             old = self.limits.cvar_limit
-            new = old + violation + HOLD
+            new = old + violation + HELD_TOLERANCE
             self.limits = replace(self.limits, cvar_limit=new)
             self._moved("cvar_max", "cvar_max", old=old, new=new, violation=violation, proven=proven)
 
@@ -137,8 +137,8 @@ class _MinimalRelaxation:
         before = list(self.elastic)
         self.elastic += members
         violation, proven = self._minimize(self._step(constraint_class, "enforced"))
-        if violation > HOLD:
-            self.held[constraint_class] = violation + HOLD
+        if violation > HELD_TOLERANCE:
+            self.held[constraint_class] = violation + HELD_TOLERANCE
             self.proven[constraint_class] = proven
         else:
             self.elastic = before
@@ -147,16 +147,16 @@ class _MinimalRelaxation:
     def result(self) -> Relaxed:
         limits = self.limits
         for constraint_id, violation in self._step(None, "enforced").slacks(self.weights).items():
-            if violation <= HOLD:
+            if violation <= HELD_TOLERANCE:
                 continue
             constraint = next(c for c in self.elastic if c.constraint_id == constraint_id)
-            limits, new = moved_by(limits, constraint, violation + HOLD)
+            limits, new = moved_by(limits, constraint, violation + HELD_TOLERANCE)
             self._moved(
                 constraint_id,
                 constraint.type,
                 old=constraint.bound,
                 new=new,
-                violation=self.held[constraint.type] - HOLD,
+                violation=self.held[constraint.type] - HELD_TOLERANCE,
                 proven=self.proven[constraint.type],
             )
         order = {name: position for position, name in enumerate(RELAXATION_ORDER)}

@@ -10,15 +10,16 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 
-from core.portfolio.problem import RELAXATION_ORDER, ConstraintType
+from core.formatting import limit_percent
+from core.portfolio.problem import RELAXATION_ORDER, ConstraintType, is_minimum
 from core.portfolio.relax import RelaxedBound
 from core.portfolio.single_limit_repairs import SingleLimitRepair
 
 CLOSED = 2e-6
 """Totals this near to each other count as one: solves stop there."""
 
-TOLD: dict[bool, float] = {True: 0.01, False: 0.001}
-"""What a sentence tells apart: hundredths of a company (True: winners), tenths of a percent (False)."""
+REPORTED_PRECISION: dict[bool, float] = {True: 0.01, False: 0.001}
+"""Differences below this are not reported: hundredths of a company (True: winners), tenths of a percent (False)."""
 
 _CLASS_NAMES: dict[ConstraintType, str] = {
     "expected_winners_min": "expected winners",
@@ -50,17 +51,17 @@ def explain_single_limit_repair(way: SingleLimitRepair, asked: Mapping[str, floa
 def explain_relaxation(
     bound: RelaxedBound, relaxed: Sequence[RelaxedBound], classes: Collection[ConstraintType], n_scenarios: int
 ) -> str:
-    """Why one bound gave way. relaxed: all that did; classes: all that the request limits.
+    """Why one bound was relaxed. relaxed: all that did; classes: all that the request limits.
 
-    A class is judged with the more sacred ones held where they ended, and without those that give way before it.
+    A class is judged with those of higher priority held where they ended, and without those that are relaxed before it.
     """
     order = RELAXATION_ORDER.index
     moved = {other.type for other in relaxed}
-    sacred = [name for name in RELAXATION_ORDER[::-1] if order(name) > order(bound.type) and name in classes]
-    held = [_CLASS_NAMES[name] + (" as moved" if name in moved else "") for name in sacred]
+    higher = [name for name in RELAXATION_ORDER[::-1] if order(name) > order(bound.type) and name in classes]
+    held = [_CLASS_NAMES[name] + (" as moved" if name in moved else "") for name in higher]
     given = f" within the limits on {_listed(held)}" if held else ""
     siblings = [other for other in relaxed if other.type == bound.type]
-    sign = -1.0 if _is_minimum(bound.type) else 1.0
+    sign = -1.0 if is_minimum(bound.type) else 1.0
     if len(siblings) > 1 or bound.type not in ("expected_winners_min", "bucket_max_weight", "cvar_max", "p_loss_max"):
         return _class_sentence(given, bound)
     return _sentence(
@@ -80,7 +81,7 @@ def _class_sentence(given: str, bound: RelaxedBound) -> str:
     name = _CLASS_NAMES[bound.type]
     total = _points(bound.class_proven, up=False)
     if bound.class_violation - bound.class_proven <= CLOSED:
-        need = f"in total they must give way by at least {total}"
+        need = f"in total they must be relaxed by at least {total}"
     elif bound.class_proven > 0.0:
         found = _points(bound.class_violation, up=True)
         need = f"in total at least {total} is proven to be needed, and {found} was enough"
@@ -103,9 +104,9 @@ def _sentence(
     impossible: bool,
 ) -> str:
     """impossible: it is proven that what was asked for cannot be had."""
-    sign = -1.0 if _is_minimum(constraint_type) else 1.0
+    sign = -1.0 if is_minimum(constraint_type) else 1.0
     yours = f"your limit was {_shown(constraint_type, asked)}"
-    closed = achieved is not None and _told_alike(constraint_type, proven, achieved)
+    closed = achieved is not None and _reported_alike(constraint_type, proven, achieved)
     is_proven = sign * (proven - asked) > 0.0
     if closed and is_proven:
         return f"No portfolio{given} {_claim(constraint_id, constraint_type, proven, asked, n_scenarios)}; {yours}."
@@ -126,7 +127,7 @@ def _claim(constraint_id: str, constraint_type: ConstraintType, value: float, as
         count = round(value * n_scenarios)
         share = _exact_percent(Fraction(count, n_scenarios))
         return f"loses money in fewer than {share} of scenarios ({count:,} of {n_scenarios:,})"
-    minimum = _is_minimum(constraint_type)
+    minimum = is_minimum(constraint_type)
     shown = _rounded(constraint_type, value, asked, up=minimum)
     match constraint_type:
         case "cvar_max":
@@ -139,11 +140,11 @@ def _claim(constraint_id: str, constraint_type: ConstraintType, value: float, as
     return f"has {'more' if minimum else 'less'} than {shown} in {place}"
 
 
-def _told_alike(constraint_type: ConstraintType, proven: float, achieved: float) -> bool:
+def _reported_alike(constraint_type: ConstraintType, proven: float, achieved: float) -> bool:
     """Whether naming both would say nothing that the proven value alone does not. Losing scenarios are counted."""
     if constraint_type == "p_loss_max":
         return proven == achieved
-    return abs(achieved - proven) <= TOLD[constraint_type == "expected_winners_min"]
+    return abs(achieved - proven) <= REPORTED_PRECISION[constraint_type == "expected_winners_min"]
 
 
 def _found(constraint_type: ConstraintType, shown: str) -> str:
@@ -162,23 +163,19 @@ def _condition(constraint_id: str, value: float) -> str:
     kind, _, name = constraint_id.partition(":")
     match kind:
         case "p_loss_max":
-            return f"losses in at most {_percent(value)} of scenarios" if value > 0.0 else "losses in no scenario"
+            return f"losses in at most {limit_percent(value)} of scenarios" if value > 0.0 else "losses in no scenario"
         case "cvar_max":
-            return f"a CVaR of at most {_percent(value)}"
+            return f"a CVaR of at most {limit_percent(value)}"
         case "expected_winners_min":
             return f"at least {value:.12g} expected winners"
         case "bucket_max_weight":
-            return f"at most {_percent(value)} a bucket"
+            return f"at most {limit_percent(value)} a bucket"
     place = name if kind.startswith("sector") else f"stage {name}"
-    return f"at {'least' if '_min_' in kind else 'most'} {_percent(value)} in {place}"
-
-
-def _is_minimum(constraint_type: ConstraintType) -> bool:
-    return constraint_type.endswith(("_min", "_min_weight"))
+    return f"at {'least' if '_min_' in kind else 'most'} {limit_percent(value)} in {place}"
 
 
 def _shown(constraint_type: ConstraintType, value: float) -> str:
-    return f"{value:.12g}" if constraint_type == "expected_winners_min" else _percent(value)
+    return f"{value:.12g}" if constraint_type == "expected_winners_min" else limit_percent(value)
 
 
 def _rounded(constraint_type: ConstraintType, value: float, asked: float, *, up: bool) -> str:
@@ -205,11 +202,6 @@ def _to_side(value: float, decimals: int, *, up: bool) -> float:
     # A hair of rounding in the arithmetic before is no reason to move a whole digit.
     unit, hair = 10.0**decimals, 1e-6
     return (math.ceil(value * unit - hair) if up else math.floor(value * unit + hair)) / unit
-
-
-def _percent(fraction: float) -> str:
-    """As it was asked for: 0.15 is 15%."""
-    return f"{100.0 * fraction:.12g}%"
 
 
 def _exact_percent(share: Fraction) -> str:

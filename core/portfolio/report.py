@@ -23,7 +23,7 @@ class ConstraintStatus:
     """slack: room left, positive when kept, in the bound's own unit. relaxed_from: the bound as asked, if it moved.
 
     binding: there is no room; of the loss probability, that one more losing scenario would be too many.
-    price: what the limit costs, if it binds or holds the first pass's optimum back, and that is known.
+    price: what the limit costs, if it binds or holds the primary solve's optimum back, and that is known.
     """
 
     constraint_id: str

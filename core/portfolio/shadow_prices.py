@@ -1,9 +1,9 @@
 """What binds, and what it costs: the expected MOIC that one more unit of each limit would bring.
 
-Linear limits and CVaR: the one-sided dual of the first pass's linear program, with the scenarios that may lose fixed
+Linear limits and CVaR: the one-sided dual of the primary solve's linear program, with the scenarios that may lose fixed
 (`core.solver.one_sided_dual`). It is a slope, which the next kink may end; so that program is solved with the limit a
 whole step looser, too. With other scenarios losing, more may be gained. The number of losing scenarios has no dual: the
-first pass is solved again with one more.
+primary solve is solved again with one more.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NEGLIGIBLE = 1e-9
 """Gains per unit below this are rounding: the limit holds nothing back."""
 
 LEAST_SHARE = 0.1
-"""Of the work limit: what a re-solve may always use, however quick the first pass was."""
+"""Of the work limit: what a re-solve may always use, however quick the primary solve was."""
 
 
 STEP, STEP_OF_WINNERS = 0.01, 0.1
@@ -67,9 +67,9 @@ class ShadowPrices:
 def binding_shadow_prices(
     problem: PortfolioProblem, limits: Limits, first: SolveOutcome, backend: SolverBackend, control: SolveControl
 ) -> ShadowPrices:
-    """first: the first pass's outcome, with an answer. Raises Cancelled when told to stop.
+    """first: the primary solve's outcome, with an answer. Raises Cancelled when told to stop.
 
-    Duals may use the work limit; the re-solve as much work as the first pass took, or a tenth of the limit.
+    Duals may use the work limit; the re-solve as much work as the primary solve took, or a tenth of the limit.
     """
     assert first.x is not None
     program = problem.program(limits)
@@ -124,7 +124,7 @@ def _add_duals(
 
 
 def _loosenings(problem: PortfolioProblem, limits: Limits) -> Iterator[tuple[str, float, Loosening, Limits]]:
-    """Of each limit: id, step, one unit of it as the first pass's program has it, and the limits a step looser.
+    """Of each limit: id, step, one unit of it as the primary solve's program has it, and the limits a step looser.
 
     The program's rows are the budget, then those of linear limits.
     """

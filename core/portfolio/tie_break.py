@@ -1,10 +1,10 @@
-"""The second pass: of all portfolios within epsilon of the best, the one nearest to equal weights.
+"""The tie-break solve: of all portfolios within epsilon of the best, the one nearest to equal weights.
 
     minimize    sum_b |w_b - 1/B|
     subject to  the same constraints, and expected MOIC >= E* - epsilon
 
 Columns are the deviations: w = 1/B + p - q with p, q >= 0, objective -(sum p + sum q). Equal weights are a reference
-that needs no choice, so the answer is the same whoever computes it.
+that needs no choice, so the answer does not depend on who computes it.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ def deviation(weights: FloatArray) -> float:
 
 
 def deviations(weights: FloatArray) -> FloatArray:
-    """Weights (B,) as columns (p, q) of the second pass."""
+    """Weights (B,) as columns (p, q) of the tie-break solve."""
     away = weights - 1.0 / len(weights)
     return np.concatenate([np.maximum(away, 0.0), np.maximum(-away, 0.0)])
 
 
 def weights_of(columns: FloatArray) -> FloatArray:
-    """Columns (p, q) of the second pass as weights (B,)."""
+    """Columns (p, q) of the tie-break solve as weights (B,)."""
     n = len(columns) // 2
     return 1.0 / n + columns[:n] - columns[n:]

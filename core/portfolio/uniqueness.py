@@ -67,7 +67,7 @@ NOT_LOST = 2.5e-7
 branches in which the scenario does not lose are pruned, and their rounding stays far below the margin of answers."""
 
 LEAST_SHARE = 0.05
-"""Of the work limit: what may always be used, however quick the second pass was; else as much as that took."""
+"""Of the work limit: what may always be used, however quick the tie-break solve was; else as much as that took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def only_as_close(
     tie_break_work: int,
     proven: bool,
 ) -> Uniqueness:
-    """program: the first pass's, in the weights; floor: of its objective. weights: (B,), strictly feasible: the answer.
+    """program: of the primary solve, in the weights; floor: of its objective. weights: (B,), strictly feasible.
 
     May use as much work as the tie-break took (`tie_break_work`), or a share of the limit. proven: whether the
     tie-break was; if not, step 2 would fail as well, and only another portfolio with the same scenarios losing is

@@ -1,4 +1,4 @@
-"""What an analyst asks: the fund, its limits, where it may invest and how the world is simulated."""
+"""What an analyst asks: the fund, its limits, where it may invest and how scenarios are simulated."""
 
 from __future__ import annotations
 
@@ -209,7 +209,9 @@ class OptimizationRequest(RequestModel):
         description="where the fund may invest: a list of buckets, or {stages, sectors} for every pair; "
         "default all stages and sectors of the calibration",
     )
-    scenario_gen_config: ScenarioGenConfig = Field(default=ScenarioGenConfig(), description="how worlds are simulated")
+    scenario_gen_config: ScenarioGenConfig = Field(
+        default=ScenarioGenConfig(), description="how scenarios are simulated"
+    )
     policy: PolicyRequest = Field(
         default=PolicyRequest(),
         description="deal terms that replace the calibration's; by stage or sector as {name: value}",
@@ -230,7 +232,7 @@ class OptimizationRequest(RequestModel):
         default=0.001, description="MOIC that spreading capital evenly may cost, 0 or more; default 0.001"
     )
     validation_scenarios: Annotated[WholeNumber, Field(ge=100, le=1_000_000), WHOLE] = Field(
-        default=5_000, description="fresh scenarios the answer is tested on, 100 to 1,000,000; default 5,000"
+        default=5_000, description="scenarios the answer is tested on out of sample, 100 to 1,000,000; default 5,000"
     )
     work_limit: Annotated[WholeNumber, Field(ge=1, le=2**31 - 1), WHOLE] = Field(
         default=60_000,

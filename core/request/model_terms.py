@@ -26,16 +26,16 @@ def copula_terms(request: OptimizationRequest, snapshot: CalibrationSnapshot) ->
     """None for a model that reads none of it."""
     if request.model_version != COPULA_MODEL:
         return None
-    worlds = request.scenario_gen_config
+    settings = request.scenario_gen_config
     return CopulaTerms(
-        companies_per_bucket=worlds.companies_per_bucket,
-        regime_share=worlds.variance_shares.regime,
-        sector_share=worlds.variance_shares.sector,
-        own_share=worlds.variance_shares.own,
-        share_group_size=worlds.share_group_size,
-        transition_correlation=worlds.transition_correlation,
-        outcome_cap=worlds.outcome_cap,
-        recycling_cap=worlds.recycling_config.recycling_cap,
+        companies_per_bucket=settings.companies_per_bucket,
+        regime_share=settings.variance_shares.regime,
+        sector_share=settings.variance_shares.sector,
+        own_share=settings.variance_shares.own,
+        share_group_size=settings.share_group_size,
+        transition_correlation=settings.transition_correlation,
+        outcome_cap=settings.outcome_cap,
+        recycling_cap=settings.recycling_config.recycling_cap,
         reference_regimes=tuple(
             Regime(regime.name, regime.probability, regime.shock_min, regime.shock_max)
             for regime in snapshot.reference_regimes or REFERENCE_REGIMES

@@ -137,15 +137,15 @@ def _matrix_parameters(
     sectors = sorted({bucket.sector for bucket in requested})
     deal_terms = {stage: _deal_terms(stage, request.policy, snapshot) for stage in snapshot.deal_terms}
     multipliers = {sector: _sector_multipliers(sector, request.policy, snapshot) for sector in sectors}
-    worlds = request.scenario_gen_config
-    recycling = worlds.recycling_config
+    settings = request.scenario_gen_config
+    recycling = settings.recycling_config
     return MatrixParameters(
         fund_id=request.fund_id,
         taxonomy_version=request.taxonomy_version,
         sim_model_version=request.model_version,
         calibration_version=snapshot.version,
-        scenario_count=worlds.scenario_count,
-        generated_scenarios=worlds.generated_scenarios,
+        scenario_count=settings.scenario_count,
+        generated_scenarios=settings.generated_scenarios,
         buckets=[
             _bucket_params(bucket, snapshot.exit_outcomes[bucket.stage], deal_terms[bucket.stage], multipliers)
             for bucket in requested
@@ -160,17 +160,17 @@ def _matrix_parameters(
         sector_multipliers=multipliers,
         regimes=[
             Regime(regime.name, regime.probability, regime.shock_ranges.min, regime.shock_ranges.max)
-            for regime in worlds.regime_config.regimes
+            for regime in settings.regime_config.regimes
         ],
-        correlation=_correlation(worlds.regime_config, sectors),
+        correlation=_correlation(settings.regime_config, sectors),
         recycling=Recycling(
             enabled=recycling.enabled,
             utilization=recycling.utilization,
             cash_multiple=recycling.cash_multiple,
             max_recycle_deals=recycling.max_recycle_deals,
         ),
-        max_rounds=worlds.max_rounds,
-        winner_multiple=worlds.winner_multiple,
+        max_rounds=settings.max_rounds,
+        winner_multiple=settings.winner_multiple,
         copula=copula_terms(request, snapshot),
     )
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+from uuid import UUID
 
 from pydantic import ValidationError
 
@@ -19,8 +20,13 @@ MAX_DEPTH = 32
 """A request has no more than eight levels; text nested deeper than this is not one."""
 
 
-def parse_request(document: object) -> OptimizationRequest:
-    """The request in a parsed JSON document. Raises `BadInput` with every problem found, in camelCase paths."""
+def parse_request(document: object, default_fund: UUID | None = None) -> OptimizationRequest:
+    """The request in a parsed JSON document. default_fund: of a request that names none; None: it must.
+
+    Raises `BadInput` with every problem found, in camelCase paths.
+    """
+    if default_fund is not None and isinstance(document, Mapping) and not {"fundId", "fund_id"} & document.keys():
+        document = {**document, "fundId": str(default_fund)}
     try:
         return OptimizationRequest.model_validate(document)
     except ValidationError as error:
@@ -28,8 +34,10 @@ def parse_request(document: object) -> OptimizationRequest:
     raise BadInput(problems)
 
 
-def parse_request_text(text: str) -> OptimizationRequest:
-    """The request in JSON `text`. Raises `BadInput`; for broken JSON it names line and column.
+def parse_request_text(text: str, default_fund: UUID | None = None) -> OptimizationRequest:
+    """The request in JSON `text`. default_fund: of a request that names none; None: it must.
+
+    Raises `BadInput`; for broken JSON it names line and column.
 
     What JSON parsers tend to let through is refused: a key twice in one object, NaN and infinities.
     """
@@ -47,7 +55,7 @@ def parse_request_text(text: str) -> OptimizationRequest:
         raise BadInput.of(WHOLE_REQUEST, text[:60], "holds a whole number of too many digits") from None
     if repeated:
         raise BadInput(repeated)
-    return parse_request(document)
+    return parse_request(document, default_fund)
 
 
 def request_hash(request: OptimizationRequest) -> str:

@@ -1,4 +1,4 @@
-"""The part of a request that says which worlds are simulated."""
+"""The part of a request that says which scenarios are simulated."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What is checked after the solve: the greedy rival, every limit again, fresh scenarios."""
+"""What is checked after the solve: the greedy portfolio, every limit again, scenarios out of sample."""

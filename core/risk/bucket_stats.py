@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -28,17 +27,6 @@ class BucketStats:
     p90: float
     loss_share: float
     win_probability: float
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "bucketId": self.bucket_id,
-            "meanMoic": self.mean,
-            "standardError": self.standard_error,
-            "medianMoic": self.median,
-            "p90Moic": self.p90,
-            "lossShare": self.loss_share,
-            "winProbability": self.win_probability,
-        }
 
 
 def bucket_stats(matrix: ScenarioMatrix) -> list[BucketStats]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -19,12 +18,12 @@ EQUAL_WEIGHTS = "equal_weights"
 
 @dataclass(frozen=True, slots=True)
 class ComparisonPortfolio:
-    """Another portfolio in the same fresh scenarios.
+    """Another portfolio in the same scenarios out of sample.
 
-    difference: by how much the answer's expected multiple exceeds the rival's; standard_error: of that difference,
-    scenario by scenario, so that what both share cancels. within_noise: the difference is at most one standard error.
+    difference: by how much the answer's expected multiple exceeds that of the other; standard_error: of that
+    difference, scenario by scenario, so that what both share cancels. within_noise: it is at most one standard error.
     required_sample_size: as many would show it, were it what it seems; None where there is none at all.
-    feasible: whether the rival keeps every limit on the matrix.
+    feasible: whether it keeps every limit on the matrix.
     """
 
     name: str
@@ -57,17 +56,6 @@ class ComparisonPortfolio:
             feasible=feasible,
         )
 
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "expectedMoic": self.expected_moic,
-            "difference": self.difference,
-            "standardError": self.standard_error,
-            "withinNoise": self.within_noise,
-            "scenariosToSettle": self.required_sample_size,
-            "feasible": self.feasible,
-        }
-
 
 def equal_weights(n_buckets: int) -> FloatArray:
     return np.full(n_buckets, 1.0 / n_buckets)
@@ -93,13 +81,13 @@ def comparison_portfolios(
     ]
 
 
-def _compare(name: str, answer: FloatArray, rival: FloatArray, *, feasible: bool) -> ComparisonPortfolio:
-    advantage = answer - rival
+def _compare(name: str, answer: FloatArray, other: FloatArray, *, feasible: bool) -> ComparisonPortfolio:
+    advantage = answer - other
     difference, error = exact_mean(advantage), mean_error(advantage)
     assert error is not None
     return ComparisonPortfolio.measured(
         name,
-        expected_moic=exact_mean(rival),
+        expected_moic=exact_mean(other),
         difference=difference,
         standard_error=error,
         scenarios=advantage.size,

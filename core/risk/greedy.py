@@ -1,4 +1,4 @@
-"""The greedy rival: the reserve engine with buckets as its companies, to compare the optimum with."""
+"""The greedy other: the reserve engine with buckets as its companies, to compare the optimum with."""
 
 from __future__ import annotations
 

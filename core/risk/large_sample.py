@@ -1,4 +1,4 @@
-"""A portfolio in millions of fresh scenarios, part by part: the first of them are those that validation draws.
+"""A portfolio in millions of scenarios out of sample, part by part: the first of them are those that validation draws.
 
 Intervals are those of the normal distribution, to which means of so many scenarios come near; of the loss probability
 Wilson's, as in the validation.
@@ -6,9 +6,10 @@ Wilson's, as in the validation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+import numpy as np
 
 from core.arrays import FloatArray
 from core.portfolio.dollars import WholeDeals
@@ -18,6 +19,7 @@ from core.risk.comparison_portfolios import EQUAL_WEIGHTS, ComparisonPortfolio, 
 from core.risk.intervals import NORMAL_QUANTILE, Interval, wilson
 from core.risk.out_of_sample import Estimate, OutOfSample, at_least, at_most
 from core.risk.out_of_sample_trial import OutOfSampleTrial
+from core.risk.stress import RegimeOutcome, StressFigures
 from core.risk.tally import Moments, TalliedFigures, Tally, joined, masks_of, tallied_figures, tally
 from core.simulation.inputs import SimulationInputs
 from core.simulation.models import model_of
@@ -43,7 +45,7 @@ class PartTallies:
 
 
 @dataclass(frozen=True, slots=True)
-class Yardstick:
+class JudgedAgainst:
     """What a large sample is set beside. limits: as enforced; granted_losses: share of scenarios that may lose money.
 
     in_sample, whole_deals_in_sample: expected MOIC on the matrix. equal_is_feasible: whether equal weights keep every
@@ -55,6 +57,16 @@ class Yardstick:
     in_sample: float
     whole_deals_in_sample: float
     equal_is_feasible: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class LargeSample:
+    """A portfolio, and the whole deals that it buys, in very many scenarios out of sample."""
+
+    scenarios: int
+    weights: OutOfSample
+    whole_deals: OutOfSample
+    comparison_portfolios: Sequence[ComparisonPortfolio]
 
 
 def parts_of_sample(judged: Judged, inputs: SimulationInputs, scenarios: int) -> list[Part]:
@@ -76,26 +88,21 @@ def tally_part(judged: Judged, inputs: SimulationInputs, part: Part) -> PartTall
     return PartTallies(tally(chosen, masks), tally(bought, masks), gain)
 
 
-def large_sample_report(
-    inputs: SimulationInputs, yardstick: Yardstick, tallies: Sequence[PartTallies]
-) -> dict[str, Any]:
-    """JSON-ready: `weights` and `wholeDeals` as `validation.outOfSample` has them, `rivals` as `validation.rivals`.
-
-    tallies: of all parts, in their order.
-    """
+def large_sample(inputs: SimulationInputs, against: JudgedAgainst, tallies: Sequence[PartTallies]) -> LargeSample:
+    """tallies: of all parts, in their order."""
     weights = joined([part.weights for part in tallies])
     whole_deals = joined([part.whole_deals for part in tallies])
     gain = Moments.joined([part.gain for part in tallies])
-    return {
-        "scenarios": int(weights.counts.sum()),
-        "weights": _judged(inputs, yardstick, weights, yardstick.in_sample).as_json(),
-        "wholeDeals": _judged(inputs, yardstick, whole_deals, yardstick.whole_deals_in_sample).as_json(),
-        "rivals": [rival.as_json() for rival in _rivals(yardstick, weights, gain)],
-    }
+    return LargeSample(
+        scenarios=int(weights.counts.sum()),
+        weights=_judged(inputs, against, weights, against.in_sample),
+        whole_deals=_judged(inputs, against, whole_deals, against.whole_deals_in_sample),
+        comparison_portfolios=_comparisons(against, weights, gain),
+    )
 
 
-def _judged(inputs: SimulationInputs, yardstick: Yardstick, found: Tally, in_sample: float) -> OutOfSample:
-    limits = yardstick.limits
+def _judged(inputs: SimulationInputs, against: JudgedAgainst, found: Tally, in_sample: float) -> OutOfSample:
+    limits = against.limits
     figures = tallied_figures(found, limits.cvar_confidence)
     assert figures is not None
     n, errors = figures.scenarios, figures.errors
@@ -107,24 +114,20 @@ def _judged(inputs: SimulationInputs, yardstick: Yardstick, found: Tally, in_sam
         mean_interval=mean.interval,
         standard_error=mean.standard_error,
         optimism_gap=in_sample - mean.value,
-        loss_probability=at_most(lost, yardstick.granted_losses),
+        loss_probability=at_most(lost, against.granted_losses),
         cvar=at_most(_normal(figures.cvar, errors.cvar, n), limits.cvar_limit),
         expected_winners=at_least(
             _normal(figures.expected_winners, errors.expected_winners, n), limits.min_expected_winners
         ),
         regimes=[
-            {
-                "regime": regime.name,
-                "probability": regime.probability,
-                "figures": _regime_figures(tallied_figures(found, limits.cvar_confidence, position)),
-            }
-            for position, regime in enumerate(inputs.regimes)
+            RegimeOutcome(regime.name, regime.probability, figures)
+            for regime, figures in zip(inputs.regimes, _by_regime(inputs, found, limits), strict=True)
         ],
     )
 
 
-def _rivals(yardstick: Yardstick, weights: Tally, gain: Moments) -> list[ComparisonPortfolio]:
-    if yardstick.equal_is_feasible is None:
+def _comparisons(against: JudgedAgainst, weights: Tally, gain: Moments) -> list[ComparisonPortfolio]:
+    if against.equal_is_feasible is None:
         return []
     answer, _ = weights.multiples.mean_and_error(weights.counts)
     difference, error = gain.mean_and_error(weights.counts)
@@ -135,7 +138,7 @@ def _rivals(yardstick: Yardstick, weights: Tally, gain: Moments) -> list[Compari
             difference=difference,
             standard_error=_known(error),
             scenarios=int(weights.counts.sum()),
-            feasible=yardstick.equal_is_feasible,
+            feasible=against.equal_is_feasible,
         )
     ]
 
@@ -152,16 +155,24 @@ def _known(error: float | None) -> float:
     return error
 
 
-def _regime_figures(figures: TalliedFigures | None) -> dict[str, Any] | None:
-    """As `StressFigures` has them: within one regime all scenarios weigh the same."""
-    if figures is None:
-        return None
-    return {
-        "scenarios": figures.scenarios,
-        "effectiveScenarios": float(figures.scenarios),
-        "expectedMoic": figures.expected_moic,
-        "lossProbability": figures.lost / figures.scenarios,
-        "cvar": figures.cvar,
-        "expectedWinners": figures.expected_winners,
-        "standardErrors": figures.errors.as_json(),
-    }
+def _by_regime(inputs: SimulationInputs, found: Tally, limits: Limits) -> Iterator[StressFigures | None]:
+    """None where no scenario was in the regime."""
+    for position in range(len(inputs.regimes)):
+        figures = tallied_figures(found, limits.cvar_confidence, position)
+        yield None if figures is None else _alone(figures, position, len(inputs.regimes))
+
+
+def _alone(figures: TalliedFigures, position: int, n_regimes: int) -> StressFigures:
+    """Within one regime all scenarios weigh the same."""
+    shares = np.zeros(n_regimes)
+    shares[position] = 1.0
+    return StressFigures(
+        shares=shares,
+        scenarios=figures.scenarios,
+        effective_scenarios=float(figures.scenarios),
+        expected_moic=figures.expected_moic,
+        loss_probability=figures.lost / figures.scenarios,
+        cvar=figures.cvar,
+        expected_winners=figures.expected_winners,
+        errors=figures.errors,
+    )

@@ -1,10 +1,10 @@
-"""How a portfolio does in fresh scenarios, which it was not chosen for, and whether it keeps its limits there."""
+"""How a portfolio does out of sample, which it was not chosen for, and whether it keeps its limits there."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from core.portfolio.limits import Limits
 from core.portfolio.strict import conditional_value_at_risk, exact_mean, shortfalls
@@ -12,7 +12,7 @@ from core.risk.intervals import Interval, bootstrap, resampled_cvar, resampled_m
 from core.risk.out_of_sample_trial import PortfolioDraws
 from core.risk.recheck import excess, shortage
 from core.risk.sampling_error import required_sample_size, standard_errors
-from core.risk.stress import by_regime
+from core.risk.stress import RegimeOutcome, by_regime
 from core.simulation.inputs import SimulationInputs
 from core.solver.feasibility import loss_count
 
@@ -51,18 +51,6 @@ class LimitCheck:
     def interval(self) -> Interval:
         return self.estimate.interval
 
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "value": self.value,
-            "standardError": self.estimate.standard_error,
-            "low": self.interval.low,
-            "high": self.interval.high,
-            "limit": self.limit,
-            "violation": self.violation,
-            "holdsOutOfSample": self.holds,
-            "scenariosToSettle": self.required_sample_size,
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class OutOfSample:
@@ -80,23 +68,7 @@ class OutOfSample:
     loss_probability: LimitCheck
     cvar: LimitCheck
     expected_winners: LimitCheck
-    regimes: Sequence[Mapping[str, Any]]
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "scenarios": self.scenarios,
-            "expectedMoic": {
-                "value": self.mean,
-                "low": self.mean_interval.low,
-                "high": self.mean_interval.high,
-                "standardError": self.standard_error,
-            },
-            "optimismGap": self.optimism_gap,
-            "lossProbability": self.loss_probability.as_json(),
-            "cvar": self.cvar.as_json(),
-            "expectedWinners": self.expected_winners.as_json(),
-            "byRegime": list(self.regimes),
-        }
+    regimes: Sequence[RegimeOutcome]
 
 
 def judge_out_of_sample(

@@ -1,4 +1,4 @@
-"""The fresh scenarios that portfolios are judged in: the same ones for all of them."""
+"""scenarios out of sample that portfolios are judged in: the same ones for all of them."""
 
 from __future__ import annotations
 

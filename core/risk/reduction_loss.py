@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -27,19 +26,6 @@ class ReductionLoss:
     largest_distance_bucket: str
     equal_weights_distance: float
     largest_mean_error: float
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "generated": self.generated,
-            "kept": self.kept,
-            "wasserstein": {
-                "meanOfBuckets": self.mean_distance,
-                "largestOfBuckets": self.largest_distance,
-                "largestBucket": self.largest_distance_bucket,
-                "equalWeights": self.equal_weights_distance,
-            },
-            "largestMeanError": self.largest_mean_error,
-        }
 
 
 def reduction_loss(everything: ScenarioMatrix, kept: ScenarioMatrix) -> ReductionLoss:

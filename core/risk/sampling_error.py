@@ -23,14 +23,6 @@ class StandardErrors:
     cvar: float | None
     expected_winners: float | None
 
-    def as_json(self) -> dict[str, float | None]:
-        return {
-            "expectedMoic": self.expected_moic,
-            "lossProbability": self.loss_probability,
-            "cvar": self.cvar,
-            "expectedWinners": self.expected_winners,
-        }
-
 
 def standard_errors(multiples: FloatArray, winners: FloatArray, cvar_confidence: float) -> StandardErrors:
     """multiples, winners: a portfolio's, by scenario; as many scenarios of each as the figure rests on."""

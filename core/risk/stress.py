@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -39,16 +38,14 @@ class StressFigures:
     expected_winners: float
     errors: StandardErrors
 
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "scenarios": self.scenarios,
-            "effectiveScenarios": self.effective_scenarios,
-            "expectedMoic": self.expected_moic,
-            "lossProbability": self.loss_probability,
-            "cvar": self.cvar,
-            "expectedWinners": self.expected_winners,
-            "standardErrors": self.errors.as_json(),
-        }
+
+@dataclass(frozen=True, slots=True)
+class RegimeOutcome:
+    """A portfolio within one macro regime. figures: None where no scenario was in it."""
+
+    regime: str
+    probability: float
+    figures: StressFigures | None
 
 
 def stressed(draws: PortfolioDraws, shares: FloatArray, cvar_confidence: float) -> StressFigures:
@@ -76,15 +73,15 @@ def stressed(draws: PortfolioDraws, shares: FloatArray, cvar_confidence: float) 
     )
 
 
-def by_regime(draws: PortfolioDraws, regimes: Sequence[Regime], cvar_confidence: float) -> list[dict[str, Any]]:
-    """The figures within each regime; null where no scenario was in it."""
+def by_regime(draws: PortfolioDraws, regimes: Sequence[Regime], cvar_confidence: float) -> list[RegimeOutcome]:
+    """The figures within each regime, in the order of the regimes."""
     found = []
     for position, regime in enumerate(regimes):
         alone = np.zeros(len(regimes))
         alone[position] = 1.0
         seen = bool(np.any(draws.regimes == position))
-        figures = stressed(draws, alone, cvar_confidence).as_json() if seen else None
-        found.append({"regime": regime.name, "probability": regime.probability, "figures": figures})
+        figures = stressed(draws, alone, cvar_confidence) if seen else None
+        found.append(RegimeOutcome(regime.name, regime.probability, figures))
     return found
 
 

@@ -1,9 +1,9 @@
-"""One portfolio under every regime and under the shares that were asked for, as a document."""
+"""One portfolio under every regime, and under the shares that were asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,8 +11,30 @@ from core.arrays import FloatArray
 from core.portfolio.dollars import WholeDeals
 from core.request.normalized_config import NormalizedConfig
 from core.risk.out_of_sample_trial import OutOfSampleTrial, PortfolioDraws
-from core.risk.stress import by_regime, stress_shares, stressed
+from core.risk.stress import RegimeOutcome, StressFigures, by_regime, stress_shares, stressed
 from core.simulation.inputs import SimulationInputs
+
+
+@dataclass(frozen=True, slots=True)
+class StressedPortfolio:
+    """stressed: under the shares that were asked for, None where none were."""
+
+    as_simulated: StressFigures
+    by_regime: Sequence[RegimeOutcome]
+    stressed: StressFigures | None
+
+
+@dataclass(frozen=True, slots=True)
+class StressReport:
+    """weights: in buckets of as many companies as the matrix has; whole_deals: the portfolio as it can be bought.
+
+    regimes: name to (probability, share asked for or None).
+    """
+
+    scenarios: int
+    regimes: Mapping[str, tuple[float, float | None]]
+    weights: StressedPortfolio
+    whole_deals: StressedPortfolio
 
 
 def stress_report(
@@ -23,37 +45,31 @@ def stress_report(
     *,
     wanted: Mapping[str, float],
     scenarios: int,
-) -> dict[str, Any]:
-    """JSON-ready. weights: (n_buckets,); deals: what they buy. wanted: regime to share; none: only as simulated.
+) -> StressReport:
+    """weights: (n_buckets,); deals: what they buy. wanted: regime to share; none: only as simulated.
 
-    `weights` is in buckets of as many companies as the matrix has, `wholeDeals` as it can be bought. `stressed` is null
-    where nothing is wanted. Raises BadInput for shares that cannot be.
+    Raises BadInput for shares that cannot be.
     """
     shares = stress_shares(wanted, inputs.regimes) if wanted else None
     trial = OutOfSampleTrial(config, inputs, scenarios)
-    portfolios = {
-        "weights": trial.of_weights(weights),
-        "wholeDeals": trial.of_deals(deals.weights, deals.cash_weight, deals.counts),
-    }
+    confidence = config.cvar_confidence_level
 
-    def view(draws: PortfolioDraws, of_regimes: FloatArray) -> dict[str, Any]:
-        return stressed(draws, of_regimes, config.cvar_confidence_level).as_json()
+    def view(draws: PortfolioDraws) -> StressedPortfolio:
+        return StressedPortfolio(
+            as_simulated=stressed(draws, _observed(draws, len(inputs.regimes)), confidence),
+            by_regime=by_regime(draws, inputs.regimes, confidence),
+            stressed=None if shares is None else stressed(draws, shares, confidence),
+        )
 
-    return {
-        "scenarios": scenarios,
-        "regimes": {
-            regime.name: {"probability": regime.probability, "share": None if shares is None else float(shares[r])}
+    return StressReport(
+        scenarios=scenarios,
+        regimes={
+            regime.name: (regime.probability, None if shares is None else float(shares[r]))
             for r, regime in enumerate(inputs.regimes)
         },
-        **{
-            name: {
-                "asSimulated": view(draws, _observed(draws, len(inputs.regimes))),
-                "byRegime": by_regime(draws, inputs.regimes, config.cvar_confidence_level),
-                "stressed": None if shares is None else view(draws, shares),
-            }
-            for name, draws in portfolios.items()
-        },
-    }
+        weights=view(trial.of_weights(weights)),
+        whole_deals=view(trial.of_deals(deals.weights, deals.cash_weight, deals.counts)),
+    )
 
 
 def _observed(draws: PortfolioDraws, n_regimes: int) -> FloatArray:

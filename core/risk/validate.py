@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -41,22 +40,6 @@ class WholeDealsCheck:
     errors: StandardErrors
     out_of_sample: OutOfSample
 
-    def as_json(self) -> dict[str, Any]:
-        figures = self.in_sample.figures
-        return {
-            "dealCount": int(self.deals.counts.sum()),
-            "uninvestedUsd": self.deals.cash_cents / 100,
-            "inSample": {
-                "expectedMoic": figures.expected_moic,
-                "lossProbability": figures.loss_probability,
-                "cvar": figures.cvar,
-                "expectedWinners": figures.expected_winners,
-                "standardErrors": self.errors.as_json(),
-            },
-            "boundViolations": dict(self.in_sample.bound_violations),
-            "outOfSample": self.out_of_sample.as_json(),
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class GeneratedCheck:
@@ -65,18 +48,6 @@ class GeneratedCheck:
     check: Recheck
     errors: StandardErrors
     loss: ReductionLoss
-
-    def as_json(self) -> dict[str, Any]:
-        figures = self.check.figures
-        return {
-            "expectedMoic": figures.expected_moic,
-            "lossProbability": figures.loss_probability,
-            "cvar": figures.cvar,
-            "expectedWinners": figures.expected_winners,
-            "standardErrors": self.errors.as_json(),
-            "feasible": self.check.feasible,
-            "reduction": self.loss.as_json(),
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,24 +65,6 @@ class ValidationMetrics:
     out_of_sample: OutOfSample
     whole_deals: WholeDealsCheck
 
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "maxLossViolation": self.in_sample.max_loss_violation,
-            "cvarViolation": self.in_sample.cvar_violation,
-            "winnerCountViolation": self.in_sample.winner_count_violation,
-            "budgetViolation": self.in_sample.budget_violation,
-            "boundViolations": dict(self.in_sample.bound_violations),
-            "feasible": self.in_sample.feasible,
-            "standardErrors": self.errors.as_json(),
-            "bucketStats": [bucket.as_json() for bucket in self.buckets],
-            "generated": None if self.generated is None else self.generated.as_json(),
-            "greedyObjective": self.greedy.objective,
-            "greedyFeasible": self.greedy.feasible,
-            "rivals": [rival.as_json() for rival in self.comparison_portfolios],
-            "outOfSample": self.out_of_sample.as_json(),
-            "wholeDeals": self.whole_deals.as_json(),
-        }
-
 
 def validate(
     config: NormalizedConfig,
@@ -124,7 +77,7 @@ def validate(
     progress: Callable[[str], None] = lambda _message: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> ValidationMetrics:
-    """Recheck the allocation, build its greedy rival, and test it and its whole deals in fresh scenarios.
+    """Recheck the allocation, build the greedy portfolio, and test it and its whole deals out of sample.
 
     limits: as relaxation left them, on the matrix. weights: (n_buckets,), normalized; deals: what they buy.
     progress: called with what is about to be done. Raises Cancelled as soon as `cancelled` answers True between two
@@ -141,14 +94,14 @@ def validate(
     begin("building the greedy portfolio")
     greedy = greedy_portfolio(matrix, config)
     judge = _Judge(config, limits, matrix, inputs)
-    begin("drawing fresh scenarios")
+    begin("drawing scenarios out of sample")
     trial = OutOfSampleTrial(config, inputs, config.validation_scenarios)
     draws = trial.of_weights(weights)
     out_of_sample = judge.out_of_sample(draws, in_sample)
     others = comparison_portfolios(
         weights, trial, greedy, equal_is_feasible=judge.keeps_limits(equal_weights(matrix.n_buckets))
     )
-    begin("drawing fresh scenarios for whole deals")
+    begin("drawing scenarios out of sample for whole deals")
     whole_deals = judge.whole_deals(deals, trial)
     generated = None
     if inputs.scenario_count != matrix.n_scenarios:
@@ -201,7 +154,7 @@ class _Judge:
         return GeneratedCheck(check, whole.in_sample_errors(weights, 0.0, draws), loss)
 
     def in_sample_errors(self, weights: FloatArray, cash_weight: float, draws: PortfolioDraws) -> StandardErrors:
-        """The matrix does not keep who won in which scenario; fresh scenarios tell how much winners vary, with one
+        """The matrix does not keep who won in which scenario; others tell how much winners vary, with one
         company a bucket, which is as much as they can."""
         multiples = portfolio_multiples(weights, self.matrix.moic, cash_weight)
         errors = standard_errors(multiples, multiples, self.limits.cvar_confidence)

@@ -1,4 +1,4 @@
-"""The tables, described once. `db/migrations` builds the same, and `python -m db.migrations.check` compares the two.
+"""The tables, described once. `db/migrations` builds the same, and `./run check` compares the two.
 
 Every rule that the data must keep is a constraint here, so that PostgreSQL itself refuses an invalid state whoever
 writes it. Liveness and deadlines are judged by PostgreSQL's now() alone.

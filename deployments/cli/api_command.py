@@ -1,4 +1,4 @@
-"""`vcfolio api` and `vcfolio login`: the API with its page, and the way into it."""
+"""`vcfolio api`: the API with its page."""
 
 from __future__ import annotations
 
@@ -6,22 +6,18 @@ import errno
 import logging
 import socket
 import threading
-from datetime import timedelta
 
 import uvicorn
-from sqlalchemy import Engine
 
 from core.errors import BadInput, Unavailable
-from db.access import create_login_link
 from db.bootstrap import prepare_database
-from db.engine import Patience, make_engine, transaction
-from db.funds import LOCAL_USER
-from db.server import open_postgres
+from db.engine import Patience, make_engine
 from db.settings import Settings, load_settings
-from deployments.cli import terminal
+from deployments.cli.addresses import page_address
+from deployments.cli.arguments import Parent
 from deployments.cli.stopping import end_with, stop_signal
+from deployments.local.server import open_postgres
 from deployments.logs import configure_logs
-from deployments.services import database
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +27,7 @@ STOP_LOOK_S = 0.2
 PATIENCE = Patience(connect_s=2, pool_s=1.5, statement_s=10)
 
 
-def serve(parent: int | None) -> None:
+def api(parent: Parent = None) -> None:
     """Until it is told to stop. Raises BadInput where the port cannot be had."""
     from api.app import create_app  # noqa: PLC0415 - for those who serve
     from api.server import server_of  # noqa: PLC0415
@@ -61,33 +57,6 @@ def _serve(server: uvicorn.Server, listening: socket.socket) -> None:
         serving.join()
         if not stopping.is_set():
             raise Unavailable("the API's server ended by itself; its log says why")
-
-
-def login(user: str) -> None:
-    """Raises NotFound for an unknown user."""
-    settings = load_settings()
-    with database(settings) as engine:
-        link = login_link(engine, settings, user)
-    terminal.output.print(link, markup=False, soft_wrap=True)
-    terminal.say(f"logs {user} in once, within {settings.login_link_minutes:g} minutes")
-
-
-def login_link(engine: Engine, settings: Settings, user: str = LOCAL_USER) -> str:
-    """Logs this user in once. Raises NotFound."""
-    with transaction(engine) as conn:
-        code = create_login_link(conn, user, timedelta(minutes=settings.login_link_minutes))
-    return f"{page_address(settings)}/login/{code}"
-
-
-def page_address(settings: Settings) -> str:
-    """As people reach it: that of VCFOLIO_PAGE_URL, else where it is served."""
-    return own_address(settings) if settings.page_url is None else settings.page_url.rstrip("/")
-
-
-def own_address(settings: Settings) -> str:
-    """Where it is served on this machine."""
-    host = f"[{settings.api_host}]" if ":" in settings.api_host else settings.api_host
-    return f"http://{host}:{settings.api_port}"
 
 
 def _listening(settings: Settings) -> socket.socket:

@@ -1,29 +1,32 @@
-"""`vcfolio calibrate` and `vcfolio fund load`: what was asked for, done, and what there is to say about it."""
+"""`vcfolio calibrate`: what was asked for, done, and what there is to say about it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
-from typing import get_args
+from typing import Annotated, get_args
 
+import typer
 from rich.console import Console
-from rich.table import Table as RichTable
 
 from core.calibration.calibration import Calibration
 from core.calibration.snapshot import CalibrationMethod
 from core.calibration.survival import SurvivalTerms
-from core.calibration.tables import Table, calibration_tables, rows_table
+from core.calibration.tables import calibration_tables
 from core.charts.calibration_report import calibration_report, remarks
 from core.errors import BadInput, FieldProblem
 from db.benchmarks import DEFAULT_BENCHMARK
-from db.calibrate import CalibrationOrder, CalibrationOutcome, HistoryFiles, calibrate, load_files
+from db.calibrate import CalibrationOrder, CalibrationOutcome, HistoryFiles
+from db.calibrate import calibrate as store_calibration
 from db.engine import transaction
-from db.history import LoadCounts
 from db.settings import load_settings
 from deployments.cli import terminal
+from deployments.cli.history_view import load_line, rich_table
 from deployments.cli.output_file import require_directory, write_whole
-from deployments.services import database
+from deployments.local.services import database
+
+AsOf = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day the history was taken.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,45 @@ class SurvivalOptions:
         return [FieldProblem(name, value, rule) for name, value in given.items() if value is not None]
 
 
+def calibrate(
+    *,
+    fund: Annotated[str, typer.Option(help="Fund name or id.")],
+    version: Annotated[str, typer.Option(help="Name of the snapshot to make.")],
+    as_of: AsOf = None,
+    companies: Annotated[Path | None, typer.Option(help="Companies, CSV or Parquet; without: the fund's rows.")] = None,
+    rounds: Annotated[Path | None, typer.Option(help="Financing rounds, CSV or Parquet.")] = None,
+    mapping: Annotated[Path | None, typer.Option(help="What the files' columns and values mean, TOML.")] = None,
+    method: Annotated[str, typer.Option(help="survival, simple_cohort or industry_benchmark.")] = "survival",
+    benchmark: Annotated[str | None, typer.Option(help="Snapshot for what history cannot tell.")] = None,
+    dormant_after: Annotated[
+        float | None, typer.Option(help="Months of silence that count as failure; 0: never. Default 48.")
+    ] = None,
+    round_months: Annotated[float | None, typer.Option(help="Length of a round, months. Default 18.")] = None,
+    horizon_months: Annotated[
+        float | None, typer.Option(help="Months after entry up to which incidence is used. Default 72.")
+    ] = None,
+    prior_weight: Annotated[
+        float | None, typer.Option(help="Rounds (exits, failures) the benchmark counts for. Default 20.")
+    ] = None,
+    compare: Annotated[bool, typer.Option("--compare", help="Show survival and simple_cohort side by side.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Write the report with its chart here, Markdown.")] = None,
+) -> None:
+    """As `calibrate_fund`."""
+    calibrate_fund(
+        fund=fund,
+        version=version,
+        method=method,
+        as_of=None if as_of is None else as_of.date(),
+        companies=companies,
+        rounds=rounds,
+        mapping=mapping,
+        benchmark=benchmark,
+        survival=SurvivalOptions(dormant_after, round_months, horizon_months, prior_weight),
+        compare=compare,
+        report=report,
+    )
+
+
 def calibrate_fund(
     *,
     fund: str,
@@ -87,7 +129,7 @@ def calibrate_fund(
         raise BadInput(problems)
     _check_report(report, order)
     with terminal.notes.status("reading, checking, estimating and storing ..."), database(load_settings()) as engine:
-        outcome = calibrate(lambda: transaction(engine), order)
+        outcome = store_calibration(lambda: transaction(engine), order)
     render_outcome(outcome, terminal.output, compare=compare)
     if report is not None:
         assert outcome.calibration is not None
@@ -96,20 +138,10 @@ def calibrate_fund(
         terminal.say(f"report: {report}")
 
 
-def load_fund_history(*, fund: str, as_of: date, companies: Path, rounds: Path, mapping: Path) -> None:
-    """Raises BadInput or NotFound; then nothing is written."""
-    files = HistoryFiles(companies, rounds, mapping)
-    with terminal.notes.status("reading, checking and loading ..."), database(load_settings()) as engine:
-        loaded_into, history, loaded = load_files(lambda: transaction(engine), fund, files, as_of)
-    for title, rows in (("Companies", history.company_rows), ("Rounds", history.round_rows)):
-        terminal.output.print(_rich(rows_table(title, rows)))
-    terminal.output.print(f"{loaded_into.name}: {_load_line(loaded)}", markup=False, highlight=False)
-
-
 def render_outcome(outcome: CalibrationOutcome, console: Console, *, compare: bool) -> None:
     """Print what was read, estimated and stored."""
     if outcome.loaded is not None:
-        console.print(_load_line(outcome.loaded), markup=False, highlight=False)
+        console.print(load_line(outcome.loaded), markup=False, highlight=False)
     if outcome.calibration is not None:
         _render_calibration(outcome.calibration, console, compare=compare)
     snapshot = outcome.snapshot
@@ -123,26 +155,9 @@ def render_outcome(outcome: CalibrationOutcome, console: Console, *, compare: bo
 
 def _render_calibration(calibration: Calibration, console: Console, *, compare: bool) -> None:
     for table in calibration_tables(calibration, compare=compare):
-        console.print(_rich(table))
+        console.print(rich_table(table))
     for remark in remarks(calibration):
         console.print(f"- {remark}", markup=False, highlight=False)
-
-
-def _rich(table: Table) -> RichTable:
-    rich = RichTable(*table.head, title=table.title, title_justify="left")
-    for column in rich.columns[table.labels :]:
-        column.justify = "right"
-    for row in table.rows:
-        rich.add_row(*row)
-    return rich
-
-
-def _load_line(loaded: LoadCounts) -> str:
-    return (
-        f"Loaded: {loaded.companies_inserted:,} companies new, {loaded.companies_updated:,} changed, "
-        f"{loaded.companies_unchanged:,} as they were, {loaded.companies_kept:,} not in the file and kept; "
-        f"{loaded.rounds_loaded:,} rounds in place of {loaded.rounds_replaced:,}."
-    )
 
 
 def _files(companies: Path | None, rounds: Path | None, mapping: Path | None) -> HistoryFiles | None:

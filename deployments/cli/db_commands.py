@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from typing import Annotated
 
+import typer
 from sqlalchemy import Engine, func, select
 
 from db import migrations
 from db.engine import make_engine, transaction
-from db.server import PostgresServer, open_postgres
 from db.settings import load_settings
 from db.tables.base import metadata
 from deployments.cli import terminal
+from deployments.cli.arguments import AsJson
+from deployments.local.server import PostgresServer, open_postgres
 
 
 def upgrade() -> None:
@@ -23,7 +26,9 @@ def upgrade() -> None:
     terminal.output.print(f"schema is at {now}" + ("" if changed else ", as it was"))
 
 
-def downgrade(revision: str) -> None:
+def downgrade(
+    revision: Annotated[str, typer.Argument(help="Revision to go back to, e.g. 0004, or base for none.")],
+) -> None:
     """Raises BadInput for a revision that there is not."""
     with _server() as (_, engine):
         migrations.downgrade(engine, revision)
@@ -31,7 +36,7 @@ def downgrade(revision: str) -> None:
     terminal.output.print(f"schema is at {now or 'base'}")
 
 
-def info(*, as_json: bool) -> None:
+def info(*, as_json: AsJson = False) -> None:
     """Location, version, schema revision, and the number of rows of each table."""
     with _server() as (server, engine):
         document = {**asdict(server.describe()), "schema": migrations.current(engine), "newestSchema": migrations.HEAD}

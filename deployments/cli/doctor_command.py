@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from core.errors import Unavailable
 from db.settings import Settings, export, load_settings
 from deployments.cli import terminal
-from deployments.prefect.environment import IMPATIENT, configure_client
-from deployments.services import database
+from deployments.cli.arguments import AsJson
+from deployments.local.prefect_environment import IMPATIENT, configure_client
+from deployments.local.services import database
 
 if TYPE_CHECKING:
-    from deployments.stack.health import Finding
+    from deployments.local.health import Finding
 
 
-def doctor(*, only_ready: bool, as_json: bool) -> int:
-    """The exit code: 0 when nothing is wrong, or, with `only_ready`, nothing that requests cannot do without."""
+def doctor(
+    *,
+    ready: Annotated[
+        bool, typer.Option("--ready", help="Only whether requests can be carried out now; exit code 0 if so.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Exit code 0 when nothing is wrong, or, with `ready`, nothing that requests cannot do without."""
     settings = load_settings()
     findings = [*_look_at_database(settings), *_look_at_prefect(settings)]
-    wrong = [finding for finding in findings if not finding.fine and (finding.vital or not only_ready)]
+    wrong = [finding for finding in findings if not finding.fine and (finding.vital or not ready)]
     if as_json:
         terminal.print_json(
             {
@@ -30,17 +39,17 @@ def doctor(*, only_ready: bool, as_json: bool) -> int:
             }
         )
     else:
-        for finding in wrong if only_ready else findings:
+        for finding in wrong if ready else findings:
             mark = "[green]fine [/green]" if finding.fine else "[red]WRONG[/red]"
             terminal.output.print(mark, end=" ")
             terminal.output.print(f"{finding.subject}: {finding.words}", markup=False, soft_wrap=True)
-        if only_ready and not wrong:
+        if ready and not wrong:
             terminal.output.print("ready")
-    return 1 if wrong else 0
+    raise typer.Exit(1 if wrong else 0)
 
 
 def _look_at_database(settings: Settings) -> list[Finding]:
-    from deployments.stack.health import Finding, database_findings  # noqa: PLC0415 - imports Prefect
+    from deployments.local.health import Finding, database_findings  # noqa: PLC0415 - imports Prefect
 
     try:
         with database(settings) as engine:
@@ -52,7 +61,7 @@ def _look_at_database(settings: Settings) -> list[Finding]:
 def _look_at_prefect(settings: Settings) -> list[Finding]:
     url = settings.prefect_api_url or _own_server(settings)
     if url is None:
-        from deployments.stack.health import Finding  # noqa: PLC0415
+        from deployments.local.health import Finding  # noqa: PLC0415
 
         return [Finding("Prefect server", False, True, "not running: `vcfolio up` starts it, or set PREFECT_API_URL")]
     configure_client(settings.home, url)
@@ -66,7 +75,7 @@ def _ask_prefect(url: str) -> Iterator[Finding]:
     from prefect.exceptions import PrefectHTTPStatusError  # noqa: PLC0415
     from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: PLC0415
 
-    from deployments.stack.health import Finding, prefect_findings  # noqa: PLC0415
+    from deployments.local.health import Finding, prefect_findings  # noqa: PLC0415
 
     with temporary_settings({PREFECT_API_URL: url}):
         try:
@@ -81,7 +90,7 @@ def _ask_prefect(url: str) -> Iterator[Finding]:
 
 def _own_server(settings: Settings) -> str | None:
     """Of the stack that runs on this machine, if one does."""
-    from deployments.prefect.server_process import ServerProcess  # noqa: PLC0415
+    from deployments.local.prefect_server_process import ServerProcess  # noqa: PLC0415
 
     recorded = ServerProcess.recorded(settings.home / "prefect")
     return recorded.api_url if recorded and recorded.alive() else None

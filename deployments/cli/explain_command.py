@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from pydantic.alias_generators import to_camel
 from rich.table import Table
 
@@ -19,15 +19,22 @@ from db.engine import transaction
 from db.requests import resolve_request
 from db.settings import load_settings
 from deployments.cli import terminal
+from deployments.cli.arguments import AsJson, RequestFile
 from deployments.cli.request_file import read_request
-from deployments.services import database
+from deployments.local.services import database
 
 
-def explain_scenario(request_path: Path, bucket: str, scenario: int, *, as_json: bool) -> None:
+def explain_scenario(
+    request: RequestFile,
+    *,
+    bucket: Annotated[str, typer.Option(help="Bucket key, e.g. Seed_AI.")],
+    scenario: Annotated[int, typer.Option(help="Column of the matrix, 0 for the first.")],
+    as_json: AsJson = False,
+) -> None:
     """Raises BadInput for a request, bucket or scenario that does not exist, or a model that tells no stories."""
-    request = read_request(request_path)
+    parsed = read_request(request)
     with database(load_settings()) as engine, transaction(engine) as conn:
-        normalized = resolve_request(conn, request)
+        normalized = resolve_request(conn, parsed)
     if normalized.config.sim_model_version != COPULA_MODEL:
         rule = f"only {COPULA_MODEL} can be explained company by company"
         raise BadInput.of("modelVersion", normalized.config.sim_model_version, rule)

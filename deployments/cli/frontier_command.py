@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from core.frontier.variation import Variation, parse_variation
 from core.request import OptimizationRequest
@@ -12,21 +13,31 @@ from db.engine import transaction
 from db.requests import resolve_request
 from db.settings import load_settings
 from deployments.cli import terminal
+from deployments.cli.arguments import AsJson, RequestFile
 from deployments.cli.frontier_view import render_frontier
 from deployments.cli.interruptible import run_interruptibly
 from deployments.cli.output_file import PictureKind, picture_kind, write_whole
 from deployments.cli.request_file import read_request
-from deployments.services import FlowServices, flow_services
+from deployments.local.services import FlowServices, flow_services
 
 
-def frontier(path: Path, vary: Sequence[str], chart: Path | None, *, as_json: bool) -> None:
+def frontier(
+    request: RequestFile,
+    *,
+    vary: Annotated[
+        list[str],
+        typer.Option(metavar="FIELD=START:STOP:COUNT", help="Limit to vary: cvarLimit=0.1:0.5:9, or FIELD=VALUE,..."),
+    ],
+    chart: Annotated[Path | None, typer.Option(help="Picture to write, .svg or .png.")] = None,
+    as_json: AsJson = False,
+) -> None:
     """Raises BadInput before anything is solved or written."""
     kind = None if chart is None else picture_kind(chart)
     variation = parse_variation(vary)
-    request = read_request(path)
-    variation.applied(request)
+    parsed = read_request(request)
+    variation.applied(parsed)
     with flow_services(load_settings()) as services:
-        document = _solve(services, request, variation, vary[0])
+        document = _solve(services, parsed, variation, vary[0])
     if chart is not None and kind is not None:
         _write_chart(chart, kind, document)
     if as_json:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from core.errors import NotFound
 from db import requests
 from db.audit import COMMAND_LINE, Actor
@@ -9,10 +13,12 @@ from db.engine import transaction
 from db.funds import local_user_id
 from db.settings import load_settings
 from deployments.cli import terminal
-from deployments.services import database
+from deployments.local.services import database
 
 
-def invalidate_matrix(key: str) -> None:
+def invalidate_matrix(
+    key: Annotated[str, typer.Argument(help="Matrix key, as `vcfolio status` and `result` show it.")],
+) -> None:
     """Raises NotFound when no complete or failed matrix has this key."""
     with database(load_settings()) as engine, transaction(engine) as conn:
         if not requests.invalidate_matrix(conn, key, Actor(local_user_id(conn), COMMAND_LINE)):

@@ -1,47 +1,42 @@
-"""The optimum on a given matrix as tables for people."""
+"""The optimum on a matrix of the user's own, as tables for people."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from core.figures import FIGURES
+from core.result.model import MatrixResult
+from core.result.wording import FIGURES
 from deployments.cli.result_view import (
     allocation_table,
     constraints_table,
-    price_lines,
-    proof_lines,
-    relaxation_lines,
+    explanation_lines,
+    print_purchases,
+    print_verdict,
 )
 
 
-def render_optimum(document: Mapping[str, Any], console: Console) -> None:
-    """Like a session's result, without what only fresh scenarios could tell."""
-    console.print(allocation_table(document["allocation"]))
-    console.print(_figures_table(document))
-    console.print(constraints_table(document["constraints"]))
-    matrix, solver = document["matrix"], document["solver"]
+def render_optimum(result: MatrixResult, console: Console) -> None:
+    """Like a session's result, without what only scenarios out of sample could tell."""
+    print_verdict(result.verdict, console)
+    print_purchases(result.allocation, console)
+    console.print(allocation_table(result.allocation))
+    console.print(_figures_table(result))
+    console.print(constraints_table(result.constraints))
+    solver = result.solver
+    second = "" if solver.pass2_seconds is None else f", tie-break {solver.pass2_seconds:.2f} s"
     effort = (
-        f"First pass {solver['pass1Seconds']:.2f} s, second pass {solver['pass2Seconds']:.2f} s, on "
-        f"{matrix['buckets']} buckets x {matrix['scenarios']} scenarios. Not tested on other scenarios."
+        f"Primary solve {solver.pass1_seconds:.2f} s{second}, on {result.matrix.buckets} buckets x "
+        f"{result.matrix.scenarios} scenarios."
     )
-    lines = (
-        *price_lines(document["constraints"], solver),
-        *relaxation_lines(document["relaxations"], document["conflict"]),
-        *proof_lines(document),
-        effort,
-    )
-    for line in lines:
+    for line in (*explanation_lines(result), effort):
         console.print(line, markup=False, soft_wrap=True)
 
 
-def _figures_table(document: Mapping[str, Any]) -> Table:
+def _figures_table(result: MatrixResult) -> Table:
     table = Table(title="Expected outcome on the matrix", title_justify="left")
     table.add_column("")
     table.add_column("in sample", justify="right")
-    for each in FIGURES:
-        table.add_row(each.label, each.shown(document[each.name]))
+    for figure in FIGURES:
+        table.add_row(figure.label, figure.shown(figure.of(result)))
     return table

@@ -3,36 +3,44 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from typing import Any
+from typing import Annotated
 from uuid import UUID
 
+import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from core.errors import BadInput, Cancelled
-from core.figures import FIGURES
+from core.result.reports import LargeSampleDocument
+from core.result.sentences import comparison_sentences, optimism_sentence
+from core.result.wording import FIGURES
 from core.session_states import SessionStatus
 from db.engine import transaction
 from db.sessions import load_session
 from db.settings import load_settings
 from deployments.cli import terminal
+from deployments.cli.arguments import AsJson, SessionId
 from deployments.cli.interruptible import run_interruptibly
-from deployments.cli.result_view import holds, regimes_table, rival_lines
-from deployments.services import FlowServices, flow_services
+from deployments.cli.result_view import holds, regimes_table
+from deployments.local.services import FlowServices, flow_services
 
 
-def out_of_sample(session_id: UUID, scenarios: int, *, as_json: bool) -> None:
+def out_of_sample(
+    session_id: SessionId,
+    scenarios: Annotated[int, typer.Option(help="Fresh scenarios, 1,000 to 100,000,000.")] = 1_000_000,
+    *,
+    as_json: AsJson = False,
+) -> None:
     """Raises NotFound for an unknown session, BadInput for one that is not completed or too many scenarios."""
     with flow_services(load_settings()) as services:
         document = _drawn(services, session_id, scenarios)
     if as_json:
-        terminal.print_json(document)
+        terminal.print_json(document.as_json())
     else:
         _render(document)
 
 
-def _drawn(services: FlowServices, session_id: UUID, scenarios: int) -> dict[str, Any]:
+def _drawn(services: FlowServices, session_id: UUID, scenarios: int) -> LargeSampleDocument:
     with transaction(services.engine) as conn:
         session = load_session(conn, session_id)  # what is wrong is said at once, not when Prefect is up
     if session.status is not SessionStatus.COMPLETED:
@@ -45,7 +53,7 @@ def _drawn(services: FlowServices, session_id: UUID, scenarios: int) -> dict[str
 
         require_scenarios(scenarios)
         services.wait_for_prefect()
-    found: list[dict[str, Any]] = []
+    found: list[LargeSampleDocument] = []
     stopped = threading.Event()
     with _progress_bar() as bar:
         line = bar.add_task(f"drawing {scenarios:,} scenarios", total=None)
@@ -69,27 +77,25 @@ def _progress_bar() -> Progress:
     return Progress(*columns, console=terminal.notes)
 
 
-def _render(document: Mapping[str, Any]) -> None:
-    scenarios = document["scenarios"]
-    table = Table(
-        title=f"{scenarios:,} fresh scenarios that the answer was not chosen on, 95% intervals", title_justify="left"
-    )
+def _render(document: LargeSampleDocument) -> None:
+    title = f"{document.scenarios:,} scenarios out of sample, 95% intervals"
+    table = Table(title=title, title_justify="left")
     table.add_column("")
     table.add_column("limit", justify="right", overflow="fold")
     for heading in ("weights", "whole deals"):
         table.add_column(heading, justify="right", overflow="fold")
         table.add_column("holds?")
-    for each in FIGURES:
+    for figure in FIGURES:
         cells = []
-        for portfolio in ("weights", "wholeDeals"):
-            figure = document[portfolio][each.name]
-            cells += [each.with_interval(figure), holds(figure)]
-        table.add_row(each.label, each.limit(document["weights"][each.name]), *cells)
+        for portfolio in (document.weights, document.whole_deals):
+            estimate = figure.estimate(portfolio)
+            cells += [figure.with_interval(estimate), holds(estimate)]
+        table.add_row(figure.label, figure.limit(figure.estimate(document.weights)), *cells)
     terminal.output.print(table)
-    terminal.output.print(regimes_table(document["wholeDeals"]["byRegime"]))
-    gap, error = document["weights"]["optimismGap"], document["weights"]["expectedMoic"]["standardError"]
-    lines = [
-        f"Optimism gap: the in-sample expectation is {gap:+.4f}x from that of these scenarios, known to ± {error:.4f}x."
-    ]
-    for line in (*lines, *rival_lines(document["rivals"], scenarios)):
+    terminal.output.print(regimes_table(document.whole_deals.by_regime))
+    lines = (
+        optimism_sentence(document.weights),
+        *comparison_sentences(document.comparison_portfolios, document.scenarios),
+    )
+    for line in lines:
         terminal.output.print(line, markup=False, soft_wrap=True)

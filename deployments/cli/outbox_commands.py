@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from uuid import UUID
+from typing import Annotated
 
+import typer
 from rich.table import Table
 
 from db.engine import transaction
 from db.queue import list_jobs, redrive
 from db.settings import load_settings
 from deployments.cli import terminal
-from deployments.services import database
+from deployments.cli.arguments import AsJson, SessionId
+from deployments.local.services import database
 
 
-def show(limit: int, *, as_json: bool) -> None:
+def show(
+    *,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many rows.")] = 50,
+    as_json: AsJson = False,
+) -> None:
     with database(load_settings()) as engine, transaction(engine) as conn:
         jobs = list_jobs(conn, limit)
     if as_json:
@@ -48,7 +54,7 @@ def show(limit: int, *, as_json: bool) -> None:
     terminal.output.print(table)
 
 
-def redrive_session(session_id: UUID) -> None:
+def redrive_session(session_id: SessionId) -> None:
     """Raises NotFound, or BadInput for a row that is not pending."""
     with database(load_settings()) as engine, transaction(engine) as conn:
         redrive(conn, session_id)

@@ -24,7 +24,7 @@ STAGES = {
     SessionStatus.REQUESTED: "waiting",
     SessionStatus.MATRIX_GENERATING: "simulating the scenarios",
     SessionStatus.OPTIMIZING: "optimizing",
-    SessionStatus.VALIDATING: "validating in fresh scenarios",
+    SessionStatus.VALIDATING: "validating out of sample",
     SessionStatus.COMPLETED: "done",
     SessionStatus.FAILED: "failed",
 }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.table import Table
 
 from core.errors import BadInput
@@ -11,6 +13,7 @@ from core.realism.comparison import Comparison, FundQuantiles, compare
 from core.realism.published import DEALS_SOURCE, ROUNDS_SOURCE
 from db.benchmarks import shipped_benchmarks
 from deployments.cli import terminal
+from deployments.cli.arguments import AsJson
 from deployments.cli.output_file import PictureKind, picture_kind, write_whole
 
 CAVEAT = (
@@ -19,7 +22,12 @@ CAVEAT = (
 )
 
 
-def realism(model: str, chart: Path | None, *, as_json: bool) -> None:
+def realism(
+    model: Annotated[str, typer.Option(help="Scenario model; its shipped benchmark is used.")] = "three_component_v2",
+    chart: Annotated[Path | None, typer.Option(help="Also draw it: a file that ends in .svg or .png.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
     """Raises BadInput for a model without a shipped benchmark, and for a chart that cannot be written."""
     kind = None if chart is None else picture_kind(chart)
     fitted = {str(snapshot.exit_outcomes_fitted_for): snapshot for snapshot in shipped_benchmarks()}

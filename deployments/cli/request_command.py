@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from db.audit import COMMAND_LINE
 from db.engine import transaction
@@ -11,13 +13,21 @@ from db.funds import local_user_id
 from db.requests import request_session
 from db.settings import load_settings
 from deployments.cli import terminal
+from deployments.cli.arguments import AsJson, RequestFile
 from deployments.cli.request_file import read_request
-from deployments.services import database
+from deployments.local.services import database
 
 
-def request(path: Path, *, client_key: str | None, as_json: bool) -> None:
+def request(
+    request: RequestFile,
+    *,
+    client_key: Annotated[
+        str | None, typer.Option(help="Your own key: the same key and request again is the same session.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Raises BadInput, Conflict for a client key used for another request, TooManyWaiting; nothing is stored then."""
-    parsed = read_request(path)
+    parsed = read_request(request)
     settings = load_settings()
     arm(settings.fault)
     with database(settings) as engine:

@@ -1,17 +1,36 @@
-"""A session's result as tables for people."""
+"""A result as tables and sentences on a terminal: the verdict first, then what to buy, then why."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from core.figures import FIGURES
-from core.portfolio.uniqueness_sentence import uniqueness_sentence
-from db.results import session_result
-from db.sessions import SessionRow
+from core.formatting import multiple, percent
+from core.result.model import (
+    Answer,
+    BucketFigures,
+    Constraint,
+    Holding,
+    LimitedEstimate,
+    LimitStatus,
+    RegimeFigures,
+    Result,
+    Verdict,
+)
+from core.result.sentences import (
+    comparison_sentences,
+    holds_in_words,
+    optimism_sentence,
+    price_sentences,
+    proof_sentences,
+    purchase_sentences,
+    relaxation_sentences,
+    whole_deals_sentence,
+)
+from core.result.wording import FIGURES, constraint_limit, constraint_name, constraint_value
 
 SHOWN_WEIGHT = 5e-5
 """Weights that would be printed as 0.00% are summed up in one line."""
@@ -19,253 +38,178 @@ SHOWN_WEIGHT = 5e-5
 BUCKET_COLUMNS = ("mean MOIC", "median", "90% below", "loses money", "winners")
 """Of a bucket alone, in the matrix's scenarios."""
 
-PROVEN_GAIN = 5e-5
-"""An interval narrower than what is printed is no news."""
+MARKS: dict[LimitStatus, tuple[str, str]] = {
+    "holds": ("HOLDS", "bold green"),
+    "within_error": ("TOO CLOSE TO CALL", "bold yellow"),
+    "broken": ("DOES NOT HOLD", "bold red"),
+}
 
 
-def render_result(session: SessionRow, console: Console) -> None:
-    """Allocation, figures in and out of sample, constraints, and how good the answer is proven to be."""
-    result = session_result(session)
-    console.print(allocation_table(result["allocation"], result["validation"].get("bucketStats")))
+def render_result(result: Result, console: Console) -> None:
+    """Verdict, purchases, allocation, figures in and out of sample, limits, and how good the answer is proven to be."""
+    validation = result.validation
+    print_verdict(result.verdict, console)
+    print_purchases(result.allocation, console)
+    _print_lines((whole_deals_sentence(validation),), console)
+    console.print(allocation_table(result.allocation, validation.bucket_stats))
     console.print(_figures_table(result))
-    if "byRegime" in result["validation"]["outOfSample"]:  # not in results of version 0.1.0
-        console.print(regimes_table(result["validation"]["wholeDeals"]["outOfSample"]["byRegime"]))
-    console.print(constraints_table(result["constraints"]))
+    if validation.whole_deals.out_of_sample.by_regime:
+        console.print(regimes_table(validation.whole_deals.out_of_sample.by_regime))
+    console.print(constraints_table(result.constraints))
     lines = (
-        *price_lines(result["constraints"], result["solver"]),
-        *relaxation_lines(result["relaxations"], result["conflict"]),
-        *proof_lines(result),
-        *_validation_lines(result["validation"]),
-        *_closing_lines(session, result),
+        *explanation_lines(result),
+        optimism_sentence(validation.out_of_sample),
+        *comparison_sentences(validation.comparison_portfolios, validation.out_of_sample.scenarios),
+        *_closing_lines(result),
     )
+    _print_lines(lines, console)
+
+
+def print_verdict(verdict: Verdict, console: Console) -> None:
+    """Whether what is bought keeps the limits as asked; then each limit that does not clearly, and the notes."""
+    mark, style = MARKS[verdict.status]
+    console.print(Text.assemble((mark, style), ". ", verdict.sentence), soft_wrap=True)
+    open_limits = [limit.sentence for limit in verdict.limits if limit.status != "holds"]
+    _print_lines([f"  {line}" for line in (*open_limits, *verdict.notes)], console)
+
+
+def print_purchases(allocation: Sequence[Holding], console: Console) -> None:
+    sentences = purchase_sentences(allocation)
+    if sentences:
+        _print_lines(("Buy:", *(f"  {sentence}" for sentence in sentences)), console)
+
+
+def explanation_lines(answer: Answer) -> tuple[str, ...]:
+    """Shadow prices, relaxations and the proof."""
+    return (
+        *price_sentences(answer),
+        *relaxation_sentences(answer.relaxations, answer.conflict),
+        *proof_sentences(answer),
+    )
+
+
+def _print_lines(lines: Iterable[str], console: Console) -> None:
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)
 
 
-def allocation_table(
-    allocation: list[Mapping[str, Any]], bucket_stats: Sequence[Mapping[str, Any]] | None = None
-) -> Table:
-    """bucket_stats: what the matrix says of each bucket alone; None where the result, of an older version, has none."""
-    stats = {entry["bucketId"]: entry for entry in bucket_stats or ()}
+def allocation_table(allocation: Sequence[Holding], bucket_stats: Sequence[BucketFigures] = ()) -> Table:
+    """bucket_stats: what the matrix says of each bucket alone; empty in results of older versions."""
+    stats = {entry.bucket_id: entry for entry in bucket_stats}
     table = Table(title="Allocation", title_justify="left")
     table.add_column("bucket")
     for name in ("weight", "dollars", "deals", *(BUCKET_COLUMNS if stats else ())):
         table.add_column(name, justify="right")
-    held = [entry for entry in allocation if entry["weight"] >= SHOWN_WEIGHT]
-    for entry in sorted(held, key=lambda entry: (-entry["weight"], entry["bucketId"])):
-        table.add_row(
-            entry["bucketId"],
-            f"{entry['weight']:.2%}",
-            f"{entry['dollarAmount']:,.2f}",
-            str(entry["dealCount"]),
-            *(bucket_cells(stats[entry["bucketId"]]) if stats else ()),
-        )
-    rest = [entry for entry in allocation if entry["weight"] < SHOWN_WEIGHT]
+    held = [holding for holding in allocation if holding.weight >= SHOWN_WEIGHT]
+    for holding in sorted(held, key=lambda holding: (-holding.weight, holding.bucket_id)):
+        cells = bucket_cells(stats[holding.bucket_id]) if stats else ()
+        table.add_row(holding.bucket_id, *_amounts((holding,)), *cells)
+    rest = [holding for holding in allocation if holding.weight < SHOWN_WEIGHT]
     if rest:
-        dollars = sum(entry["dollarAmount"] for entry in rest)
-        table.add_row(f"{len(rest)} others", f"{sum(e['weight'] for e in rest):.2%}", f"{dollars:,.2f}", "0")
+        table.add_row(f"{len(rest)} others", *_amounts(rest))
     table.add_section()
-    total = sum(entry["dollarAmount"] for entry in allocation)
-    table.add_row("total", "100.00%", f"{total:,.2f}", str(sum(entry["dealCount"] for entry in allocation)))
+    table.add_row("total", *_amounts(allocation))
     return table
 
 
-def bucket_cells(stats: Mapping[str, Any]) -> tuple[str, ...]:
+def _amounts(holdings: Sequence[Holding]) -> tuple[str, str, str]:
+    """Weight, dollars and deals of all of them together."""
+    weight = sum(holding.weight for holding in holdings)
+    amount = sum(holding.dollar_amount for holding in holdings)
+    return percent(weight, 2), f"{amount:,.2f}", f"{sum(holding.deal_count for holding in holdings):,}"
+
+
+def bucket_cells(stats: BucketFigures) -> tuple[str, ...]:
     """One for each of BUCKET_COLUMNS."""
-    error = "" if stats["standardError"] is None else f" ± {stats['standardError']:.2f}"
+    error = "" if stats.standard_error is None else f" ± {stats.standard_error:.2f}"
     return (
-        f"{stats['meanMoic']:.2f}x{error}",
-        f"{stats['medianMoic']:.2f}x",
-        f"{stats['p90Moic']:.2f}x",
-        f"{stats['lossShare']:.1%}",
-        f"{stats['winProbability']:.1%}",
+        f"{multiple(stats.mean_moic)}{error}",
+        multiple(stats.median_moic),
+        multiple(stats.p90_moic),
+        percent(stats.loss_share),
+        percent(stats.win_probability),
     )
 
 
-def _figures_table(result: Mapping[str, Any]) -> Table:
-    """Each figure on the scenarios it was chosen on, and on fresh ones for the weights and for the whole deals."""
-    validation = result["validation"]
-    errors = validation.get("standardErrors", {})
-    fresh, deals = validation["outOfSample"], validation["wholeDeals"]["outOfSample"]
+def _figures_table(result: Result) -> Table:
+    """Each figure on the scenarios it was chosen on, and out of sample for the weights and for the whole deals."""
+    validation = result.validation
+    weights, deals = validation.out_of_sample, validation.whole_deals.out_of_sample
     title = (
-        "Expected outcome (± standard error); "
-        f"fresh: {fresh['scenarios']:,} scenarios that the answer was not chosen on, 95% intervals"
+        f"Expected outcome (± standard error); out of sample: {weights.scenarios:,} scenarios that the portfolio was "
+        "not chosen on, 95% intervals"
     )
     table = Table(title=title, title_justify="left")
     table.add_column("")
-    for heading in ("limit", "in sample", "fresh"):
+    for heading in ("limit", "in sample", "weights, out of sample"):
         table.add_column(heading, justify="right", overflow="fold")
     table.add_column("holds?")
-    table.add_column("fresh, whole deals", justify="right", overflow="fold")
+    table.add_column("whole deals, out of sample", justify="right", overflow="fold")
     table.add_column("holds?")
-    for each in FIGURES:
+    for figure in FIGURES:
+        of_weights, of_deals = figure.estimate(weights), figure.estimate(deals)
         table.add_row(
-            each.label,
-            each.limit(fresh[each.name]),
-            each.with_error(result[each.name], errors.get(each.name)),
-            each.with_interval(fresh[each.name]),
-            holds(fresh[each.name]),
-            each.with_interval(deals[each.name]),
-            holds(deals[each.name]),
+            figure.label,
+            figure.limit(of_weights),
+            figure.with_error(figure.of(result), figure.error(validation.standard_errors)),
+            figure.with_interval(of_weights),
+            holds(of_weights),
+            figure.with_interval(of_deals),
+            holds(of_deals),
         )
     return table
 
 
-def holds(figure: Mapping[str, Any]) -> str:
-    said: str = figure.get("holdsOutOfSample", "").replace("_", " ")
-    needed = figure.get("scenariosToSettle")
-    return said if needed is None else f"{said}; {needed:,} scenarios would tell"
+def holds(estimate: object) -> str:
+    """Empty for a figure without a limit."""
+    return holds_in_words(estimate) if isinstance(estimate, LimitedEstimate) else ""
 
 
-def regimes_table(by_regime: Sequence[Mapping[str, Any]]) -> Table:
+def regimes_table(by_regime: Sequence[RegimeFigures]) -> Table:
     """The whole deals within each state of the economy."""
-    table = Table(title="Whole deals by state of the economy, fresh scenarios (± standard error)", title_justify="left")
+    table = Table(title="Whole deals by state of the economy, out of sample (± standard error)", title_justify="left")
     table.add_column("economy")
-    for heading in ("probability", "scenarios", *(each.label for each in FIGURES)):
+    for heading in ("probability", "scenarios", *(figure.label for figure in FIGURES)):
         table.add_column(heading, justify="right")
     for entry in by_regime:
-        figures = entry["figures"]
+        figures = entry.figures
         if figures is None:
-            table.add_row(entry["regime"], f"{entry['probability']:.4g}", "0", *["-"] * len(FIGURES))
+            table.add_row(entry.regime, f"{entry.probability:.4g}", "0", *["-"] * len(FIGURES))
             continue
-        cells = [each.with_error(figures[each.name], figures["standardErrors"][each.name]) for each in FIGURES]
-        table.add_row(entry["regime"], f"{entry['probability']:.4g}", f"{figures['scenarios']:,}", *cells)
+        cells = [figure.with_error(figure.of(figures), figure.error(figures.standard_errors)) for figure in FIGURES]
+        table.add_row(entry.regime, f"{entry.probability:.4g}", f"{figures.scenarios:,}", *cells)
     return table
 
 
-def constraints_table(constraints: list[Mapping[str, Any]]) -> Table:
-    table = Table(title="Constraints", title_justify="left")
-    table.add_column("constraint")
-    for name in ("required", "actual", "slack"):
+def constraints_table(constraints: Sequence[Constraint]) -> Table:
+    table = Table(title="Limits on the scenarios that the portfolio was chosen on, as weights", title_justify="left")
+    table.add_column("limit")
+    for name in ("enforced", "actual", "slack"):
         table.add_column(name, justify="right")
     table.add_column("")
     for entry in constraints:
         remarks = []
-        if not entry["satisfied"]:
+        if not entry.satisfied:
             remarks.append("NOT MET")
-        if entry["relaxedFrom"] is not None:
-            remarks.append(f"RELAXED from {entry['relaxedFrom']:.4g}")
-        if entry["binding"]:
+        if entry.relaxed_from is not None:
+            remarks.append(f"RELAXED from {constraint_limit(entry.type, entry.relaxed_from)}")
+        if entry.binding:
             remarks.append("binding")
-        style = "yellow" if entry["relaxedFrom"] is not None else ("bold" if entry["binding"] else "")
+        style = "yellow" if entry.relaxed_from is not None else ("bold" if entry.binding else "")
         table.add_row(
-            entry["constraintId"],
-            f"{entry['required']:.4f}",
-            f"{entry['actual']:.4f}",
-            f"{round(entry['slack'], 4) + 0.0:+.4f}",
+            Text(constraint_name(entry.constraint_id)),
+            constraint_limit(entry.type, entry.required),
+            constraint_value(entry.type, entry.actual),
+            constraint_value(entry.type, entry.slack),
             ", ".join(remarks),
             style=style,
         )
     return table
 
 
-def relaxation_lines(relaxations: list[Mapping[str, Any]], conflict: Mapping[str, Any] | None) -> list[str]:
-    """What gave way and why; then each way in which the limits that conflict could be met."""
-    if not relaxations:
-        return []
-    lines = ["No portfolio meets every limit as asked. These gave way, the least sacred first:"]
-    for entry in relaxations:
-        line = f"  {entry['constraintId']}: {entry['oldValue']:.6g} -> {entry['newValue']:.6g}"
-        if entry["provenViolation"] < entry["violation"] - 1e-6:
-            line += f" (at least {entry['provenViolation']:.3g} is needed; {entry['violation']:.3g} was found)"
-        lines.append(line)
-    sentences = [entry["explanation"] for entry in relaxations]
-    lines += [f"  {sentence}" for sentence in dict.fromkeys(sentences)]
-    if conflict is not None:
-        lines.append(f"The conflict: {', '.join(conflict['constraints'])}.")
-        others = [way["explanation"] for way in conflict["waysOut"] if way["explanation"] not in sentences]
-        lines += [f"  {sentence}" for sentence in others]
-    return lines
-
-
-def price_lines(constraints: list[Mapping[str, Any]], solver: Mapping[str, Any]) -> list[str]:
-    """What each limit costs, in the step that people move it by."""
-    priced = [entry for entry in constraints if entry["price"] is not None]
-    lines = []
-    if priced:
-        lines.append("What loosening a limit would bring, in expected MOIC:")
-        lines += [f"  {entry['constraintId']}: {_price(entry)}" for entry in priced]
-    if solver.get("pricesComplete") is False:
-        lines.append("  not every price was settled within the work limit")
-    return lines
-
-
-def _price(entry: Mapping[str, Any]) -> str:
-    price = entry["price"]
-    if price["basis"] == "one_more_losing_scenario":
-        text = f"{price['gain']:+.4f}x for one more losing scenario"
-        if price["gainAtMost"] - price["gainAtLeast"] > PROVEN_GAIN:
-            text += f" (proven: {price['gainAtLeast']:.4f} to {price['gainAtMost']:.4f})"
-        return text
-    winners = entry["type"] == "expected_winners_min"
-    step = f"{price['step']:g} expected winners" if winners else f"{100 * price['step']:g} percentage point"
-    return f"{price['gain']:+.4f}x for {step} looser, the same scenarios losing"
-
-
-def proof_lines(result: Mapping[str, Any]) -> list[str]:
-    solver = result["solver"]
-    lines = [
-        (
-            f"Best expected MOIC on these scenarios {result['pass1EStar']:.6f}, "
-            f"proven to be within {solver['gap']:.4%} of the optimum ({solver['backend']}, {solver['nodes']:,} nodes)."
-        )
-    ]
-    if solver["status"] != "optimal":
-        lines.append("The work limit struck before the proof was closed; raise workLimit for a smaller gap.")
-    if not solver["tieBreak"]["proven"]:
-        lines.append(
-            "The tie-break was not proven to be the nearest to equal weights; it keeps every limit all the same."
-        )
-    unique = uniqueness_sentence(solver["tieBreak"])
-    if unique is not None:
-        lines.append(unique)
-    if not solver["reproducible"]:
-        lines.append("A time limit cut the solve short: this answer is not reproducible.")
-    return lines
-
-
-def _validation_lines(validation: Mapping[str, Any]) -> list[str]:
-    lines = []
-    broken = validation["wholeDeals"]["boundViolations"]
-    if broken:
-        amounts = ", ".join(f"{name} by {amount:.4f}" for name, amount in broken.items())
-        lines.append(f"Bought as whole deals the portfolio breaks {amounts}.")
-    gap = validation["outOfSample"]["optimismGap"]
-    error = validation["outOfSample"]["expectedMoic"]["standardError"]
-    lines.append(
-        f"Optimism gap: the in-sample expectation is {gap:+.3f}x from that of fresh scenarios, "
-        f"which is known to ± {error:.3f}x."
-    )
-    scenarios = validation["outOfSample"]["scenarios"]
-    return lines + rival_lines(validation.get("rivals", []), scenarios)
-
-
-_RIVALS = {"equal_weights": "equal weights", "greedy": "the greedy portfolio"}
-
-
-def rival_lines(comparison_portfolios: list[Mapping[str, Any]], scenarios: int) -> list[str]:
-    lines = []
-    for rival in comparison_portfolios:
-        name, keeps = _RIVALS[rival["name"]], "keep" if rival["name"] == "equal_weights" else "keeps"
-        limits = f"which {keeps} every limit" if rival["feasible"] else f"which {keeps.replace('keep', 'break')} limits"
-        line = (
-            f"Against {name}, {limits}: {rival['difference']:+.3f}x ± {rival['standardError']:.3f}x in the same fresh "
-            "scenarios."
-        )
-        if rival["withinNoise"]:
-            line = f"WARNING: within the noise of {name}. {line}"
-        elif rival["difference"] < 0 and rival["feasible"]:
-            line = f"WARNING: worse than {name} in scenarios that neither was chosen on. {line}"
-        needed = rival["scenariosToSettle"]
-        if needed is not None and needed > scenarios:
-            line += f" About {needed:,} scenarios would show such a difference."
-        lines.append(line)
-    return lines
-
-
-def _closing_lines(session: SessionRow, result: Mapping[str, Any]) -> list[str]:
-    timings = ", ".join(f"{name} {value:.2f} s" for name, value in result["timings"].items() if value is not None)
+def _closing_lines(result: Result) -> list[str]:
+    timings = ", ".join(f"{name} {value:.2f} s" for name, value in result.timings.items() if value is not None)
     return [
-        f"Matrix {result['matrixKey']}: {result['matrixCache']}. {timings}.",
-        f"Session {session.session_id}; all of it: vcfolio result {session.session_id} --json",
+        f"Matrix {result.matrix_key}: {result.matrix_cache}. {timings}.",
+        f"Session {result.session_id}; all of it: vcfolio result {result.session_id} --json",
     ]

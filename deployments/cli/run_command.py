@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 from uuid import UUID
 
+import typer
 from sqlalchemy import Engine
 
-from core.errors import VcfolioError
+from core.errors import BadInput, VcfolioError
 from core.request import OptimizationRequest
 from core.session_states import SessionStatus
 from db.audit import COMMAND_LINE
@@ -31,11 +33,13 @@ from db.sessions import (
 )
 from db.settings import Settings, load_settings
 from deployments.cli import terminal
+from deployments.cli.arguments import AsJson, ResumedSession
 from deployments.cli.interruptible import run_interruptibly
 from deployments.cli.progress import watching
 from deployments.cli.request_file import read_request
 from deployments.cli.result_view import render_result
-from deployments.services import FlowServices, flow_services
+from deployments.local.services import FlowServices, flow_services
+from deployments.shipped_files import example_request
 from tasks.process_owner import lease_owner, owner_is_gone
 
 POLL_S = 0.5
@@ -62,22 +66,29 @@ class SessionInterrupted(VcfolioError):
         )
 
 
-def run(path: Path, *, resume: UUID | None, as_json: bool) -> None:
+def run(
+    request: Annotated[Path | None, typer.Argument(help="Request as JSON; default: the example fund.")] = None,
+    *,
+    resume: ResumedSession = None,
+    as_json: AsJson = False,
+) -> None:
     """Raises BadInput before anything is written, SessionFailed when the session ended so."""
+    if request is not None and resume is not None:
+        raise BadInput.of("REQUEST", str(request), "must be left out with --resume, which has its own request")
     settings = load_settings()
     arm(settings.fault)
-    request = None if resume else read_request(path)
+    parsed = None if resume else read_request(request or example_request())
     with flow_services(settings) as services:
-        begin = _resuming(services, settings, resume) if resume else _creating(services, settings, request)
+        begin = _resuming(services, settings, resume) if resume else _creating(services, settings, parsed)
         session = _carry_through(services, begin)
     if session.status is SessionStatus.FAILED:
         raise SessionFailed(session)
     if session.status is not SessionStatus.COMPLETED:
         raise SessionInterrupted(session)
     if as_json:
-        terminal.print_json(session_result(session))
+        terminal.print_json(session_result(session).as_json())
     else:
-        render_result(session, terminal.output)
+        render_result(session_result(session), terminal.output)
 
 
 Begin = Callable[[], Fence | SessionRow]
@@ -115,7 +126,7 @@ def _carry_through(services: FlowServices, begin: Begin) -> SessionRow:
 def _creating(services: FlowServices, settings: Settings, request: OptimizationRequest | None) -> Begin:
     assert request is not None
     with transaction(services.engine) as conn:
-        resolve_request(conn, request)  # what is wrong with it is said at once, not when Prefect is up
+        resolved = resolve_request(conn, request)  # what is wrong with it is said at once, not when Prefect is up
         _mention_interrupted(interrupted_inline_sessions(conn))
 
     def begin() -> Fence:
@@ -128,6 +139,7 @@ def _creating(services: FlowServices, settings: Settings, request: OptimizationR
                 driver="inline",
                 lease_s=settings.lease_s,
                 lease_owner=lease_owner(),
+                resolved=resolved,
             )
         assert created.lease_token is not None
         return Fence(created.session.session_id, created.session.epoch, created.lease_token)

@@ -6,5 +6,5 @@ from core.request import OptimizationRequest
 from deployments.cli import terminal
 
 
-def print_schema() -> None:
+def schema() -> None:
     terminal.print_json(OptimizationRequest.model_json_schema(by_alias=True))

@@ -3,38 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
-from uuid import UUID
+from typing import Annotated
 
+import typer
 from rich.table import Table
 
 from core.errors import BadInput, FieldProblem
-from core.figures import FIGURES
 from core.matrix.key import simulation_inputs
-from core.portfolio.documents import deals_from, weights_from
 from core.request.normalized_config import NormalizedConfig
+from core.result.build import deals_from, weights_from
+from core.result.model import ScenarioFigures
+from core.result.reports import StressDocument, rows_of
+from core.result.wording import FIGURES
 from core.risk.stress_report import stress_report
 from core.session_states import SessionStatus
 from db.engine import transaction
+from db.results import stored_allocation
 from db.sessions import SessionRow, load_session
 from db.settings import load_settings
 from deployments.cli import terminal
-from deployments.services import database
+from deployments.cli.arguments import AsJson, SessionId
+from deployments.local.services import database
 
 MOST_SCENARIOS = 1_000_000
 FEWEST_SCENARIOS = 100
 
 
-def stress(session_id: UUID, settings: Sequence[str], scenarios: int | None, *, as_json: bool) -> None:
+def stress(
+    session_id: SessionId,
+    stress: Annotated[
+        list[str] | None, typer.Option("--stress", metavar="REGIME=SHARE", help="e.g. recession=1.0; may be repeated.")
+    ] = None,
+    scenarios: Annotated[int | None, typer.Option(help="Fresh scenarios; default those of the session.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
     """Raises NotFound for an unknown session, BadInput for one that is not completed or shares that cannot be."""
-    wanted = parse_shares(settings)
+    wanted = parse_shares(stress or [])
     if scenarios is not None and not FEWEST_SCENARIOS <= scenarios <= MOST_SCENARIOS:
         raise BadInput.of("--scenarios", scenarios, f"must be {FEWEST_SCENARIOS:,} to {MOST_SCENARIOS:,}")
     with database(load_settings()) as engine, transaction(engine) as conn:
         session = load_session(conn, session_id)
     document = _report(session, wanted, scenarios)
     if as_json:
-        terminal.print_json(document)
+        terminal.print_json(document.as_json())
     else:
         _render(document)
 
@@ -60,48 +72,43 @@ def parse_shares(settings: Sequence[str]) -> dict[str, float]:
     return found
 
 
-def _report(session: SessionRow, wanted: Mapping[str, float], scenarios: int | None) -> dict[str, Any]:
+def _report(session: SessionRow, wanted: Mapping[str, float], scenarios: int | None) -> StressDocument:
     if session.status is not SessionStatus.COMPLETED:
         rule = f"must be completed; it is {session.status.value}"
         raise BadInput.of("SESSION_ID", str(session.session_id), rule)
-    assert session.allocation is not None
     config = NormalizedConfig.model_validate(session.normalized_config)
+    allocation = stored_allocation(session)
     report = stress_report(
         config,
         simulation_inputs(session.matrix_key_json),
-        weights_from(session.allocation, config),
-        deals_from(session.allocation, config),
+        weights_from(allocation, config),
+        deals_from(allocation, config),
         wanted=wanted,
         scenarios=config.validation_scenarios if scenarios is None else scenarios,
     )
-    return {"sessionId": str(session.session_id), **report}
+    return StressDocument.of(session.session_id, report)
 
 
-def _render(document: Mapping[str, Any]) -> None:
-    for name, what in (("weights", "the weights"), ("wholeDeals", "the whole deals that they buy")):
-        table = Table(
-            title=f"{what[0].upper()}{what[1:]}, {document['scenarios']:,} fresh scenarios", title_justify="left"
-        )
+def _render(document: StressDocument) -> None:
+    for portfolio, what in (
+        (document.weights, "The weights"),
+        (document.whole_deals, "The whole deals that they buy"),
+    ):
+        table = Table(title=f"{what}, {document.scenarios:,} scenarios out of sample", title_justify="left")
         table.add_column("economy")
-        for heading in (*(each.label for each in FIGURES), "effective scenarios"):
+        for heading in (*(figure.label for figure in FIGURES), "effective scenarios"):
             table.add_column(heading, justify="right")
-        view = document[name]
-        _add(table, "as simulated", view["asSimulated"])
-        for entry in view["byRegime"]:
-            _add(table, f"{entry['regime']} alone (probability {entry['probability']:.4g})", entry["figures"])
-        if view["stressed"] is not None:
-            shares = ", ".join(f"{regime} {entry['share']:.4g}" for regime, entry in document["regimes"].items())
-            _add(table, f"stressed: {shares}", view["stressed"])
+        for label, figures in rows_of(portfolio, document.regimes):
+            table.add_row(label, *_cells(figures))
         terminal.output.print(table)
     terminal.output.print(
         "Figures with their standard errors. Nothing was solved again: the portfolio is the session's."
     )
 
 
-def _add(table: Table, label: str, figures: Mapping[str, Any] | None) -> None:
+def _cells(figures: ScenarioFigures | None) -> tuple[str, ...]:
     if figures is None:
-        table.add_row(label, *["-"] * len(FIGURES), "0")
-        return
-    errors = figures["standardErrors"]
-    shown = [each.with_error(figures[each.name], errors[each.name]) for each in FIGURES]
-    table.add_row(label, *shown, f"{figures['effectiveScenarios']:,.0f}")
+        return (*["-"] * len(FIGURES), "0")
+    errors = figures.standard_errors
+    shown = [figure.with_error(figure.of(figures), figure.error(errors)) for figure in FIGURES]
+    return (*shown, f"{figures.effective_scenarios or 0.0:,.0f}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
+import typer
 from rich.table import Column, Table
 
 from core.errors import BadInput, NotFound
@@ -17,19 +17,37 @@ from db.funds import local_user_id
 from db.settings import load_settings
 from db.tables.access import Action, Scope
 from deployments.cli import terminal
-from deployments.services import database
+from deployments.cli.arguments import AsJson
+from deployments.local.services import database
+
+DEFAULT_SCOPES = (Scope.READ, Scope.REQUEST)
 
 
-def add(name: str, *, user: str, scopes: Sequence[str], days: float, as_json: bool) -> None:
+def _token_id(value: str) -> UUID:
+    try:
+        return UUID(value)
+    except ValueError:
+        raise BadInput.of("TOKEN_ID", value, "must be a UUID, as `vcfolio token list` shows it") from None
+
+
+def add(
+    name: Annotated[str, typer.Argument(help="To know it again; one of a name for each user.")],
+    *,
+    user: Annotated[str, typer.Option(help="Whose token it is.")] = "local",
+    scope: Annotated[list[str] | None, typer.Option(help="read, request or admin; may be repeated.")] = None,
+    days: Annotated[float, typer.Option(help="How long it is good, at most 366.")] = 90.0,
+    as_json: AsJson = False,
+) -> None:
     """Raises BadInput for an unknown scope or lifetime, NotFound for an unknown user, Conflict for a name in use."""
-    for scope in scopes:
-        if scope not in tuple(Scope):
-            raise BadInput.of("--scope", scope, f"must be one of {', '.join(Scope)}")
+    scopes = DEFAULT_SCOPES if scope is None else scope
+    for wanted in scopes:
+        if wanted not in tuple(Scope):
+            raise BadInput.of("--scope", wanted, f"must be one of {', '.join(Scope)}")
     if not 0 < days <= 366:  # also refuses NaN
         raise BadInput.of("--days", days, "must be above 0 and at most 366")
     with database(load_settings()) as engine, transaction(engine) as conn:
         token, secret = create_token(
-            conn, user_name=user, name=name, scopes=[Scope(scope) for scope in scopes], lifetime=timedelta(days=days)
+            conn, user_name=user, name=name, scopes=[Scope(wanted) for wanted in scopes], lifetime=timedelta(days=days)
         )
         detail = f"{token.name} of {token.user_name}: {', '.join(token.scopes)}"
         record(conn, Actor(local_user_id(conn), COMMAND_LINE), Action.TOKEN_CREATED, detail=detail)
@@ -40,7 +58,7 @@ def add(name: str, *, user: str, scopes: Sequence[str], days: float, as_json: bo
     terminal.say(f"keep it: it is not shown again. It is good until {token.expires_at:%Y-%m-%d %H:%M} UTC")
 
 
-def show(*, as_json: bool) -> None:
+def show(*, as_json: AsJson = False) -> None:
     with database(load_settings()) as engine, transaction(engine) as conn:
         tokens = list_tokens(conn)
     if as_json:
@@ -54,7 +72,9 @@ def show(*, as_json: bool) -> None:
     terminal.output.print(table)
 
 
-def revoke(token_id: UUID) -> None:
+def revoke(
+    token_id: Annotated[UUID, typer.Argument(parser=_token_id, metavar="TOKEN_ID", help="As `token list` shows it.")],
+) -> None:
     """Raises NotFound for an unknown token, and for one that is revoked already."""
     with database(load_settings()) as engine, transaction(engine) as conn:
         if not revoke_token(conn, token_id):

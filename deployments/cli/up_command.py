@@ -6,7 +6,9 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from typing import Annotated
 
+import typer
 from sqlalchemy import Engine
 
 from core.errors import BadInput, Unavailable, VcfolioError
@@ -14,10 +16,11 @@ from db.engine import transaction
 from db.queue import queue_figures
 from db.settings import export, load_settings
 from deployments.cli import terminal
-from deployments.cli.api_command import login_link, own_address, page_address
+from deployments.cli.addresses import own_address, page_address
+from deployments.cli.login_command import login_link
 from deployments.cli.stopping import stop_signal
-from deployments.services import FlowServices, flow_services
-from deployments.stack.supervisor import Part, Supervisor
+from deployments.local.services import FlowServices, flow_services
+from deployments.local.supervisor import Part, Supervisor
 
 PARTS: dict[str, Sequence[str]] = {
     "worker": ("worker",),
@@ -32,7 +35,12 @@ GUARD_LOOK_S = 1.0
 READY_PATIENCE_S = 180.0
 
 
-def up(only: str | None) -> None:
+def up(
+    only: Annotated[
+        str | None,
+        typer.Option(help="Services to start, comma-separated: worker, maintenance, bridge, api; else all."),
+    ] = None,
+) -> None:
     """Raises BadInput for an unknown part, Unavailable where a server cannot be reached or started."""
     names = _parts(only)
     settings = load_settings()
@@ -45,7 +53,7 @@ def up(only: str | None) -> None:
         services.wait_for_prefect()
         if stopping.is_set():
             return
-        from deployments.stack.registration import ensure_work_pools  # noqa: PLC0415 - once Prefect is configured
+        from deployments.local.registration import ensure_work_pools  # noqa: PLC0415 - once Prefect is configured
 
         ensure_work_pools()
         parent = ("--parent", str(os.getpid()))
@@ -84,7 +92,7 @@ def _guard(guards: Mapping[str, Callable[[], bool]], stopping: threading.Event) 
 
 def _greet(services: FlowServices, names: Sequence[str], stopping: threading.Event) -> None:
     """Registers the deployments while the parts start, waits until each is at work, and says where things are."""
-    from deployments.stack.registration import register_deployments  # noqa: PLC0415
+    from deployments.local.registration import register_deployments  # noqa: PLC0415
 
     try:
         register_deployments()
@@ -126,7 +134,7 @@ def _all_at_work(engine: Engine, names: Sequence[str]) -> bool:
     from prefect.client.orchestration import get_client  # noqa: PLC0415
 
     from deployments.bridge.name import BRIDGE  # noqa: PLC0415
-    from deployments.stack.registration import MAINTENANCE_POOL, SESSIONS_POOL, online_workers  # noqa: PLC0415
+    from deployments.local.registration import MAINTENANCE_POOL, SESSIONS_POOL, online_workers  # noqa: PLC0415
 
     try:
         with get_client(sync_client=True) as client:

@@ -1,1 +1,1 @@
-"""Our own Prefect server on the embedded PostgreSQL, for those who have none."""
+"""What is asked of Prefect's server, whoever runs it."""

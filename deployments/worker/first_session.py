@@ -10,11 +10,11 @@ from uuid import UUID
 
 import numpy as np
 
-from core.charts.portfolio import Holding, allocation_chart, multiples_chart
 from core.matrix.key import simulation_inputs
 from core.matrix.scenario_matrix import ScenarioMatrix
 from core.request import parse_request
 from core.request.normalize import normalize
+from core.result.charts.portfolio import Holding, allocation_chart, multiples_chart
 from core.simulation.models import model_of
 from core.stages import Stage
 from core.warmup import warm_up

@@ -245,7 +245,12 @@ def test_a_python_that_is_too_old_is_told_in_one_line():
 
 @pytest.mark.parametrize(
     ("failing", "expected"),
-    [((), 0), (("ruff check",), 3), (("mypy", "db.migrations.check"), 3), (("db.migrations.check",), 3)],
+    [
+        ((), 0),
+        (("ruff check",), 3),
+        (("mypy", "deployments.local.check_migrations"), 3),
+        (("deployments.local.check_migrations",), 3),
+    ],
 )
 def test_check_runs_every_step_and_the_first_failure_decides(script, tmp_path, capfd, failing, expected):
     interpreter = tmp_path / "python"
@@ -263,9 +268,27 @@ def test_check_runs_every_step_and_the_first_failure_decides(script, tmp_path, c
 
 
 @pytest.mark.parametrize("decided", [["-n", "0"], ["-n4"], ["--numprocesses=3"], ["--pdb"], ["-p", "no:xdist"]])
-def test_tests_run_on_several_cores_unless_the_user_decides(script, decided, monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+def test_tests_run_on_the_cores_there_are_unless_the_user_decides(script, decided, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: set(range(64)), raising=False)
     assert script.test_workers(["-k", "golden"]) == ["-n", "4", "--dist", "loadgroup", "--no-loadscope-reorder"]
     assert script.test_workers(decided) == []
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {5})
+    assert script.test_workers([]) == []
+    monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     assert script.test_workers([]) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "chosen"),
+    [
+        ([], []),
+        (["unit"], ["tests/unit"]),
+        (["campaign", "-k", "kill"], ["tests/campaign", "-k", "kill"]),
+        (["all"], ["tests"]),
+        (["-k", "unit"], ["-k", "unit"]),
+        (["tests/unit/core/test_strict.py", "-x"], ["tests/unit/core/test_strict.py", "-x"]),
+    ],
+)
+def test_a_tier_is_named_in_one_word_and_paths_and_options_go_to_pytest_as_they_are(script, arguments, chosen):
+    assert script.tests_of_tier(arguments) == chosen

@@ -6,18 +6,22 @@ import pytest
 from sqlalchemy import Engine
 
 from db.bootstrap import prepare_database
-from tests.conftest import NewDatabase
+from tests.conftest import MakeTemplate, NewDatabase
 from tests.db.api.serving import Served, add_people, serving
 
 TEMPLATE = "api_template"
 
 
 @pytest.fixture(scope="session")
-def api_template(new_template: NewDatabase) -> str:
+def api_template(make_template: MakeTemplate) -> str:
     """A migrated database with the benchmarks, and people in several roles."""
-    with new_template(TEMPLATE) as engine:
+
+    def fill(engine: Engine) -> str:
         prepare_database(engine)
         add_people(engine)
+        return ""
+
+    make_template(TEMPLATE, fill)
     return TEMPLATE
 
 

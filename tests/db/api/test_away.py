@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import text
 
 from db.engine import Patience, make_engine, transaction
-from db.migrations.check import throw_away_server
 from deployments.cli.api_command import PATIENCE
+from deployments.local.throw_away import throw_away_server
 from tests.db.api.serving import serving
 from tests.waiting import eventually
 

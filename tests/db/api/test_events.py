@@ -70,13 +70,13 @@ def test_a_session_is_followed_from_its_state_now_to_its_end(served: Served) -> 
         with transaction(served.engine) as conn:
             assert sessions.start_matrix(conn, fence)
         assert (follower.next() or {})["status"] == "MATRIX_GENERATING"
-        progress = {"stage": "optimize", "step": "first pass", "objective": 2.0, "bound": 2.5}
+        progress = {"stage": "optimize", "step": "primary solve", "objective": 2.0, "bound": 2.5}
         with transaction(served.engine) as conn:
             generation = store_matrix(conn, sessions.load_session(conn, fence.session_id).matrix_key).generation
             assert sessions.start_optimizing(conn, fence, generation, "generated")
             assert sessions.extend_lease(conn, fence, 45, progress)
         solving = follower.next() or {}
-        assert solving["progress"] == {"step": "first pass", "objective": 2.0, "bound": 2.5, "gap": 0.25}
+        assert solving["progress"] == {"step": "primary solve", "objective": 2.0, "bound": 2.5, "gap": 0.25}
         with transaction(served.engine) as conn:
             assert sessions.cancel(conn, fence.session_id, "enough")
         assert (follower.next() or {})["errorCode"] == "cancelled"
@@ -99,7 +99,8 @@ def test_a_lost_connection_to_the_database_loses_no_change(served: Served) -> No
     def listeners() -> list[int]:
         with transaction(served.engine) as conn:
             statement = text(
-                "SELECT pid FROM pg_stat_activity WHERE application_name = 'vcfolio listener vcfolio_sessions'"
+                "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+                " AND application_name = 'vcfolio listener vcfolio_sessions'"
             )
             return list(conn.scalars(statement))
 

@@ -9,7 +9,7 @@ import httpx
 import polars as pl
 import pytest
 
-from api.result_document import ResultDocument
+from core.result.model import Result
 from tests.conftest import NewDatabase
 from tests.db.api.serving import serving
 from tests.db.page.carried_out import RELAXED, carried_out
@@ -34,7 +34,7 @@ def completed(client: httpx.Client) -> str:
 def test_the_result_is_what_the_command_line_prints_and_the_openapi_says(client: httpx.Client, completed: str) -> None:
     answer = client.get(f"{API}/result/{completed}")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
-    ResultDocument.model_validate(answer.json())
+    assert Result.model_validate(answer.json()).as_json() == answer.json()
 
 
 def test_the_allocation_can_be_had_as_a_table(client: httpx.Client, completed: str) -> None:

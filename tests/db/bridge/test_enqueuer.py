@@ -136,7 +136,7 @@ def test_an_outage_costs_no_attempt_and_the_backlog_drains(
         assert bridge.counted("probes_failed_total") == failed
         prefect.away = None
     with transaction(engine) as conn:
-        rows = set(conn.execute(text("SELECT status, attempts FROM job_outbox")).tuples())
+        rows = set(conn.execute(text("SELECT status, attempts FROM job_outbox")))
     assert rows == {("pending", 0)}
     while bridge.turn_later():
         pass
@@ -215,7 +215,7 @@ def test_told_to_stop_it_gives_back_what_it_has_claimed(
     with armed("bridge.claimed", bridge.stopping.set):
         bridge.enqueuer.turn()
     with transaction(engine) as conn:
-        assert set(conn.execute(text("SELECT status, attempts FROM job_outbox")).tuples()) == {("pending", 0)}
+        assert set(conn.execute(text("SELECT status, attempts FROM job_outbox"))) == {("pending", 0)}
     assert prefect.runs_by_key == {}
 
 
@@ -235,10 +235,13 @@ def _running(engine: Engine, prefect: FlowRunsInMemory, settings: Settings) -> I
         assert not thread.is_alive()
 
 
+LISTENERS = "FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE :name"
+
+
 def _listeners(engine: Engine) -> list[bool]:
     with transaction(engine) as conn:
-        terminate = text("SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'vcfolio listener%'")
-        return [bool(pid) for pid in conn.scalars(terminate)]
+        ours = text(f"SELECT pid {LISTENERS}")
+        return [bool(pid) for pid in conn.scalars(ours, {"name": "vcfolio listener%"})]
 
 
 def test_a_notified_bridge_does_not_wait_for_its_poll(engine: Engine, prefect: FlowRunsInMemory) -> None:
@@ -258,7 +261,7 @@ def test_with_the_listener_cut_off_polling_takes_over_until_it_is_back(
         assert eventually(lambda: _listeners(engine) == [True])
         with transaction(engine) as conn:
             conn.execute(
-                text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE :name"),
+                text(f"SELECT pg_terminate_backend(pid) {LISTENERS}"),
                 {"name": "vcfolio listener%"},
             )
         assert eventually(lambda: "lost its connection" in caplog.text)

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Engine
 
+from core import pipeline
 from core.matrix.key import simulation_inputs
-from core.matrix.reduction.matrix import reduce_as_asked
 from core.matrix.scenario_matrix import ScenarioMatrix
-from core.portfolio.documents import allocation_document, deals_from, limits_from, solver_document, weights_from
-from core.portfolio.optimize import optimize
 from core.request import parse_request
 from core.request.normalized_config import NormalizedConfig
-from core.risk.validate import validate
 from core.session_states import SessionStatus
-from core.simulation.models import model_of
-from core.solver.backends import make_backend
 from core.solver.program import SolveControl
 from db import sessions
 from db.engine import transaction
@@ -31,7 +25,7 @@ from tests.asked import SMALL
 from tests.db.store.examples import UNLIMITED
 
 RELAXED: dict[str, Any] = {"minExpectedWinners": 40}
-"""More winners than there can be: this limit gives way."""
+"""More winners than there can be: this limit is relaxed."""
 
 
 def asked(engine: Engine, **changes: Any) -> Fence:
@@ -64,7 +58,7 @@ def carried_out(engine: Engine, until: SessionStatus = SessionStatus.COMPLETED, 
     session = _with_matrix(engine, fence)
     if until is SessionStatus.OPTIMIZING:
         with transaction(engine) as conn:
-            progress = {"stage": "optimize", "step": "first pass", "objective": 2.0, "bound": 2.1}
+            progress = {"stage": "optimize", "step": "primary solve", "objective": 2.0, "bound": 2.1}
             assert sessions.extend_lease(conn, fence, 600.0, progress)
         return fence.session_id
     _solved(engine, fence, session, until)
@@ -115,36 +109,30 @@ def _with_matrix(engine: Engine, fence: Fence) -> SessionRow:
 
 
 def _simulated(session: SessionRow) -> ScenarioMatrix:
-    document = session.matrix_key_json
-    model = model_of(session.normalized_config["sim_model_version"])
-    return reduce_as_asked(model.generate(simulation_inputs(document)), document)
+    return pipeline.simulate(session.matrix_key_json)
 
 
 def _solved(engine: Engine, fence: Fence, session: SessionRow, until: SessionStatus) -> None:
     config = NormalizedConfig.model_validate(session.normalized_config)
     matrix = _simulated(session)
-    optimum = optimize(config, matrix, make_backend(), SolveControl(work_limit=10_000), clock=time.perf_counter)
+    optimized = pipeline.optimize(config, matrix, SolveControl(work_limit=10_000))
     with transaction(engine) as conn:
         assert sessions.store_allocation(
             conn,
             fence,
-            allocation=allocation_document(config, optimum.weights),
-            solver_metadata=solver_document(optimum),
-            pass1_e_star=optimum.first_objective,
-            primary_lock_epsilon=config.primary_lock_epsilon,
+            allocation=[holding.as_json() for holding in optimized.allocation],
+            solver_metadata=optimized.optimization.as_json(),
+            pass1_e_star=optimized.pass1_e_star,
+            primary_lock_epsilon=optimized.primary_lock_epsilon,
         )
-        stored = load_session(conn, fence.session_id)
     if until is SessionStatus.VALIDATING:
         return
-    assert stored.allocation is not None
-    assert stored.solver_metadata is not None
-    metrics = validate(
+    validation = pipeline.validate(
         config,
-        limits_from(stored.solver_metadata),
         matrix,
         simulation_inputs(session.matrix_key_json),
-        weights=weights_from(stored.allocation, config),
-        deals=deals_from(stored.allocation, config),
+        allocation=optimized.allocation,
+        optimization=optimized.optimization,
     )
     with transaction(engine) as conn:
-        assert sessions.complete(conn, fence, metrics.as_json())
+        assert sessions.complete(conn, fence, validation.as_json())

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from uuid import UUID
 
 import pytest
@@ -14,7 +15,7 @@ from db.engine import transaction
 from db.funds import EXAMPLE_FUND_ID, add_fund, add_member, local_user_id
 from db.requests import cancel_session
 from db.tables.owners import FundRole
-from tests.conftest import NewDatabase
+from tests.conftest import MakeTemplate, NewDatabase
 from tests.db.page.carried_out import RELAXED, carried_out
 from tests.db.page.visiting import Site, serving
 
@@ -36,10 +37,10 @@ class Told:
 
 
 @pytest.fixture(scope="session")
-def told(new_template: NewDatabase) -> Told:
+def told(make_template: MakeTemplate) -> Told:
     """Made once, in the database that the others are cloned from."""
-    with new_template(TEMPLATE) as engine:
-        return _told(engine)
+    ids = json.loads(make_template(TEMPLATE, lambda engine: json.dumps(asdict(_told(engine)), default=str)))
+    return Told(**{name: UUID(session_id) for name, session_id in ids.items()})
 
 
 def _told(engine: Engine) -> Told:

@@ -25,10 +25,13 @@ def listener(engine: Engine) -> Iterator[Listener]:
         yield listener
 
 
+LISTENERS = "FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE :name"
+
+
 def _cut(engine: Engine) -> None:
     with transaction(engine) as conn:
         cut = conn.scalars(
-            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE :name"),
+            text(f"SELECT pg_terminate_backend(pid) {LISTENERS}"),
             {"name": f"vcfolio listener {CHANNEL}%"},
         ).all()
     assert cut == [True]
@@ -36,7 +39,7 @@ def _cut(engine: Engine) -> None:
 
 def _connected(engine: Engine) -> int:
     with transaction(engine) as conn:
-        statement = text("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE :name")
+        statement = text(f"SELECT count(*) {LISTENERS}")
         return int(conn.scalar(statement, {"name": f"vcfolio listener {CHANNEL}%"}) or 0)
 
 

@@ -10,11 +10,11 @@ from sqlalchemy import Column, Connection, Engine, Integer, Table, text
 
 from core.errors import BadInput, Conflict, NotFound
 from db import migrations
-from db.embedded.postgres import EmbeddedPostgres
 from db.engine import transaction
-from db.migrations import check
-from db.migrations.check import catalog, find_drift
+from db.migrations.drift import catalog, find_drift
 from db.tables import metadata
+from deployments.local import check_migrations
+from deployments.local.embedded.postgres import EmbeddedPostgres
 from tests.conftest import NewDatabase
 
 
@@ -71,7 +71,7 @@ def test_the_check_says_so_and_ends_with_0_when_nothing_differs(
     postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", postgres.url("postgres"))
-    assert check.main() == 0
+    assert check_migrations.main() == 0
     assert capsys.readouterr().out == "migrations at 0009: up, down and up again; no drift from db/tables\n"
 
 
@@ -81,7 +81,7 @@ def test_the_check_names_the_difference_and_ends_with_1(
     monkeypatch.setenv("DATABASE_URL", postgres.url("postgres"))
     stray = Table("stray", metadata, Column("number", Integer))
     try:
-        assert check.main() == 1
+        assert check_migrations.main() == 1
     finally:
         metadata.remove(stray)
     assert "only in tables: column stray.number #1 integer" in capsys.readouterr().err

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
 from db.bootstrap import prepare_database
-from db.embedded.postgres import EmbeddedPostgres
-from deployments.prefect.environment import client_environment
-from deployments.prefect.server import PrefectService
+from deployments.local.prefect_environment import client_environment
+from deployments.local.prefect_server import PrefectService
 from tasks import runtime
+from tests import servers
 
-_TEMPORARY = tempfile.TemporaryDirectory(prefix="vcfolio-prefect-")
-HOME = Path(_TEMPORARY.name)
+HOME = servers.home()
 
 assert "prefect" not in sys.modules, "a module collected before imports Prefect, which would read another configuration"
 # Prefect reads its configuration when it is imported, so what imports it comes below; where its server is can be told
@@ -32,22 +29,19 @@ from tests.flow.flows.product import Product  # noqa: E402
 
 
 @pytest.fixture(scope="package")
-def prefect_server(postgres: EmbeddedPostgres) -> Iterator[None]:
-    postgres.ensure_database("prefect")
-    with PrefectService(HOME, postgres, postgres.url("prefect", driver="asyncpg")) as server:
-        server.wait_until_healthy()
-        with temporary_settings({PREFECT_API_URL: server.api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-            yield
-            flush_to_server()
+def prefect_server(prefect_service: PrefectService) -> Iterator[None]:
+    with temporary_settings({PREFECT_API_URL: prefect_service.api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield
+        flush_to_server()
 
 
 @pytest.fixture
-def product(engine: Engine, prefect_server: None, monkeypatch: pytest.MonkeyPatch, world: str) -> Iterator[Product]:
+def product(engine: Engine, prefect_server: None, monkeypatch: pytest.MonkeyPatch, taxonomy: str) -> Iterator[Product]:
     """The product on a database of the test's own, quick to notice what happens to a session."""
     prepare_database(engine)
     monkeypatch.setenv("DATABASE_URL", engine.url.render_as_string(hide_password=False))
     monkeypatch.setenv("VCFOLIO_HEARTBEAT_S", "0.2")
     monkeypatch.setenv("VCFOLIO_OWNERSHIP_CHECK_S", "0.05")
-    yield Product(engine, world)
+    yield Product(engine, taxonomy)
     runtime.engine().dispose()
     runtime._engine.cache_clear()

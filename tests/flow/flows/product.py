@@ -17,9 +17,9 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State
 from sqlalchemy import Engine, text
 
-from core.portfolio.documents import allocation_document
 from core.request import parse_request
 from core.request.normalized_config import NormalizedConfig
+from core.result.build import allocation_of
 from core.session_states import SessionStatus
 from db.engine import transaction
 from db.funds import local_user_id
@@ -46,14 +46,14 @@ PATIENCE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """world: names the test's own matrices, so that Prefect's cache knows none of them from another test."""
+    """taxonomy: names the test's own matrices, so that Prefect's cache knows none of them from another test."""
 
     engine: Engine
-    world: str
+    taxonomy: str
 
     def ask(self, **changes: Any) -> Fence:
         """A new session of an inline run."""
-        request = parse_request({**SMALL, "taxonomyVersion": self.world, **changes})
+        request = parse_request({**SMALL, "taxonomyVersion": self.taxonomy, **changes})
         with transaction(self.engine) as conn:
             created = submit_request(
                 conn,
@@ -103,7 +103,8 @@ class Product:
             if status is SessionStatus.OPTIMIZING:
                 return None
             config = NormalizedConfig.model_validate(example.normalized_config)
-            allocation = allocation_document(config, np.array([0.1, 0.2, 0.3, 0.4]))
+            holdings = allocation_of(config, np.array([0.1, 0.2, 0.3, 0.4]))
+            allocation = [holding.as_json() for holding in holdings]
             assert store_allocation(
                 conn,
                 fence,

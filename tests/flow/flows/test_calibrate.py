@@ -16,7 +16,7 @@ from db.engine import transaction
 from flows.calibrate import calibrate
 from tasks.calibrate import ARTIFACT_KEY
 from tests.flow.flows.product import Product
-from tests.system.cli.histories import write_history
+from tests.history_files import write_history
 
 pytestmark = pytest.mark.xdist_group("flows")
 

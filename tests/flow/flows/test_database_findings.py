@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 
 from db.engine import transaction
 from deployments.bridge.name import BRIDGE
-from deployments.stack.health import LONGEST_DUE_S, LONGEST_WAITING_S, Finding, database_findings
+from deployments.local.health import LONGEST_DUE_S, LONGEST_WAITING_S, Finding, database_findings
 from tests.db.store.examples import bridge_session, inline_session
 from tests.db.store.lost import stray_session
 from tests.db.store.passing_time import let_pass

@@ -9,11 +9,10 @@ import psycopg
 import pytest
 
 from core.session_states import SessionStatus
-from db.embedded.postgres import EmbeddedPostgres
 from db.engine import transaction
-from db.fault_points import armed
+from db.fault_points import armed, held
 from db.sessions import Fence, cancel
-from tests.asked import HARD
+from deployments.local.embedded.postgres import EmbeddedPostgres
 from tests.flow.flows.conftest import HOME
 from tests.flow.flows.product import PATIENCE_S, Product, in_background, task_states
 
@@ -124,12 +123,11 @@ def _cancel(product: Product, fence: Fence) -> None:
 def test_a_solver_whose_session_is_lost_stops_and_writes_nothing(
     product: Product, lose: Callable[[Product, Fence], None], end: str
 ) -> None:
-    fence = product.ask(**HARD)
-    with in_background(product.run, fence) as run:
-        product.until(lambda: (product.session(fence).progress or {}).get("work", 0) > 0)
+    fence = product.ask()
+    with held("optimize.solving"), in_background(product.run, fence) as run:
+        product.until(lambda: "work" in (product.session(fence).progress or {}))
         lose(product, fence)
         lost = product.session(fence)
-        # Left alone it would go on for minutes.
         assert run.result(timeout=PATIENCE_S).name == end
     assert product.session(fence) == lost
     assert lost.allocation is None

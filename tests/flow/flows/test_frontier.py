@@ -25,7 +25,7 @@ VARY = "maxLossProbability=0:0.9:6"
 
 
 def request_of(product: Product, **changes: Any) -> dict[str, Any]:
-    return {**SMALL, **LOOSE, "taxonomyVersion": product.world, **changes}
+    return {**SMALL, **LOOSE, "taxonomyVersion": product.taxonomy, **changes}
 
 
 def test_every_point_is_a_task_on_one_matrix_and_the_loosest_is_what_a_session_finds(product: Product) -> None:

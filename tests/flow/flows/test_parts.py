@@ -191,7 +191,7 @@ def test_millions_of_scenarios_of_a_session_are_those_of_its_validation(product:
     told: list[tuple[int, int]] = []
     out_of_sample_flow.tell(lambda done, parts: told.append((done, parts)))
 
-    document = out_of_sample_flow.out_of_sample(session.session_id, 3_300)
+    document = out_of_sample_flow.out_of_sample(session.session_id, 3_300).as_json()
 
     assert told == [(done, 4) for done in range(5)]
     assert document["sessionId"] == str(session.session_id)

@@ -12,8 +12,8 @@ from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.states import Completed, Crashed, Running, State
 
-from deployments.stack.health import SCHEDULE_PATIENCE, Finding, prefect_findings
-from deployments.stack.registration import REAPER
+from deployments.local.health import SCHEDULE_PATIENCE, Finding, prefect_findings
+from deployments.local.registration import REAPER
 
 pytestmark = pytest.mark.xdist_group("flows")
 

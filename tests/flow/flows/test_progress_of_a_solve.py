@@ -14,7 +14,7 @@ from tasks.heartbeat import Heartbeat
 from tasks.optimize import _Watch
 
 
-@pytest.mark.parametrize(("step", "told"), [("first pass", (2.0, 2.5)), ("conflict", (None, None))])
+@pytest.mark.parametrize(("step", "told"), [("primary solve", (2.0, 2.5)), ("conflict", (None, None))])
 def test_only_what_the_first_pass_finds_is_told_as_a_multiple(
     engine: Engine, step: str, told: tuple[float | None, float | None]
 ) -> None:

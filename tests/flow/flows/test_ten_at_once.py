@@ -50,7 +50,7 @@ def _round(product: Product, number: int) -> list[SessionRow]:
 
     def carry_out(place: int) -> SessionRow:
         together.wait(timeout=60)
-        fence = product.ask(taxonomyVersion=f"{product.world[:40]} {number} {max(0, place - OF_ONE_KEY + 1)}")
+        fence = product.ask(taxonomyVersion=f"{product.taxonomy[:40]} {number} {max(0, place - OF_ONE_KEY + 1)}")
         together.wait(timeout=60)
         assert product.run(fence).name == "Completed"
         return product.session(fence)

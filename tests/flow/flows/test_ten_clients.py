@@ -63,7 +63,7 @@ def test_ten_clients_at_once_lose_nothing(product: Product, monkeypatch: pytest.
     with serving(product.engine) as served, _carried_out(product), ThreadPoolExecutor(CLIENTS) as pool:
         secret = served.token()
         results = list(
-            pool.map(lambda number: _client(served, secret, product.world, number, together), range(CLIENTS))
+            pool.map(lambda number: _client(served, secret, product.taxonomy, number, together), range(CLIENTS))
         )
     assert {result["status"] for result in results} == {"COMPLETED"}
     assert len({result["sessionId"] for result in results}) == CLIENTS
@@ -71,9 +71,9 @@ def test_ten_clients_at_once_lose_nothing(product: Product, monkeypatch: pytest.
     assert sum(result["matrixCache"] == "generated" for result in results) == 2
 
 
-def _client(served: Served, secret: str, world: str, number: int, together: Barrier) -> dict[str, Any]:
+def _client(served: Served, secret: str, taxonomy: str, number: int, together: Barrier) -> dict[str, Any]:
     """Asks, twice with one key as after a lost answer, looks until it is done, and reads the result."""
-    request = {**SMALL, "taxonomyVersion": f"{world[:50]} {number % 2}", "cvarLimit": 0.8 + number / 100}
+    request = {**SMALL, "taxonomyVersion": f"{taxonomy[:50]} {number % 2}", "cvarLimit": 0.8 + number / 100}
     with served.client(secret) as client:
         together.wait(60)
         asked = [

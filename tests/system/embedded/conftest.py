@@ -11,10 +11,10 @@ import psutil
 import psycopg
 import pytest
 
-from db.embedded.installation import find_programs
-from db.embedded.locks import is_held
-from db.embedded.postgres import EmbeddedPostgres
-from db.embedded.postmaster import ServerFiles, find_processes, stop_server
+from deployments.local.embedded.installation import find_programs
+from deployments.local.embedded.locks import is_held
+from deployments.local.embedded.postgres import EmbeddedPostgres
+from deployments.local.embedded.postmaster import ServerFiles, find_processes, stop_server
 from tests.system.embedded.user_process import FAST, UserProcess
 from tests.waiting import eventually
 

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 
-from db.embedded.postgres import EmbeddedPostgres
-from db.embedded.postmaster import ServerFiles
+from deployments.local.embedded.postgres import EmbeddedPostgres
+from deployments.local.embedded.postmaster import ServerFiles
 from tests.system.embedded.conftest import connect, postmaster, query, stopped, wardens
 from tests.system.embedded.user_process import FAST, UserProcess
 from tests.waiting import eventually

@@ -15,10 +15,10 @@ import psycopg
 import pytest
 
 from core.errors import BadInput, Unavailable
-from db.embedded.account import server_account
-from db.embedded.installation import find_programs
-from db.embedded.postgres import EmbeddedPostgres
-from db.embedded.postmaster import ServerFiles
+from deployments.local.embedded.account import server_account
+from deployments.local.embedded.installation import find_programs
+from deployments.local.embedded.postgres import EmbeddedPostgres
+from deployments.local.embedded.postmaster import ServerFiles
 from tests.system.embedded.conftest import postmaster, query, stopped
 from tests.system.embedded.user_process import FAST
 

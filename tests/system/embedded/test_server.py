@@ -4,8 +4,8 @@ import psycopg
 import pytest
 
 from core.errors import Unavailable
-from db.server import open_postgres
 from db.settings import Settings
+from deployments.local.server import open_postgres
 from tests.system.embedded.conftest import stopped
 
 

@@ -14,9 +14,9 @@ import psutil
 import pytest
 
 from core.errors import Unavailable
-from db.embedded.detached import launch_detached
-from db.embedded.locks import EXCLUSIVE, is_held, lock, open_lock, release, try_lock
-from db.embedded.shared_service import SharedService
+from deployments.local.embedded.detached import launch_detached
+from deployments.local.embedded.locks import EXCLUSIVE, is_held, lock, open_lock, release, try_lock
+from deployments.local.embedded.shared_service import SharedService
 from tests.system.embedded.conftest import wardens
 from tests.waiting import eventually
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from db.embedded.postgres import EmbeddedPostgres
+from deployments.local.embedded.postgres import EmbeddedPostgres
 
 FAST = {"fsync": "off", "shared_buffers": "16MB"}
 

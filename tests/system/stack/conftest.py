@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from db.embedded.postgres import EmbeddedPostgres
 from db.engine import make_engine
-from tests.system.cli.command import CommandLine
+from deployments.local.embedded.postgres import EmbeddedPostgres
+from tests.command_line import CommandLine
 from tests.system.stack.running import PATIENCE_S, Stack
 from tests.waiting import eventually
 
@@ -77,9 +77,9 @@ def stack() -> Iterator[Stack]:
 
 
 @pytest.fixture
-def ask(stack: Stack, world: str) -> Callable[..., str]:
+def ask(stack: Stack, taxonomy: str) -> Callable[..., str]:
     """Stores a request with `changes` to SMALL and returns its session's id."""
-    return lambda **changes: stack.request(**{"taxonomyVersion": world} | changes)
+    return lambda **changes: stack.request(**{"taxonomyVersion": taxonomy} | changes)
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import httpx
@@ -18,7 +18,6 @@ from sqlalchemy import Engine, text
 from core.errors import Unavailable
 from core.request import parse_request
 from core.session_states import SessionStatus
-from db.embedded.postgres import EmbeddedPostgres
 from db.engine import transaction
 from db.events import events_of
 from db.fault_points import FaultPoint
@@ -26,16 +25,14 @@ from db.funds import local_user_id
 from db.requests import request_session
 from db.sessions import SessionRow, cancel, load_session
 from db.settings import Settings
-from deployments.prefect.server_process import ServerProcess
-from tests.asked import HARD, SMALL
+from deployments.local.embedded.postgres import EmbeddedPostgres
+from deployments.local.prefect_server_process import ServerProcess
+from tests.asked import SMALL
 from tests.db.store.passing_time import let_pass
 from tests.task_names import task_of
 from tests.waiting import eventually
 
 PATIENCE_S = 240.0
-
-LONG_SOLVE = HARD | {"workLimit": 40_000}
-"""Some seconds of solving, with an answer at its work limit."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,15 @@ class Stack:
         )
         return str(created.session.session_id)
 
-    def run_with_fault(self, session_id: str, fault: FaultPoint) -> str:
+    def request_caught(self, action: Literal["hold", "stop"], **changes: Any) -> str:
+        """The id of a new session whose run will be caught when its solver has begun: it is held there until it is
+        cancelled or lost, or its process is stopped."""
+        with stopped(self.part("bridge")):
+            session_id = self.request(**changes)
+            self.run_with_fault(session_id, "optimize.solving", action)
+        return session_id
+
+    def run_with_fault(self, session_id: str, fault: FaultPoint, action: str = "kill") -> str:
         """The flow run that the bridge would make, with the fault armed in its process; the bridge must be stopped.
 
         When the bridge goes on it is given this very run, since the idempotency key is the same.
@@ -70,7 +75,7 @@ class Stack:
             f"/deployments/{deployment['id']}/create_flow_run",
             parameters={"session_id": session_id, "epoch": 0},
             idempotency_key=f"optimization_session:{session_id}:0",
-            job_variables={"env": {"VCFOLIO_FAULT": f"{fault}=kill"}},
+            job_variables={"env": {"VCFOLIO_FAULT": f"{fault}={action}"}},
         )
         return str(run["id"])
 
@@ -117,6 +122,12 @@ class Stack:
             session_id,
             lambda session: session.status is SessionStatus.OPTIMIZING and "work" in (session.progress or {}),
         )
+
+    def solver_stopped(self, session_id: str) -> psutil.Process:
+        """The process of the session's run, once it has stopped in its solver."""
+        process = self.runner_of(self.solving(session_id))
+        assert eventually(lambda: process.status() == psutil.STATUS_STOPPED, PATIENCE_S)
+        return process
 
     def end_all(self) -> None:
         """Cancels what a failed test may have left."""
@@ -193,6 +204,11 @@ class Stack:
         """By key; the progress bar has none of its own and is `progress` here."""
         found = self.prefect("POST", "/artifacts/filter", flow_runs={"id": {"any_": [str(flow_run_id)]}})
         return {artifact["key"] or artifact["type"]: artifact for artifact in found}
+
+
+def cancel_in_prefect(stack: Stack, run_id: str) -> None:
+    """As its page does."""
+    stack.prefect("POST", f"/flow_runs/{run_id}/set_state", state={"type": "CANCELLING", "name": "Cancelling"})
 
 
 @contextmanager

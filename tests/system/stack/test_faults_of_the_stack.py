@@ -3,42 +3,23 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 
-import psutil
 import pytest
 from sqlalchemy import text
 
 from core.session_states import SessionStatus
-from tests.asked import HARD
-from tests.system.cli.command import finish
-from tests.system.stack.conftest import QUICK
-from tests.system.stack.running import LONG_SOLVE, Stack, stopped
+from tests.system.stack.running import Stack, cancel_in_prefect, stopped
+from tests.system.stack.ten_at_once import ten_at_once
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.usefixtures("made_whole")]
 
 
-def test_a_run_stopped_for_longer_than_its_lease_writes_nothing_when_it_goes_on(
-    stack: Stack, ask: Callable[..., str]
-) -> None:
-    session_id = ask(**LONG_SOLVE)
-    zombie = stack.runner_of(stack.solving(session_id))
-    with stopped(zombie):
-        done = stack.wait_for(session_id)
-        assert (done.status, done.epoch) == (SessionStatus.COMPLETED, 1)
-    assert eventually(lambda: not zombie.is_running())
-    assert stack.session(session_id) == done
-    assert stack.events(session_id) == ["rescued", "stale_write_refused"]
-
-
 def test_cancel_stops_a_running_solve_and_its_run(stack: Stack, ask: Callable[..., str]) -> None:
-    session_id = ask(**HARD)
+    session_id = stack.request_caught("hold")
     runner = stack.runner_of(stack.solving(session_id))
     stack.command.call("cancel", session_id, "--reason", "the partners changed their minds")
     assert eventually(lambda: not runner.is_running())
@@ -54,11 +35,11 @@ def test_cancel_stops_a_running_solve_and_its_run(stack: Stack, ask: Callable[..
     assert "FAILED" in notes
 
 
-def test_cancel_in_prefect_ends_the_session(stack: Stack, ask: Callable[..., str]) -> None:
-    session_id = ask(**HARD)
+def testcancel_in_prefect_ends_the_session(stack: Stack, ask: Callable[..., str]) -> None:
+    session_id = stack.request_caught("hold")
     runner = stack.runner_of(stack.solving(session_id))
     (run,) = stack.flow_runs(session_id)
-    _cancel_in_prefect(stack, run["id"])
+    cancel_in_prefect(stack, run["id"])
     session = stack.wait_for(session_id)
     assert (session.status, session.error_code) == (SessionStatus.FAILED, "cancelled")
     assert eventually(lambda: not runner.is_running())
@@ -66,48 +47,10 @@ def test_cancel_in_prefect_ends_the_session(stack: Stack, ask: Callable[..., str
     assert len(stack.flow_runs(session_id)) == 1
 
 
-def _cancel_in_prefect(stack: Stack, run_id: str) -> None:
-    """As its page does."""
-    stack.prefect("POST", f"/flow_runs/{run_id}/set_state", state={"type": "CANCELLING", "name": "Cancelling"})
-
-
-def test_cancel_in_prefect_reaches_a_run_that_outlives_its_worker(stack: Stack, ask: Callable[..., str]) -> None:
-    session_id = ask(**HARD)
-    runner = stack.runner_of(stack.solving(session_id))
-    worker = stack.part("worker")
-    worker.kill()
-    assert eventually(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
-    assert runner.is_running()
-    (run,) = stack.flow_runs(session_id)
-    _cancel_in_prefect(stack, run["id"])
-    session = stack.wait_for(session_id)
-    assert (session.status, session.error_code, session.epoch) == (SessionStatus.FAILED, "cancelled", 0)
-    assert eventually(lambda: not runner.is_running())
-    assert eventually(lambda: stack.flow_run(run["id"])["state_name"] == "Cancelled")
-    assert stack.events(session_id) == ["cancelled"]
-    assert len(stack.flow_runs(session_id)) == 1
-
-
-def test_cancel_in_prefect_ends_a_run_of_which_no_process_is_left(stack: Stack, ask: Callable[..., str]) -> None:
-    session_id = ask(**HARD)
-    runner = stack.runner_of(stack.solving(session_id))
-    (run,) = stack.flow_runs(session_id)
-    # Or it would find the session lost and put it on its way before it is cancelled.
-    with stopped(stack.part("bridge")):
-        stack.part("worker").kill()
-        runner.kill()
-        _cancel_in_prefect(stack, run["id"])
-    session = stack.wait_for(session_id)
-    assert (session.status, session.error_code, session.epoch) == (SessionStatus.FAILED, "cancelled", 0)
-    assert eventually(lambda: stack.flow_run(run["id"])["state_name"] == "Cancelled")
-    assert stack.events(session_id) == ["cancelled"]
-    assert len(stack.flow_runs(session_id)) == 1
-
-
 def test_a_worker_killed_with_its_run_is_started_again_and_the_session_is_finished(
     stack: Stack, ask: Callable[..., str]
 ) -> None:
-    session_id = ask(**LONG_SOLVE)
+    session_id = stack.request_caught("hold")
     runner = stack.runner_of(stack.solving(session_id))
     stack.part("worker").kill()
     runner.kill()
@@ -120,31 +63,6 @@ def test_a_bridge_killed_loses_nothing(stack: Stack, ask: Callable[..., str]) ->
     session_ids = [ask(), ask()]
     for session_id in session_ids:
         assert stack.wait_for(session_id).status is SessionStatus.COMPLETED
-        assert len(stack.flow_runs(session_id)) == 1
-
-
-def test_two_bridges_make_one_flow_run_for_each_session(stack: Stack, tmp_path: Path) -> None:
-    """The second is stopped with claims in hand, and goes on when the first has done what came later."""
-    log = tmp_path / "bridge.log"
-    enqueued = "SELECT count(*) FROM job_outbox WHERE session_id = ANY (:ids) AND status = 'enqueued' AND epoch = 0"
-    with log.open("w") as output, stopped(stack.part("bridge")):
-        session_ids = [stack.request() for _ in range(3)]
-        bridge = stack.command.start("bridge", **QUICK, VCFOLIO_FAULT="bridge.claimed=stop", output=output)
-        second = psutil.Process(bridge.pid)
-        assert eventually(lambda: second.status() == psutil.STATUS_STOPPED), log.read_text()
-    try:
-        session_ids += [stack.request() for _ in range(2)]
-        assert eventually(lambda: stack.rows(enqueued, ids=session_ids) == [(2,)])
-        second.resume()
-        assert eventually(lambda: stack.rows(enqueued, ids=session_ids) == [(5,)])
-    finally:
-        second.resume()
-        bridge.send_signal(signal.SIGINT)
-        finish(bridge)
-    assert log.read_text().count("is flow run") == 3
-    for session_id in session_ids:
-        session = stack.wait_for(session_id)
-        assert (session.status, session.epoch) == (SessionStatus.COMPLETED, 0)
         assert len(stack.flow_runs(session_id)) == 1
 
 
@@ -184,15 +102,11 @@ def test_a_prefect_server_killed_is_started_again_at_its_address(stack: Stack, a
     assert "the Prefect server had died and is started again" in stack.log.read_text()
 
 
-@pytest.mark.parametrize("fault", ["terminated connections", "immediate restart"])
-def test_a_session_survives_what_happens_to_postgres(stack: Stack, ask: Callable[..., str], fault: str) -> None:
-    session_id = ask(**LONG_SOLVE)
-    stack.solving(session_id)
-    if fault == "terminated connections":
-        stack.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
-                   " AND datname IN ('vcfolio', 'prefect')")  # fmt: skip
-    else:
-        _restart_at_once(stack)
+def test_a_session_survives_an_immediate_restart_of_postgres(stack: Stack) -> None:
+    session_id = stack.request_caught("stop")
+    runner = stack.solver_stopped(session_id)
+    _restart_at_once(stack)
+    runner.resume()
     assert stack.wait_for(session_id).status is SessionStatus.COMPLETED
     assert stack.rows("SELECT count(*) FROM job_outbox WHERE session_id = :id", id=session_id) == [(1,)]
 
@@ -213,45 +127,5 @@ def _restart_at_once(stack: Stack) -> None:
     stack.engine.dispose()
 
 
-def test_a_matrix_row_corrupted_is_rebuilt(stack: Stack, ask: Callable[..., str]) -> None:
-    first = stack.wait_for(ask())
-    stack.rows(
-        "UPDATE scenario_matrices SET moic_matrix = overlay(moic_matrix PLACING '\\x00'::bytea FROM 20) "
-        "WHERE matrix_key = :key",
-        key=first.matrix_key,
-    )
-    again = stack.wait_for(ask())
-    assert (again.status, again.allocation) == (SessionStatus.COMPLETED, first.allocation)
-    assert (again.matrix_generation, again.matrix_origin) == (2, "generated")
-    # What its run logs by Prefect's logger names the session as well.
-    lines = [line for line in stack.log.read_text().splitlines() if str(again.session_id) in line]
-    assert [json.loads(line)["epoch"] for line in lines if "generated anew" in line] == [0]
-
-
-def test_a_matrix_invalidated_while_prefect_remembers_it_is_made_anew(stack: Stack, ask: Callable[..., str]) -> None:
-    first = stack.wait_for(ask())
-    stack.command.call("matrix", "invalidate", first.matrix_key)
-    again = stack.wait_for(ask())
-    assert (again.status, again.allocation, again.matrix_generation) == (
-        SessionStatus.COMPLETED,
-        first.allocation,
-        2,
-    )
-
-
-def test_ten_requests_at_once_with_the_same_and_different_keys_all_complete(
-    stack: Stack, request: pytest.FixtureRequest
-) -> None:
-    """Half of each round shares one matrix, each of the others has its own."""
-    for round_number in range(request.config.getoption("--stack-rounds")):
-        worlds = [f"round {round_number} world {max(0, number - 4)}" for number in range(10)]
-        with ThreadPoolExecutor(len(worlds)) as pool:
-            session_ids = list(pool.map(lambda world: stack.request(taxonomyVersion=world), worlds))
-        sessions = [stack.wait_for(session_id) for session_id in session_ids]
-        assert {session.status for session in sessions} == {SessionStatus.COMPLETED}
-        keys = list({session.matrix_key for session in sessions})
-        assert len(keys) == 6
-        counted = "SELECT outcome, count(*) FROM matrix_generations WHERE matrix_key = ANY (:keys) GROUP BY outcome"
-        assert stack.rows(counted, keys=keys) == [("complete", 6)]
-        assert sum(session.matrix_origin == "generated" for session in sessions) == 6
-        assert all(len(stack.flow_runs(session_id)) == 1 for session_id in session_ids)
+def test_ten_requests_at_once_with_the_same_and_different_keys_all_complete(stack: Stack) -> None:
+    ten_at_once(stack, 0)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 import tomllib
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from core.calibration.history import read_history
 from core.calibration.mapping import parse_mapping
 from core.errors import BadInput
 from core.stages import Stage
-from db.history import read_mapping
+from db.history import read_mapping, scan_table
 from tests.unit.calibration.histories import MAPPING, mapping
 
 PROJECT = Path(__file__).parents[3]
@@ -75,6 +77,15 @@ def test_a_file_that_is_missing_or_no_toml_is_refused(tmp_path: Path) -> None:
         with pytest.raises(BadInput, match=rule) as refused:
             read_mapping(path)
         assert str(path) in str(refused.value)
+
+
+def test_the_example_history_of_the_tutorial_is_read_whole_and_has_every_stage() -> None:
+    folder = EXAMPLE.parent / "history"
+    companies, rounds = (scan_table(name, folder / f"{name}.csv") for name in ("companies", "rounds"))
+    history = read_history(companies, rounds, read_mapping(folder / "mapping.toml"), date(2025, 12, 31))
+    for rows in (history.company_rows, history.round_rows):
+        assert rows.read == rows.used > 0
+    assert set(history.rounds["stage"]) == {stage.value for stage in Stage}
 
 
 def test_the_mapping_in_the_documentation_validates() -> None:

@@ -47,6 +47,9 @@ def random_program(
     )
 
 
+AWKWARD_KINDS = ("scarce losses", "heavy tails", "exact ones", "only losses", "degenerate limits")
+
+
 def awkward_program(rng: np.random.Generator, kind: str) -> ChanceProgram:
     """What solvers stumble over: heavy tails, exact ones, nothing but losses, degenerate limits, scarce losses."""
     n_buckets, n_scenarios = int(rng.integers(1, 9)), int(rng.integers(1, 31))

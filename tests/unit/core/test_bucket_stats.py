@@ -9,6 +9,7 @@ import pytest
 
 from core.matrix.key import simulation_inputs
 from core.matrix.scenario_matrix import ScenarioMatrix, ScenarioState
+from core.result.build import bucket_figures_of
 from core.risk.bucket_stats import bucket_stats
 from core.simulation.models import model_of
 from tests.unit.core.examples import example_normalized
@@ -24,7 +25,7 @@ def _matrix(rows: list[list[float]]) -> ScenarioMatrix:
 def test_a_bucket_of_five_scenarios_by_hand() -> None:
     (stats,) = bucket_stats(_matrix([[0.0, 1.0, 0.5, 4.0, 2.0]]))
 
-    assert stats.as_json() == {
+    assert bucket_figures_of(stats).as_json() == {
         "bucketId": "A_0",
         "meanMoic": 1.5,
         "standardError": pytest.approx((2.5 / 5) ** 0.5),

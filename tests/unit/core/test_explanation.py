@@ -185,7 +185,7 @@ def test_a_class_of_several_bounds_is_spoken_of_in_total() -> None:
     classes = {"sector_max_weight", "cvar_max", "p_loss_max"}
     assert explain_relaxation(relaxed[0], relaxed, classes, 100) == (
         "No portfolio within the limits on losing scenarios as moved and CVaR keeps all sector maxima; in total they "
-        "must give way by at least 5.0 percentage points."
+        "must be relaxed by at least 5.0 percentage points."
     )
     unproven = [replace(bound, class_proven=0.0) for bound in relaxed]
     assert "was found that keeps all sector maxima; 5.0 percentage points in total was enough" in explain_relaxation(

@@ -1,4 +1,4 @@
-"""Fresh scenarios follow the law of the matrix, and any part of them can be drawn alone.
+"""Scenarios out of sample follow the law of the matrix, and any part of them can be drawn alone.
 
 All seeds are fixed. Shares and means are compared within 4 standard errors (two-sided chance 6e-5 each) and whole
 distributions by the Kolmogorov-Smirnov distance at the level 1e-4, so that a wrong law fails and luck does not.

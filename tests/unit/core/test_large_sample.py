@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -17,13 +18,15 @@ from core.errors import BadInput
 from core.matrix.key import simulation_inputs
 from core.portfolio.dollars import whole_deals
 from core.portfolio.limits import Limits
+from core.result.build import comparison_of, out_of_sample_of
+from core.result.reports import LargeSampleDocument
 from core.risk.comparison_portfolios import comparison_portfolios
 from core.risk.greedy import GreedyPortfolio
 from core.risk.large_sample import (
     Judged,
+    JudgedAgainst,
     PartTallies,
-    Yardstick,
-    large_sample_report,
+    large_sample,
     parts_of_sample,
     tally_part,
 )
@@ -43,7 +46,7 @@ MODELS = ("three_component_v1", "three_component_v2")
 class Case:
     judged: Judged
     inputs: SimulationInputs
-    yardstick: Yardstick
+    against: JudgedAgainst
 
     def tallies(self, *bounds: int) -> list[PartTallies]:
         """Of the parts between these bounds."""
@@ -51,7 +54,8 @@ class Case:
         return [tally_part(self.judged, self.inputs, part) for part in parts]
 
     def report(self, *bounds: int) -> dict[str, Any]:
-        return large_sample_report(self.inputs, self.yardstick, self.tallies(*bounds))
+        found = large_sample(self.inputs, self.against, self.tallies(*bounds))
+        return LargeSampleDocument.of(UUID(int=0), found).as_json()
 
 
 @cache
@@ -61,7 +65,7 @@ def _case(model: str = "three_component_v2") -> Case:
     weights = np.linspace(1.0, 3.0, len(config.buckets))
     weights /= weights.sum()
     judged = Judged(config, weights, whole_deals(weights, config))
-    return Case(judged, inputs, Yardstick(Limits.of(config, 400), 0.15, 2.0, 1.9, equal_is_feasible=True))
+    return Case(judged, inputs, JudgedAgainst(Limits.of(config, 400), 0.15, 2.0, 1.9, equal_is_feasible=True))
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -86,7 +90,7 @@ def test_fresh_scenarios_from_any_block_on_are_those_of_the_whole(model: str) ->
 
 def test_the_first_scenarios_are_those_of_the_validation_with_its_figures_errors_and_verdicts() -> None:
     case = _case()
-    judged, yardstick = case.judged, case.yardstick
+    judged, against = case.judged, case.against
     report = case.report(0, 2000, SCENARIOS)
     trial = OutOfSampleTrial(judged.config, case.inputs, SCENARIOS)
     deals = judged.deals
@@ -94,13 +98,14 @@ def test_the_first_scenarios_are_those_of_the_validation_with_its_figures_errors
         ("weights", trial.of_weights(judged.weights), 2.0),
         ("wholeDeals", trial.of_deals(deals.weights, deals.cash_weight, deals.counts), 1.9),
     ):
-        expected = judge_out_of_sample(
+        judged_at_once = judge_out_of_sample(
             draws,
             in_sample_mean=in_sample,
-            limits=yardstick.limits,
-            max_loss_probability=yardstick.granted_losses,
+            limits=against.limits,
+            max_loss_probability=against.granted_losses,
             inputs=case.inputs,
-        ).as_json()
+        )
+        expected = out_of_sample_of(judged_at_once).as_json()
         found = report[name]
         assert found.keys() == expected.keys()
         assert found["optimismGap"] == pytest.approx(expected["optimismGap"])
@@ -124,21 +129,21 @@ def test_the_first_scenarios_are_those_of_the_validation_with_its_figures_errors
 def test_equal_weights_are_compared_as_in_the_validation() -> None:
     case = _case()
     trial = OutOfSampleTrial(case.judged.config, case.inputs, SCENARIOS)
-    answer = GreedyPortfolio(case.judged.weights, 0.0, 0.0, feasible=True)  # a rival that is the answer is left out
+    answer = GreedyPortfolio(case.judged.weights, 0.0, 0.0, feasible=True)  # one that is the answer is left out
     (expected,) = comparison_portfolios(case.judged.weights, trial, answer, equal_is_feasible=True)
 
     (found,) = case.report(0, 1000, SCENARIOS)["rivals"]
 
-    assert found.keys() == expected.as_json().keys()
-    for name, value in expected.as_json().items():
+    assert found.keys() == comparison_of(expected).as_json().keys()
+    for name, value in comparison_of(expected).as_json().items():
         assert found[name] == (pytest.approx(value, rel=1e-9) if isinstance(value, float) else value)
 
 
-def test_where_equal_weights_are_the_answer_they_are_no_rival() -> None:
+def test_where_equal_weights_are_the_answer_they_are_not_compared() -> None:
     case = _case()
-    yardstick = replace(case.yardstick, equal_is_feasible=None)
+    against = replace(case.against, equal_is_feasible=None)
 
-    assert large_sample_report(case.inputs, yardstick, case.tallies(0, 1000))["rivals"] == []
+    assert large_sample(case.inputs, against, case.tallies(0, 1000)).comparison_portfolios == []
 
 
 def test_only_losing_scenarios_are_kept_one_by_one() -> None:

@@ -187,7 +187,7 @@ def test_what_cannot_be_met_is_relaxed_and_then_kept_and_explained(seed: int) ->
             assert status.required == bound.new
     assert set(moved) <= {status.constraint_id for status in optimum.constraints}
     assert optimum.audit["relaxationSeconds"] == 1.0
-    # The proof that nothing meets every limit is part of the first pass, and of the work.
+    # The proof that nothing meets every limit is part of the primary solve, and of the work.
     assert optimum.audit["pass1Seconds"] == 2.0
 
 
@@ -200,10 +200,10 @@ def test_with_relaxation_off_the_same_fund_is_refused() -> None:
 def test_the_steps_are_announced_in_their_order() -> None:
     seen: list[str] = []
     optimize(*fund_of(0), make_backend(), CONTROL, clock=lambda: 0.0, stage=seen.append)
-    assert seen == ["first pass", "tie-break", "uniqueness", "prices"]
+    assert seen == ["primary solve", "tie-break", "uniqueness", "prices"]
     seen.clear()
     optimize(*tight_fund(0), make_backend(), CONTROL, clock=lambda: 0.0, stage=seen.append)
-    assert seen == ["first pass", "conflict", "relaxation", "first pass", "tie-break", "uniqueness", "prices"]
+    assert seen == ["primary solve", "conflict", "relaxation", "primary solve", "tie-break", "uniqueness", "prices"]
 
 
 def test_a_spent_work_limit_gives_an_answer_with_its_gap_or_says_that_there_is_none() -> None:

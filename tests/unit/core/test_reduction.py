@@ -22,6 +22,7 @@ from core.portfolio.limits import Limits
 from core.portfolio.strict import evaluate
 from core.request import parse_request
 from core.request.normalize import normalize
+from core.result.build import validation_of
 from core.risk.reduction_loss import reduction_loss, wasserstein
 from core.risk.validate import validate
 from core.simulation.models import model_of
@@ -194,9 +195,10 @@ def test_the_answer_is_validated_on_all_generated_scenarios() -> None:
     assert found.check.figures == evaluate(weights, everything, config)
     assert found.loss == reduction_loss(everything, matrix)
     assert found.errors.loss_probability < metrics.errors.loss_probability
-    document = metrics.as_json()["generated"]
-    assert document["reduction"]["generated"] == 400
-    assert document["feasible"] == (found.check.figures.loss_count <= 160)
+    document = validation_of(metrics).generated
+    assert document is not None
+    assert document.reduction.generated == 400
+    assert document.feasible == (found.check.figures.loss_count <= 160)
 
 
 def test_without_reduction_there_is_nothing_more_to_validate_on() -> None:
@@ -207,4 +209,4 @@ def test_without_reduction_there_is_nothing_more_to_validate_on() -> None:
     metrics = validate(
         config, Limits.of(config, 60), matrix, inputs, weights=weights, deals=whole_deals(weights, config)
     )
-    assert metrics.as_json()["generated"] is None
+    assert validation_of(metrics).generated is None

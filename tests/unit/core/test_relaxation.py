@@ -43,29 +43,33 @@ def moves(asked: Limits, moved: Limits) -> dict[str, float]:
     return total
 
 
-@pytest.mark.random_programs(45)
-def test_every_class_gives_way_by_the_least_that_the_more_sacred_ones_leave(fuzz_seed: int) -> None:
-    config, matrix = tight_fund(fuzz_seed)
+@pytest.mark.parametrize("seed", range(15))
+def test_every_class_is_relaxed_by_the_least_that_those_of_higher_priority_leave(seed: int) -> None:
+    is_relaxed_by_the_least(seed)
+
+
+def is_relaxed_by_the_least(seed: int) -> None:
+    config, matrix = tight_fund(seed)
     problem = PortfolioProblem.of(config, matrix)
     asked, relaxed = relax(problem)
     achieved = moves(asked, relaxed.limits)
     proven: dict[str, float] = {bound.type: bound.class_proven for bound in relaxed.bounds}
     held: dict[str, float] = {}
-    for sacred in MOST_SACRED_FIRST:
-        least = least_violation(config, matrix, sacred, margin=-2e-9, elastic=held)
+    for higher in MOST_SACRED_FIRST:
+        least = least_violation(config, matrix, higher, margin=-2e-9, elastic=held)
         assert least is not None
         allowed = 0.0
-        if max(achieved[sacred], proven.get(sacred, 0.0)) > least + 5e-7:
+        if max(achieved[higher], proven.get(higher, 0.0)) > least + 5e-7:
             # Where billionths of a limit decide over millionths of the next: as much as a few billionths make.
             more = {name: amount + 1e-8 * (name != "p_loss_max") for name, amount in held.items()}
-            looser = least_violation(config, matrix, sacred, margin=-2e-8, elastic=more)
-            tighter = least_violation(config, matrix, sacred, margin=2e-9, elastic=held)
+            looser = least_violation(config, matrix, higher, margin=-2e-8, elastic=more)
+            tighter = least_violation(config, matrix, higher, margin=2e-9, elastic=held)
             assert looser is not None
             allowed = max(least - looser, 0.0 if tighter is None else tighter - least)
-        assert least - 2e-6 <= achieved[sacred] <= least + allowed + 2e-6, sacred
-        if sacred != "p_loss_max":
-            assert proven.get(sacred, 0.0) <= least + allowed + 1e-6, sacred
-        held[sacred] = achieved[sacred]
+        assert least - 2e-6 <= achieved[higher] <= least + allowed + 2e-6, higher
+        if higher != "p_loss_max":
+            assert proven.get(higher, 0.0) <= least + allowed + 1e-6, higher
+        held[higher] = achieved[higher]
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -11,33 +10,54 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.charts.portfolio import Holding, holdings_of, multiples_chart
-from core.charts.regimes import regime_returns_of, regimes_chart
-from core.charts.treemap import Field, squarified, treemap_chart
+from core.result import model
+from core.result.charts.portfolio import Holding, holdings_of, multiples_chart
+from core.result.charts.regimes import regime_returns_of, regimes_chart
+from core.result.charts.treemap import Field, squarified, treemap_chart
 from core.stages import Stage
 
 WHOLE = Field(0.0, 0.0, 8.0, 4.6)
-ALLOCATION = {
-    "allocation": [
-        {"bucketId": "A_AI", "stage": "A", "sector": "AI", "weight": 0.25},
-        {"bucketId": "Seed_AI", "stage": "Seed", "sector": "AI", "weight": 0.4496},
-        {"bucketId": "Seed_Energy", "stage": "Seed", "sector": "Energy", "weight": 0.3},
-        {"bucketId": "Seed_Media", "stage": "Seed", "sector": "Media", "weight": 0.0004},
-        {"bucketId": "C_AI", "stage": "C", "sector": "AI", "weight": 0.0},
-    ]
-}
 
 
-def _figures(multiple: float, loss: float, error: float | None) -> dict[str, Any]:
-    errors = {"expectedMoic": error, "lossProbability": error}
-    return {"expectedMoic": multiple, "lossProbability": loss, "standardErrors": errors}
+def _holding(stage: str, sector: str, weight: float) -> model.Holding:
+    return model.Holding(
+        bucket_id=f"{stage}_{sector}",
+        stage=stage,
+        sector=sector,
+        weight=weight,
+        dollar_amount=1e8 * weight,
+        deal_count=int(1e8 * weight / 1.5e6),
+        avg_check_size=1e6,
+        reserve_ratio=0.5,
+        all_in_cost_per_deal=1.5e6,
+    )
 
 
-BY_REGIME = [
-    {"regime": "base", "probability": 0.5, "figures": _figures(2.125, 0.125, 0.01)},
-    {"regime": "recession", "probability": 0.5, "figures": _figures(1.25, 0.5, None)},
-    {"regime": "war", "probability": 0.0, "figures": None},
-]
+ALLOCATION = (
+    _holding("A", "AI", 0.25),
+    _holding("Seed", "AI", 0.4496),
+    _holding("Seed", "Energy", 0.3),
+    _holding("Seed", "Media", 0.0004),
+    _holding("C", "AI", 0.0),
+)
+
+
+def _figures(multiple: float, loss: float, error: float | None) -> model.ScenarioFigures:
+    return model.ScenarioFigures(
+        expected_moic=multiple,
+        loss_probability=loss,
+        cvar=0.5,
+        expected_winners=1.0,
+        scenarios=100,
+        standard_errors=model.StandardErrors(expected_moic=error, loss_probability=error),
+    )
+
+
+BY_REGIME = (
+    model.RegimeFigures(regime="base", probability=0.5, figures=_figures(2.125, 0.125, 0.01)),
+    model.RegimeFigures(regime="recession", probability=0.5, figures=_figures(1.25, 0.5, None)),
+    model.RegimeFigures(regime="war", probability=0.0, figures=None),
+)
 
 
 def _texts(svg: bytes) -> list[str]:
@@ -117,7 +137,8 @@ def test_a_regimes_chart_has_every_figure_and_says_where_there_is_none() -> None
 
 
 def test_a_regimes_chart_without_losses_and_without_limit() -> None:
-    svg = regimes_chart(regime_returns_of([{"regime": "base", "probability": 1.0, "figures": _figures(3.0, 0.0, 0.0)}]))
+    base = model.RegimeFigures(regime="base", probability=1.0, figures=_figures(3.0, 0.0, 0.0))
+    svg = regimes_chart(regime_returns_of([base]))
 
     assert {"3.00x", "0.0%"} <= set(_texts(svg))
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.portfolio.strict import conditional_value_at_risk, shortfalls
+from core.risk.comparison_portfolios import ComparisonPortfolio
 from core.risk.intervals import NORMAL_QUANTILE
 from core.risk.sampling_error import mean_error, required_sample_size, standard_errors, tail_contributions
 from core.risk.validate import ValidationMetrics
@@ -57,8 +58,8 @@ def test_so_many_scenarios_settle_a_difference_and_one_less_would_not() -> None:
     assert required_sample_size(0.1, 0.0, 1000) == 2
 
 
-def rival_of(metrics: ValidationMetrics, name: str) -> dict:
-    (found,) = [rival for rival in metrics.as_json()["rivals"] if rival["name"] == name]
+def comparison_of(metrics: ValidationMetrics, name: str) -> ComparisonPortfolio:
+    (found,) = [other for other in metrics.comparison_portfolios if other.name == name]
     return found
 
 
@@ -66,11 +67,11 @@ def test_buckets_that_are_alike_leave_the_answer_within_the_noise_of_equal_weigh
     buckets = tuple(make_bucket(Stage.B, f"S{i:02d}", 1.9, 7.0) for i in range(12))
     weights = np.array([0.3] + [0.7 / 11] * 11)
     metrics = validated(make_inputs(buckets=buckets), weights, validation_scenarios=2000)
-    equal = rival_of(metrics, "equal_weights")
+    equal = comparison_of(metrics, "equal_weights")
     # Seeded: a difference of no more than one standard error is what two chances of three bring.
-    assert abs(equal["difference"]) < 3 * equal["standardError"]
-    assert equal["withinNoise"] == (abs(equal["difference"]) <= equal["standardError"])
-    assert equal["scenariosToSettle"] > 2000 or abs(equal["difference"]) > 1.9 * equal["standardError"]
+    assert abs(equal.difference) < 3 * equal.standard_error
+    assert equal.within_noise == (abs(equal.difference) <= equal.standard_error)
+    assert equal.required_sample_size > 2000 or abs(equal.difference) > 1.9 * equal.standard_error
 
 
 def test_an_answer_that_is_plainly_better_is_not_within_noise_and_settled() -> None:
@@ -78,26 +79,26 @@ def test_an_answer_that_is_plainly_better_is_not_within_noise_and_settled() -> N
     inputs = make_inputs()
     weights = np.array([float(bucket.stage is Stage.SEED) for bucket in inputs.buckets])
     metrics = validated(inputs, weights / weights.sum(), validation_scenarios=20_000)
-    equal = rival_of(metrics, "equal_weights")
+    equal = comparison_of(metrics, "equal_weights")
     assert MULTIPLES[Stage.SEED] > MULTIPLES[Stage.C]
-    assert not equal["withinNoise"]
-    assert equal["scenariosToSettle"] <= 20_000
-    assert equal["difference"] == pytest.approx(metrics.out_of_sample.mean - equal["expectedMoic"])
+    assert not equal.within_noise
+    assert equal.required_sample_size <= 20_000
+    assert equal.difference == pytest.approx(metrics.out_of_sample.mean - equal.expected_moic)
 
 
 def test_the_comparison_is_scenario_by_scenario() -> None:
     weights = np.array([1 / 12 + 1e-3, 1 / 12 - 1e-3] + [1 / 12] * 10)
     metrics = validated(make_inputs(), weights, validation_scenarios=1000)
-    equal = rival_of(metrics, "equal_weights")
-    assert equal["standardError"] < metrics.out_of_sample.standard_error / 50
+    equal = comparison_of(metrics, "equal_weights")
+    assert equal.standard_error < metrics.out_of_sample.standard_error / 50
 
 
-def test_the_answer_is_no_rival_of_itself_and_a_rival_says_whether_it_keeps_the_limits() -> None:
+def test_the_answer_is_not_compared_with_itself_and_others_say_whether_they_keep_the_limits() -> None:
     metrics = validated(make_inputs(), EQUAL, validation_scenarios=300)
-    assert [rival.name for rival in metrics.comparison_portfolios] == ["greedy"]
+    assert [other.name for other in metrics.comparison_portfolios] == ["greedy"]
     capped = validated(make_inputs(), np.array([0.5, 0.5] + [0.0] * 10), validation_scenarios=300, cvar_limit=0.01)
-    assert rival_of(capped, "equal_weights")["feasible"] is False
-    assert rival_of(capped, "greedy")["feasible"] == capped.greedy.feasible
+    assert comparison_of(capped, "equal_weights").feasible is False
+    assert comparison_of(capped, "greedy").feasible == capped.greedy.feasible
 
 
 def test_in_sample_errors_are_those_of_the_matrix() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +18,17 @@ from core.solver.program import ChanceProgram, Polytope, SolveControl, SolverBac
 from core.solver.rows import SparseRows, dense_rows
 from core.solver.textbook import TextbookBackend
 from core.solver.work import WorkMeter
-from tests.unit.core.oracles import awkward_program, enumerated_losses, random_program, textbook_mip
+from tests.unit.core.oracles import (
+    AWKWARD_KINDS,
+    OracleAnswer,
+    awkward_program,
+    enumerated_losses,
+    random_program,
+    textbook_mip,
+)
+from tests.unit.core.recorded_oracle import Oracle, RecordedOracle, each, naming
+
+RECORDED = Path(__file__).parents[2] / "golden" / "chance_programs.json"
 
 CONTROL = SolveControl(work_limit=300_000)
 GAP = 1.01 * CONTROL.relative_gap
@@ -46,33 +58,42 @@ def agrees_with(backend: SolverBackend, program: ChanceProgram, strict: object, 
         assert outcome.bound >= strict.objective - 1e-7 * max(1.0, abs(strict.objective))
 
 
-def agree_with_the_textbook_mip(program: ChanceProgram) -> None:
-    strict, loose = textbook_mip(program, 2e-6), textbook_mip(program, -2e-9)
+def agree_with_the_oracle(
+    answers: Callable[..., tuple[OracleAnswer, OracleAnswer]],
+    name: str,
+    program: ChanceProgram,
+    oracle: Oracle = textbook_mip,
+) -> None:
+    strict, loose = answers(name, program, oracle)
     for backend in BACKENDS:
-        agrees_with(backend, program, strict, loose)
+        with naming(f"{name}, backend {backend.name}"):
+            agrees_with(backend, program, strict, loose)
 
 
-@pytest.mark.random_programs(100)
-def test_agrees_with_the_textbook_mip(fuzz_seed: int) -> None:
-    rng = np.random.Generator(np.random.Philox(fuzz_seed))
-    program = random_program(rng, int(rng.integers(1, 9)), int(rng.integers(1, 31)))
-    agree_with_the_textbook_mip(program)
+@pytest.fixture(scope="module")
+def recorded(request: pytest.FixtureRequest) -> Iterator[RecordedOracle]:
+    oracle = RecordedOracle(RECORDED, regenerate=request.config.getoption("--regenerate-oracles"))
+    yield oracle
+    oracle.save()
 
 
-@pytest.mark.parametrize("kind", ["scarce losses", "heavy tails", "exact ones", "only losses", "degenerate limits"])
-@pytest.mark.random_programs(45)
-def test_agrees_with_the_textbook_mip_on_awkward_programs(kind: str, fuzz_seed: int) -> None:
-    rng = np.random.Generator(np.random.Philox(1000 + fuzz_seed))
-    agree_with_the_textbook_mip(awkward_program(rng, kind))
+@pytest.mark.parametrize("tens", range(0, 100, 20))
+def test_agrees_with_the_textbook_mip(recorded: RecordedOracle, tens: int) -> None:
+    for name, _, rng in each("random program", range(tens, tens + 20)):
+        program = random_program(rng, int(rng.integers(1, 9)), int(rng.integers(1, 31)))
+        agree_with_the_oracle(recorded, name, program)
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_agrees_with_enumerating_every_set_of_losses(seed: int) -> None:
-    rng = np.random.Generator(np.random.Philox(2000 + seed))
-    program = replace(random_program(rng, 4, 7), max_losses=int(rng.integers(0, 4)))
-    strict, loose = enumerated_losses(program, 2e-6), enumerated_losses(program, -2e-9)
-    for backend in BACKENDS:
-        agrees_with(backend, program, strict, loose)
+@pytest.mark.parametrize("kind", AWKWARD_KINDS)
+def test_agrees_with_the_textbook_mip_on_awkward_programs(recorded: RecordedOracle, kind: str) -> None:
+    for name, _, rng in each(kind, range(1000, 1045)):
+        agree_with_the_oracle(recorded, name, awkward_program(rng, kind))
+
+
+def test_agrees_with_enumerating_every_set_of_losses(recorded: RecordedOracle) -> None:
+    for name, _, rng in each("every set of losses", range(2000, 2012)):
+        program = replace(random_program(rng, 4, 7), max_losses=int(rng.integers(0, 4)))
+        agree_with_the_oracle(recorded, name, program, enumerated_losses)
 
 
 def test_a_scenario_of_all_ones_never_counts_as_a_loss(backend: SolverBackend) -> None:

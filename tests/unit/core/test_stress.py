@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 from core.errors import BadInput
 from core.portfolio.dollars import whole_deals
 from core.portfolio.strict import conditional_value_at_risk, shortfalls
+from core.result.build import validation_of
+from core.result.reports import StressDocument
 from core.risk.out_of_sample_trial import OutOfSampleTrial, PortfolioDraws
 from core.risk.stress import by_regime, stress_shares, stressed
 from core.risk.stress_report import stress_report
@@ -52,8 +55,9 @@ def test_the_observed_shares_give_the_validation_again() -> None:
     inputs = make_inputs()
     config = config_of(inputs, validation_scenarios=2000)
     deals = whole_deals(EQUAL, config)
-    report = stress_report(config, inputs, EQUAL, deals, wanted={}, scenarios=2000)
-    metrics = validated(inputs, EQUAL, validation_scenarios=2000).as_json()
+    found = stress_report(config, inputs, EQUAL, deals, wanted={}, scenarios=2000)
+    report = StressDocument.of(UUID(int=0), found).as_json()
+    metrics = validation_of(validated(inputs, EQUAL, validation_scenarios=2000)).as_json()
     for name, judged in (("weights", metrics["outOfSample"]), ("wholeDeals", metrics["wholeDeals"]["outOfSample"])):
         shown = report[name]["asSimulated"]
         assert shown["effectiveScenarios"] == pytest.approx(2000)
@@ -132,7 +136,7 @@ def test_shares_that_cannot_be_are_refused_by_name(
 def test_a_regime_without_a_scenario_has_no_figures() -> None:
     draws = draws_of([1.0, 2.0], [0, 0])
     views = by_regime(draws, REGIMES, 0.95)
-    assert [(view["regime"], view["figures"] is None) for view in views] == [
+    assert [(view.regime, view.figures is None) for view in views] == [
         ("base", False),
         ("boom", True),
         ("recession", True),

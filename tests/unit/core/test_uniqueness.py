@@ -14,7 +14,8 @@ from core.errors import Cancelled
 from core.portfolio.strict import normalize_weights
 from core.portfolio.tie_break import deviations, tie_break_program, weights_of, with_objective_floor
 from core.portfolio.uniqueness import WEIGHT_TOLERANCE, Uniqueness, only_as_close
-from core.portfolio.uniqueness_sentence import uniqueness_sentence
+from core.result.model import TieBreak
+from core.result.sentences import uniqueness_sentence
 from core.solver.branch_and_bound.backend import BranchAndBoundBackend
 from core.solver.feasibility import is_feasible
 from core.solver.program import ChanceProgram, Polytope, SolveControl, SolverBackend
@@ -236,11 +237,11 @@ def test_agrees_with_enumerating_every_set_of_losses(kind: str) -> None:
 @pytest.mark.parametrize(
     ("tie_break", "sentence"),
     [
-        ({"proven": True}, None),
+        ({}, None),
         ({"unique": True, "witness": None}, "It is the only portfolio"),
         ({"unique": None, "witness": None}, "not settled"),
         (
-            {"unique": False, "witness": {"bucketId": "Seed_AI", "difference": -0.0123}},
+            {"unique": False, "witness": {"bucketId": "Seed_AI", "difference": -0.0123, "weights": [0.2]}},
             "Seed_AI could differ by 1.2 poi",
         ),
     ],
@@ -248,5 +249,6 @@ def test_agrees_with_enumerating_every_set_of_losses(kind: str) -> None:
 def test_the_sentence_says_what_is_known_and_nothing_of_results_that_did_not_ask(
     tie_break: dict[str, Any], sentence: str | None
 ) -> None:
-    said = uniqueness_sentence(tie_break)
+    stored = {"deviation": 0.1, "deviationBound": 0.1, "proven": True, **tie_break}
+    said = uniqueness_sentence(TieBreak.model_validate(stored))
     assert said is None if sentence is None else sentence in said

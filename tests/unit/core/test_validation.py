@@ -1,4 +1,4 @@
-"""What validation says of an allocation is true of it: on the matrix, against the greedy rival, in fresh scenarios."""
+"""What validation says of an allocation is true of it: on the matrix, against the greedy portfolio, out of sample."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from core.portfolio.dollars import whole_deals
 from core.portfolio.limits import Limits
 from core.portfolio.strict import conditional_value_at_risk
 from core.request.normalized_config import NormalizedConfig, WeightBounds
+from core.result.build import validation_of
 from core.risk.greedy import greedy_portfolio
 from core.risk.intervals import Interval, bootstrap, resampled_cvar, resampled_mean, wilson
 from core.risk.out_of_sample import Estimate, at_least, at_most
@@ -93,7 +94,7 @@ def test_what_lies_within_the_solvers_tolerance_is_no_violation() -> None:
     assert recheck(np.array([0.5, 0.5]), matrix_of(TWO_ROWS, [0.0, 0.25]), config, limits).feasible
 
 
-# --- the greedy rival --------------------------------------------------------------------------------------------
+# --- the greedy portfolio --------------------------------------------------------------------------------------------
 
 
 def three_stage_config(**changes: Any) -> tuple[NormalizedConfig, ScenarioMatrix]:
@@ -303,13 +304,13 @@ def test_relaxed_limits_decide_what_feasible_means() -> None:
 @given(key=st.text(max_size=10))
 def test_validation_says_the_same_twice_in_plain_json(key: str) -> None:
     inputs = make_inputs(matrix_key=key)
-    documents = [validated(inputs, EQUAL, validation_scenarios=300).as_json() for _ in range(2)]
+    documents = [validation_of(validated(inputs, EQUAL, validation_scenarios=300)).as_json() for _ in range(2)]
     first, second = (json.dumps(document, allow_nan=False) for document in documents)
     assert first == second
 
 
 def test_the_document_has_the_names_that_users_read() -> None:
-    document = validated(make_inputs(), EQUAL, validation_scenarios=300).as_json()
+    document = validation_of(validated(make_inputs(), EQUAL, validation_scenarios=300)).as_json()
     assert set(document) == {
         "maxLossViolation",
         "cvarViolation",

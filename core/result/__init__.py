@@ -1,0 +1,1 @@
+"""The result of an optimization: typed, frozen, versioned; its verdict, its wording and its charts."""

@@ -1,0 +1,1 @@
+"""A result drawn: allocation, distribution of the multiple, states of the economy."""

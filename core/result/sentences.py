@@ -1,0 +1,191 @@
+"""What there is to say of a result beside its verdict, sentence by sentence; every view shows these words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from core.formatting import dollars, multiple, percent, plural, short_dollars, signed_multiple
+from core.result.model import (
+    Answer,
+    ComparisonPortfolio,
+    Conflict,
+    Constraint,
+    Holding,
+    LimitedEstimate,
+    OutOfSample,
+    Relaxation,
+    ShadowPrice,
+    TieBreak,
+    Validation,
+)
+from core.result.wording import (
+    COMPARISON_NAMES,
+    constraint_limit,
+    constraint_name,
+)
+
+PROVEN_GAIN = 5e-5
+"""An interval narrower than what is printed is no news."""
+
+
+def purchase_sentences(allocation: Sequence[Holding]) -> tuple[str, ...]:
+    """What to buy, the most expensive position first: "12 Seed AI deals at $1.5M (first check $1M, reserves $0.5M)"."""
+    bought = [holding for holding in allocation if holding.deal_count > 0]
+    bought.sort(key=lambda holding: (-holding.deal_count * holding.all_in_cost_per_deal, holding.bucket_id))
+    return tuple(
+        f"{plural(holding.deal_count, f'{holding.stage} {holding.sector} deal')} at "
+        f"{short_dollars(holding.all_in_cost_per_deal)} (first check {short_dollars(holding.avg_check_size)}, reserves "
+        f"{short_dollars(holding.all_in_cost_per_deal - holding.avg_check_size)})"
+        for holding in bought
+    )
+
+
+def whole_deals_sentence(validation: Validation) -> str:
+    deals = validation.whole_deals
+    if deals.deal_count == 0:
+        return f"The weights buy no whole deal; {dollars(deals.uninvested_usd)} stay in cash."
+    return f"The weights buy {plural(deals.deal_count, 'whole deal')}; {dollars(deals.uninvested_usd)} stay in cash."
+
+
+def proof_sentences(answer: Answer) -> tuple[str, ...]:
+    """How good the answer is proven to be on its own scenarios."""
+    solver, tie_break = answer.solver, answer.solver.tie_break
+    if solver.gap is None or solver.bound is None:
+        first = (
+            f"The best expected MOIC found is {multiple(solver.objective, 4)} on these scenarios; no bound is proven"
+        )
+    else:
+        first = (
+            f"On the scenarios it was chosen on, no portfolio within these limits is better by more than "
+            f"{percent(solver.gap, 4)} (best found {multiple(solver.objective, 4)}, proven bound "
+            f"{multiple(solver.bound, 4)}"
+        )
+        first += f"; {solver.backend}, {plural(solver.nodes, 'node')})"
+    sentences = [f"{first}."]
+    if solver.status != "optimal":
+        sentences.append("The work limit was reached before the proof was closed; a larger workLimit narrows the gap.")
+    nearest = "proven to be" if tie_break.proven else "not proven to be"
+    sentences.append(
+        f"Among portfolios within {multiple(answer.primary_lock_epsilon, 4)} of the best it is {nearest} the closest "
+        "to equal weights."
+    )
+    unique = uniqueness_sentence(tie_break)
+    if unique is not None:
+        sentences.append(unique)
+    if not solver.reproducible:
+        sentences.append("A time limit cut the solve short: this answer is not reproducible.")
+    return tuple(sentences)
+
+
+def uniqueness_sentence(tie_break: TieBreak) -> str | None:
+    """None for a result of a version that did not ask.
+
+    The difference is rounded to tenths of a percentage point, which is what counts as one at all.
+    """
+    if not tie_break.asks_uniqueness:
+        return None
+    if tie_break.unique is None:
+        return "Whether other portfolios are as close to equal weights was not settled."
+    if tie_break.unique:
+        return "It is the only portfolio that close to equal weights, to a tenth of a percentage point."
+    assert tie_break.witness is not None
+    points = 100.0 * abs(tie_break.witness.difference)
+    return (
+        f"Other portfolios are as close to equal weights: {tie_break.witness.bucket_id} could differ by "
+        f"{points:.1f} points."
+    )
+
+
+def optimism_sentence(fresh: OutOfSample) -> str:
+    error = fresh.expected_moic.standard_error
+    known = "" if error is None else f", which is known to ± {multiple(error, 3)}"
+    return (
+        f"Optimism gap: the expected MOIC on its own scenarios is {signed_multiple(fresh.optimism_gap)} from that "
+        f"out of sample{known}."
+    )
+
+
+def relaxation_sentences(relaxations: Sequence[Relaxation], conflict: Conflict | None) -> tuple[str, ...]:
+    """What was relaxed and why; then each way in which the limits that conflict could be met."""
+    if not relaxations:
+        return ()
+    sentences = ["No portfolio meets every limit as asked. These were relaxed, those of the lowest priority first:"]
+    for moved in relaxations:
+        kind = moved.constraint_type
+        line = (
+            f"  {constraint_name(moved.constraint_id)}: {constraint_limit(kind, moved.old_value)} -> "
+            f"{constraint_limit(kind, moved.new_value)}"
+        )
+        if moved.proven_violation < moved.violation - 1e-6:
+            line += f" (at least {moved.proven_violation:.3g} is needed; {moved.violation:.3g} was found)"
+        sentences.append(line)
+    explanations = [moved.explanation for moved in relaxations if moved.explanation]
+    sentences += [f"  {explanation}" for explanation in dict.fromkeys(explanations)]
+    if conflict is not None:
+        names = "; ".join(constraint_name(constraint_id) for constraint_id in conflict.constraints)
+        sentences.append(f"The limits in conflict: {names}.")
+        repairs = [repair.explanation for repair in conflict.single_limit_repairs]
+        sentences += [f"  {sentence}" for sentence in repairs if sentence not in explanations]
+    return tuple(sentences)
+
+
+def price_sentence(constraint: Constraint) -> str | None:
+    """What one step of the limit would add to the expected MOIC; None where it costs nothing."""
+    price = constraint.price
+    if price is None or price.gain is None:
+        return None
+    if price.basis == "one_more_losing_scenario":
+        return f"{signed_multiple(price.gain, 4)} for one more losing scenario{_proven(price)}"
+    winners = constraint.type == "expected_winners_min"
+    step = f"{price.step:g} expected winners" if winners else f"{100 * price.step:g} percentage point"
+    return f"{signed_multiple(price.gain, 4)} for {step} looser, the same scenarios losing"
+
+
+def _proven(price: ShadowPrice) -> str:
+    if price.gain_at_least is None or price.gain_at_most is None:
+        return ""
+    if price.gain_at_most - price.gain_at_least <= PROVEN_GAIN:
+        return ""
+    return f" (proven: {price.gain_at_least:.4f} to {price.gain_at_most:.4f})"
+
+
+def price_sentences(answer: Answer) -> tuple[str, ...]:
+    """What loosening each limit would bring."""
+    priced = [(constraint, price_sentence(constraint)) for constraint in answer.constraints]
+    found = [f"  {constraint_name(one.constraint_id)}: {sentence}" for one, sentence in priced if sentence is not None]
+    sentences = ["What loosening a limit would bring, in expected MOIC:", *found] if found else []
+    if answer.solver.prices_complete is False:
+        sentences.append("  Not every shadow price was settled within the work limit.")
+    return tuple(sentences)
+
+
+def comparison_sentences(portfolios: Sequence[ComparisonPortfolio], scenarios: int) -> tuple[str, ...]:
+    """The answer beside simpler portfolios in the same scenarios out of sample."""
+    return tuple(_comparison(other, scenarios) for other in portfolios)
+
+
+def _comparison(other: ComparisonPortfolio, scenarios: int) -> str:
+    name = COMPARISON_NAMES[other.name]
+    keep = "keep" if other.name == "equal_weights" else "keeps"
+    limits = f"which {keep} every limit" if other.feasible else f"which {keep.replace('keep', 'break')} limits"
+    error = "" if other.standard_error is None else f" ± {multiple(other.standard_error, 3)}"
+    sentence = (
+        f"Against {name}, {limits}: {signed_multiple(other.difference)}{error} in the same scenarios out of sample."
+    )
+    if other.within_noise:
+        sentence = f"WARNING: within the noise of {name}. {sentence}"
+    elif other.difference < 0 and other.feasible:
+        sentence = f"WARNING: worse than {name} out of sample. {sentence}"
+    needed = other.required_sample_size
+    if needed is not None and needed > scenarios:
+        sentence += f" About {needed:,} scenarios would show such a difference."
+    return sentence
+
+
+def holds_in_words(estimate: LimitedEstimate) -> str:
+    """Whether a figure keeps the limit as enforced: "yes", "no", "within error; 12,000 scenarios would tell"."""
+    if estimate.holds_out_of_sample is None:
+        return ""
+    said = estimate.holds_out_of_sample.replace("_", " ")
+    needed = estimate.required_sample_size
+    return said if needed is None else f"{said}; {needed:,} scenarios would tell"
