@@ -231,7 +231,10 @@ def record_flow_run(conn: Connection, fence: Fence, flow_run_id: UUID) -> bool:
 
 
 def release_lease(conn: Connection, fence: Fence, count_failure: bool) -> bool:
-    """Release the lease, so that the next run can take it. count_failure: the run ended in an unexpected exception."""
+    """Release the lease, so that the next run can take the session.
+
+    count_failure: it ended in an unexpected exception.
+    """
     return _write(
         conn, fence, {**_NO_LEASE, "unclassified_failures": sessions.c.unclassified_failures + int(count_failure)}
     )

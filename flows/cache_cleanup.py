@@ -15,5 +15,6 @@ def cache_cleanup() -> State[None]:
     """Evicts what retention no longer keeps; a matrix that an active session needs always stays."""
     report = clean_up(runtime.engine(), runtime.settings())
     return Completed(
-        message=f"{report.matrices} matrices, {report.jobs} outbox rows and {report.access} expired credentials deleted"
+        message=f"{report.matrices} matrices, {report.jobs} outbox rows, {report.access} expired credentials and "
+        f"{report.points} points of frontiers deleted"
     )

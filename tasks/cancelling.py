@@ -12,6 +12,7 @@ from sqlalchemy import Engine, func, select
 from core.errors import Unavailable
 from db.audit import PREFECT, Actor
 from db.engine import transaction
+from db.frontiers import cancel_frontier_of_run
 from db.requests import cancel_session_of_run
 from db.settings import Settings
 from tasks.flow_runs import CancellingRun, FlowRuns, Rejected
@@ -22,7 +23,7 @@ CANCELLED_IN_PREFECT = "cancelled in Prefect"
 
 
 def propagate_cancellations(engine: Engine, settings: Settings, flow_runs: FlowRuns) -> Sequence[UUID]:
-    """Cancels the sessions of runs that are Cancelling in Prefect; returns those that had not ended.
+    """Cancels sessions and frontiers of runs that are Cancelling in Prefect; returns sessions that had not ended.
 
     A live run notices that its session has ended, and stops. A run that stays Cancelling longer than any worker needs
     has no worker, and is set to Cancelled here. Safe to call concurrently, also while workers are running.
@@ -32,11 +33,14 @@ def propagate_cancellations(engine: Engine, settings: Settings, flow_runs: FlowR
     for run in flow_runs.cancelling():
         with transaction(engine) as conn:
             session_id = cancel_session_of_run(conn, run.flow_run_id, CANCELLED_IN_PREFECT, Actor(None, PREFECT))
+            frontier_id = cancel_frontier_of_run(conn, run.flow_run_id, CANCELLED_IN_PREFECT)
             abandoned = conn.scalar(select(func.now() >= run.since + patience))
         if session_id is not None:
             cancelled.append(session_id)
             fields = {"session_id": str(session_id), "stage": "cancel"}
             logger.warning("session %s: %s", session_id, CANCELLED_IN_PREFECT, extra=fields)
+        if frontier_id is not None:
+            logger.warning("frontier %s: %s", frontier_id, CANCELLED_IN_PREFECT)
         if abandoned:
             _end(run, flow_runs)
     return cancelled

@@ -68,7 +68,9 @@ class DatabaseCollector(Collector):
             yield GaugeMetricFamily("vcfolio_database_up", "Whether the database answers.", value=0)
             return
         yield GaugeMetricFamily("vcfolio_database_up", "Whether the database answers.", value=1)
-        depth = GaugeMetricFamily("vcfolio_outbox_depth", "Rows of sessions that have not ended.", labels=["status"])
+        depth = GaugeMetricFamily(
+            "vcfolio_outbox_depth", "Rows of sessions and frontiers that have not ended.", labels=["status"]
+        )
         for status, rows in figures.depth.items():
             depth.add_metric([status.value], rows)
         yield depth
@@ -80,6 +82,9 @@ class DatabaseCollector(Collector):
         yield GaugeMetricFamily("vcfolio_sessions_waiting", "Sessions that no run has begun.", value=figures.waiting)
         yield GaugeMetricFamily(
             "vcfolio_sessions_oldest_waiting_seconds", "Age of the oldest of them.", value=figures.oldest_waiting_s
+        )
+        yield GaugeMetricFamily(
+            "vcfolio_frontiers_waiting", "Frontiers that no run has begun.", value=figures.frontiers_waiting
         )
         rescues = CounterMetricFamily(
             "vcfolio_rescues",

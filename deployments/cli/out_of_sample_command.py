@@ -78,7 +78,7 @@ def _progress_bar() -> Progress:
 
 
 def _render(document: LargeSampleDocument) -> None:
-    title = f"{document.scenarios:,} scenarios out of sample, 95% intervals"
+    title = f"{document.scenarios:,} scenarios that the portfolio was not chosen on (out of sample), 95% intervals"
     table = Table(title=title, title_justify="left")
     table.add_column("")
     table.add_column("limit", justify="right", overflow="fold")

@@ -12,6 +12,7 @@ import pytest
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from core import pipeline
 from core.errors import BadInput, Unavailable
 from core.matrix.key import simulation_inputs
 from core.matrix.reduction.matrix import reduce_as_asked
@@ -37,7 +38,7 @@ LARGE = {"scenarioCount": 3_300, "companiesPerBucket": 2}
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every block is a part."""
-    for module in (large_matrix, large_sample):
+    for module in (pipeline, large_sample):
         monkeypatch.setattr(module, "parts_of", partial(parts_of, draws_per_part=1))
 
 
@@ -153,7 +154,7 @@ def test_a_session_that_is_lost_ends_its_generation_without_failing_the_matrix(
 ) -> None:
     """Somebody cancels the session while the parts of its matrix are made."""
     fence = product.ask(scenarioGenConfig={"scenarioCount": 1_500})
-    monkeypatch.setattr(large_matrix, "parts_of", partial(parts_of, draws_per_part=1))
+    monkeypatch.setattr(pipeline, "parts_of", partial(parts_of, draws_per_part=1))
     real = large_matrix.in_block_ranges
 
     def cancelled_meanwhile(task: Any, parts: Any, shared: Any, settings: Settings, progress: Any) -> Any:
