@@ -45,7 +45,10 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
         docs_url=None,  # the pages of both load scripts from elsewhere
         redoc_url=None,
         responses={
-            401: {"model": problems.ProblemDocument, "description": "Nobody, or a token that is not good any more."},
+            401: {
+                "model": problems.ProblemDocument,
+                "description": "No credentials, or a token that is not valid.",
+            },
             503: {"model": problems.ProblemDocument, "description": "The database cannot be reached; try again."},
         },
     )

@@ -1,6 +1,6 @@
 """The outbox: which sessions and frontiers still need a flow run, who is creating it, and what became of that.
 
-A claim is fenced by `claim_id`: whoever lost it changes nothing. Where a statement needs both rows it takes the
+A claim is fenced by `claim_id`: after its loss nothing is written. Where a statement needs both rows it takes the
 session's (or frontier's) before the outbox's, as everywhere, or skips what is locked; so no two of them deadlock.
 """
 

@@ -1,4 +1,4 @@
-"""Sessions that nobody carries on: found, and put back on their way at a new epoch.
+"""Sessions whose run was lost: found, and started again at a new epoch.
 
 Three ways to be lost, each read first and then written by one guarded statement, since work may finish in between:
 

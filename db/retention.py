@@ -63,8 +63,8 @@ DELETE FROM frontier_points WHERE point_key IN (
 def evict_matrices(conn: Connection, *, complete_s: float, failed_s: float, limit: int) -> int:
     """Complete matrices not read for `complete_s` seconds and failed ones that old, longest unread first.
 
-    Never one that an active session or frontier needs, and none that is being generated. Whoever needs an evicted one
-    builds it again. Returns how many went.
+    Never one that an active session or frontier needs, and none that is being generated. An evicted one is
+    generated again when it is needed. Returns how many went.
     """
     evicted = conn.execute(
         text(EVICT_MATRICES), {"complete_s": complete_s, "failed_s": failed_s, "limit": limit}

@@ -1,4 +1,4 @@
-"""Cancels asked for in Prefect, heeded for runs whose worker does not: it was killed, or there never was one."""
+"""Cancellations requested in Prefect, carried out for runs whose worker is gone or never existed."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ CANCELLED_IN_PREFECT = "cancelled in Prefect"
 
 
 def propagate_cancellations(engine: Engine, settings: Settings, flow_runs: FlowRuns) -> Sequence[UUID]:
-    """Cancels the sessions and frontiers of the runs that Prefect has as Cancelling; returns the sessions that had not
-    ended.
+    """Cancels sessions and frontiers of runs that are Cancelling in Prefect; returns sessions that had not ended.
 
-    A run that lives sees that its session is over, and ends. What is Cancelling for longer than any worker needs has
-    nobody who ends it, and is set to Cancelled here. Any number may look at once, beside the runs' workers.
+    A live run notices that its session has ended, and stops. A run that stays Cancelling longer than any worker needs
+    has no worker, and is set to Cancelled here. Safe to call concurrently, also while workers are running.
     Raises Unavailable when the database is away or Prefect does not say which runs these are.
     """
     cancelled, patience = [], timedelta(seconds=settings.cancel_patience_s)
@@ -48,7 +47,7 @@ def propagate_cancellations(engine: Engine, settings: Settings, flow_runs: FlowR
 
 
 def _end(run: CancellingRun, flow_runs: FlowRuns) -> None:
-    """One that Prefect does not let go must not stand before the others."""
+    """A run that Prefect refuses to end must not block the others."""
     try:
         flow_runs.mark_cancelled(run.flow_run_id, CANCELLED_IN_PREFECT)
     except (Unavailable, Rejected) as error:

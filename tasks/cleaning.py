@@ -1,4 +1,4 @@
-"""Deletes what has been kept for long enough, in batches short enough that nobody waits for one."""
+"""Deletes expired rows, in batches short enough not to block other transactions."""
 
 from __future__ import annotations
 

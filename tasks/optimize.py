@@ -70,7 +70,7 @@ class _Watch:
         self._heartbeat.report({"stage": "optimize", "step": step})
 
     def progress(self, progress: SolveProgress) -> None:
-        # What the other steps optimize is no multiple, and whoever follows takes these two for one.
+        # Other steps optimize something else than the multiple, which these two fields are read as.
         of_multiple = self._step == PRIMARY_STEP
         self._heartbeat.report(
             {

@@ -1,4 +1,4 @@
-"""The reaper: finds sessions that nobody carries on, and puts them back on their way. Any number may run at once."""
+"""The reaper: finds sessions whose run was lost, and starts them again at a new epoch. Safe to run concurrently."""
 
 from __future__ import annotations
 

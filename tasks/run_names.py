@@ -1,4 +1,4 @@
-"""How runs are called in Prefect, whoever makes them. Without Prefect: the bridge names runs before it needs it."""
+"""Names of runs in Prefect. Without Prefect: the bridge names runs before it needs it."""
 
 from __future__ import annotations
 

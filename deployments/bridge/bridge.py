@@ -103,7 +103,7 @@ class Bridge:
                         logger.warning("%s: %s", name, error)
                     away = True
                 except Exception:
-                    # One pass that nobody foresaw must not be the last.
+                    # An unexpected error in one pass must not end the loop.
                     logger.exception("%s: this pass failed", name)
 
     def _reap(self, flow_runs: FlowRuns) -> None:

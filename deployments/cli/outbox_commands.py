@@ -44,7 +44,7 @@ def show(
         )
         return
     if not jobs:
-        terminal.output.print("the outbox is empty: no session or frontier waits or runs")
+        terminal.output.print("the outbox is empty: no session or frontier is waiting or running")
         return
     table = Table()
     for heading in ("session or frontier", "kind", "fund", "row", "epoch", "attempts", "due", "last error"):
