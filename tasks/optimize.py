@@ -69,6 +69,7 @@ class _Watch:
     def begin(self, step: str) -> None:
         self._step = step
         self._heartbeat.report({"stage": "optimize", "step": step})
+        fault_point("optimize.solving", lambda: self.interrupted() is not None)
 
     def progress(self, progress: SolveProgress) -> None:
         # What the other steps optimize is no multiple, and whoever follows takes these two for one.
@@ -83,7 +84,6 @@ class _Watch:
                 "work": progress.work,
             }
         )
-        fault_point("optimize.solving", lambda: self.interrupted() is not None)
 
     def interrupted(self) -> Interruption | None:
         if self._heartbeat.lost.is_set() or self._stopped.is_set():
