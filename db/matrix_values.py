@@ -9,9 +9,9 @@ import numpy as np
 from sqlalchemy import Engine
 
 from core.errors import CorruptMatrix
-from core.matrix.bucket_stats import bucket_stats
 from core.matrix.codec import EncodedMatrix, decode, encode
 from core.matrix.scenario_matrix import ScenarioMatrix, ScenarioState
+from core.risk.bucket_stats import bucket_stats
 from db.engine import transaction
 from db.matrices import MatrixPayload, MatrixReference, load_payload
 
@@ -41,6 +41,27 @@ def payload_of(matrix: ScenarioMatrix, key_document: Mapping[str, Any]) -> Matri
             for stats in bucket_stats(matrix)
         ],
     )
+
+
+class LoadedMatrix:
+    """The stored matrix of one run: loaded and verified once, for all of its stages.
+
+    Not for several threads at once. `drop` makes the next `load` ask the database again.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._loaded: tuple[MatrixReference, ScenarioMatrix] | None = None
+
+    def load(self, reference: MatrixReference) -> ScenarioMatrix:
+        """The matrix that the reference names. Raises as `load_matrix`, and holds nothing then."""
+        if self._loaded is None or self._loaded[0] != reference:
+            self._loaded = None  # before the other is loaded: two need not be held at once
+            self._loaded = reference, load_matrix(self._engine, reference)
+        return self._loaded[1]
+
+    def drop(self) -> None:
+        self._loaded = None
 
 
 def load_matrix(engine: Engine, reference: MatrixReference) -> ScenarioMatrix:

@@ -88,12 +88,14 @@ def submit_request(
     lease_s: float | None = None,
     lease_owner: str | None = None,
     session_id: UUID | None = None,
+    resolved: NormalizedRequest | None = None,
 ) -> CreatedSession:
     """Session and outbox row, in the caller's transaction; see `create_session` for driver, lease and client key.
 
-    credential: how `created_by` came in, for the audit.
+    credential: how `created_by` authenticated, for the audit. resolved: what `resolve_request` made of this very
+    request; None: it is resolved here.
     """
-    normalized = resolve_request(conn, request)
+    normalized = resolve_request(conn, request) if resolved is None else resolved
     new = NewSession(
         fund_id=request.fund_id,
         created_by=created_by,

@@ -19,12 +19,12 @@ from prefect.states import Completed, Failed
 from sqlalchemy import Connection
 
 from core.errors import Cancelled, InvalidAllocation, MatrixFailed, Superseded, Unavailable, VcfolioError
+from core.matrix.scenario_matrix import ScenarioMatrix
 from core.session_states import SessionStatus
 from db.engine import transaction
 from db.events import record_event
 from db.fault_points import fault_point
 from db.matrices import MatrixReference, generated_for, read_reference
-from db.matrix_values import load_matrix
 from db.sessions import (
     CANCELLED,
     MAX_UNCLASSIFIED_FAILURES,
@@ -43,7 +43,7 @@ from db.sessions import (
 from db.tables.events import EventKind
 from flows.session_artifacts import Publisher
 from tasks import runtime
-from tasks.heartbeat import Heartbeat
+from tasks.heartbeat import Heartbeat, heartbeat_of
 from tasks.matrix import generate_matrix
 from tasks.optimize import optimize_portfolio
 from tasks.retries import retry_transient
@@ -56,7 +56,7 @@ Result = TypeVar("Result")
 
 
 def run_session(fence: Fence) -> State[Any]:
-    """Carry the session to its end, under the lease that the fence stands for. Called within a flow run."""
+    """Run the session to its end, under the lease that the fence stands for. Called within a flow run."""
     with Heartbeat(runtime.engine(), fence, runtime.settings()) as heartbeat:
         return _drive(fence, heartbeat)
 
@@ -85,7 +85,7 @@ def _drive(fence: Fence, heartbeat: Heartbeat) -> State[Any]:
         _record_unclassified(fence, error)
         raise
     except BaseException:
-        # Interrupted from outside (Ctrl-C, a terminated worker): whoever resumes may begin at once.
+        # Interrupted from outside (Ctrl-C, a terminated worker): it can be resumed immediately.
         _release_lease(fence)
         raise
     return Completed(message=f"session {fence.session_id} is completed")
@@ -116,7 +116,7 @@ def _run_stages(fence: Fence, publisher: Publisher) -> None:
     if session.status is SessionStatus.VALIDATING:
         reference = _ensure_matrix(fence, session, reference)
         _validate(fence, session, reference)
-        publisher.completed(reached(), partial(load_matrix, runtime.engine(), reference))
+        publisher.completed(reached(), partial(heartbeat_of(fence).matrix.load, reference))
 
 
 def _optimize(fence: Fence, reference: MatrixReference) -> None:
@@ -159,7 +159,9 @@ def _start_with(conn: Connection, fence: Fence, reference: MatrixReference) -> b
 def _ensure_matrix(fence: Fence, session: SessionRow, known: MatrixReference | None = None) -> MatrixReference:
     """The session's matrix, whole and verified. Prefect's cache may remember one that was evicted or damaged since.
 
-    known: what the run's matrix task said before, so that the task is shown once; asked again if that is gone.
+    The run loads and verifies it once; later stages use what it holds for as long as the row still says the same.
+
+    known: what the run's matrix task said before, so that the task is shown once; run again if that is gone.
     """
 
     def make(anew: bool) -> MatrixReference:
@@ -168,7 +170,13 @@ def _ensure_matrix(fence: Fence, session: SessionRow, known: MatrixReference | N
         task = generate_matrix.with_options(refresh_cache=True) if anew else generate_matrix
         return MatrixReference(**task(session.matrix_key, fence))
 
-    return ensure_valid_matrix(runtime.engine(), session.matrix_key, make)
+    def load(reference: MatrixReference) -> ScenarioMatrix:
+        held = heartbeat_of(fence).matrix
+        if _in_database(partial(read_reference, key=reference.key)) != reference:
+            held.drop()
+        return held.load(reference)
+
+    return ensure_valid_matrix(runtime.engine(), session.matrix_key, make, load)
 
 
 def _in_database(work: Callable[[Connection], Result]) -> Result:
@@ -184,7 +192,7 @@ def _in_database(work: Callable[[Connection], Result]) -> Result:
 def _advance(fence: Fence, to: SessionStatus, write: Callable[[Connection], bool]) -> bool:
     """One transition, stored for certain; False when it was refused.
 
-    Of a commit whose answer is lost nobody knows whether it took place: if so, the session is where it should be.
+    After a lost answer to a commit its outcome is unknown: if it succeeded, the session has the new status.
     """
     return _in_database(lambda conn: write(conn) or _reached(conn, fence, to))
 
@@ -197,7 +205,7 @@ def _reached(conn: Connection, fence: Fence, status: SessionStatus) -> bool:
 
 def _must(written: bool, fence: Fence) -> None:
     if not written:
-        raise Superseded(f"session {fence.session_id} went on without epoch {fence.epoch}")
+        raise Superseded(f"session {fence.session_id} is owned by another run than epoch {fence.epoch}")
 
 
 def _release_lease(fence: Fence) -> None:
@@ -207,7 +215,7 @@ def _release_lease(fence: Fence) -> None:
 
 
 def _record_unclassified(fence: Fence, error: Exception) -> None:
-    """An exception that nobody foresaw: once it may be bad luck, then the session fails."""
+    """An unexpected exception: tolerated once, then the session fails."""
     with suppress(Unavailable), transaction(runtime.engine()) as conn:
         failures = load_session(conn, fence.session_id).unclassified_failures + 1
         if failures >= MAX_UNCLASSIFIED_FAILURES:

@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from core.errors import Superseded, Unavailable
 from db.engine import transaction
+from db.matrix_values import LoadedMatrix
 from db.sessions import Fence, extend_lease, owns
 from db.settings import Settings
 
@@ -60,11 +61,15 @@ class Beat:
 
 class Heartbeat(Beat):
     """Of one run of a session: looks every `ownership_check_s` whether the run still owns it, and extends the lease
-    every `heartbeat_s` and whenever there is progress to tell."""
+    every `heartbeat_s` and whenever there is progress to tell.
+
+    matrix: the run's, loaded once and released with the heartbeat.
+    """
 
     def __init__(self, engine: Engine, fence: Fence, settings: Settings) -> None:
         super().__init__(self._look, settings.ownership_check_s, f"heartbeat of session {fence.session_id}")
         self.fence = fence
+        self.matrix = LoadedMatrix(engine)
         self._engine = engine
         self._settings = settings
         self._progress: Mapping[str, Any] | None = None
@@ -88,6 +93,7 @@ class Heartbeat(Beat):
     ) -> None:
         super().__exit__(kind, error, trace)
         del _RUNNING[self.fence.lease_token]
+        self.matrix.drop()
 
     def _look(self) -> bool:
         progress, self._progress = self._progress, None

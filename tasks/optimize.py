@@ -17,7 +17,6 @@ from core.solver.program import Interruption, SolveControl, SolveProgress
 from db.engine import transaction
 from db.fault_points import fault_point
 from db.matrices import MatrixReference
-from db.matrix_values import load_matrix
 from db.sessions import Fence, load_session
 from tasks import runtime
 from tasks.heartbeat import Heartbeat, heartbeat_of
@@ -33,12 +32,12 @@ from tasks.retries import TASK_RETRY
 )
 def optimize_portfolio(fence: Fence, reference: MatrixReference) -> Optimized:
     """Raises Infeasible, NoAnswerWithinLimit; Cancelled when the session is lost or cancelled meanwhile."""
-    engine = runtime.engine()
-    with transaction(engine) as conn:
+    heartbeat = heartbeat_of(fence)
+    with transaction(runtime.engine()) as conn:
         config = NormalizedConfig.model_validate(load_session(conn, fence.session_id).normalized_config)
-    watch = _Watch(heartbeat_of(fence), runtime.settings().solve_time_limit_s)
+    watch = _Watch(heartbeat, runtime.settings().solve_time_limit_s)
     control = SolveControl(work_limit=config.work_limit, interrupted=watch.interrupted, progress=watch.progress)
-    matrix = load_matrix(engine, reference)
+    matrix = heartbeat.matrix.load(reference)
 
     return run_in_solver_thread(lambda: optimize(config, matrix, control, step=watch.begin), watch.stop)
 
@@ -72,7 +71,7 @@ class _Watch:
         fault_point("optimize.solving", lambda: self.interrupted() is not None)
 
     def progress(self, progress: SolveProgress) -> None:
-        # What the other steps optimize is no multiple, and whoever follows takes these two for one.
+        # Other steps optimize something else than the multiple, which these two fields are read as.
         of_multiple = self._step == PRIMARY_STEP
         self._heartbeat.report(
             {

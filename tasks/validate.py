@@ -12,7 +12,6 @@ from core.request.normalized_config import NormalizedConfig
 from core.result.model import StoredValidation
 from db.engine import transaction
 from db.matrices import MatrixReference
-from db.matrix_values import load_matrix
 from db.results import stored_allocation, stored_optimization
 from db.sessions import Fence, load_session
 from tasks import runtime
@@ -29,12 +28,12 @@ from tasks.retries import TASK_RETRY
 )
 def validate_portfolio(fence: Fence, reference: MatrixReference) -> StoredValidation:
     """Raises InvalidAllocation when the stored allocation breaks its limits."""
-    engine, heartbeat = runtime.engine(), heartbeat_of(fence)
-    with transaction(engine) as conn:
+    heartbeat = heartbeat_of(fence)
+    with transaction(runtime.engine()) as conn:
         session = load_session(conn, fence.session_id)
     validation = validate(
         NormalizedConfig.model_validate(session.normalized_config),
-        load_matrix(engine, reference),
+        heartbeat.matrix.load(reference),
         simulation_inputs(session.matrix_key_json),
         allocation=stored_allocation(session),
         optimization=stored_optimization(session),

@@ -77,7 +77,7 @@ def matrix(key: MatrixKey, engine: Database, principal: Reader) -> MatrixDocumen
 @router.post(
     "/matrices/{key}/invalidate",
     status_code=204,
-    summary="Forget a matrix; whoever needs it next makes it anew",
+    summary="Discard a matrix; the next session that needs it generates it anew",
     responses={**NOT_FOUND, 403: {"model": ProblemDocument, "description": "This needs the scope admin."}},
 )
 def invalidate(key: MatrixKey, engine: Database, principal: Admin) -> None:

@@ -1,4 +1,4 @@
-"""Small samples are drawn towards what is known from elsewhere, by a weight that is told.
+"""Small samples are shrunk towards the reference calibration, by a weight that is reported.
 
 A prior of weight w counts like w observations: with n of one's own, the own estimate weighs n / (n + w).
 """

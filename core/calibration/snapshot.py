@@ -99,7 +99,7 @@ class CapTableTerms(SnapshotModel):
 
 
 class CalibrationSnapshot(SnapshotModel):
-    """Everything about the world and the fund's habits that a scenario matrix is made from.
+    """Everything about the market and the fund's policy that a scenario matrix is made from.
 
     `provenance` says where each figure comes from: counts for what was measured, a source for what was taken over.
     `sample_sizes` counts observed company-stages by stage. `sectors` maps each sector to its number of companies

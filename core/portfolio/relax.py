@@ -28,7 +28,7 @@ from core.solver.program import LINEAR_TOLERANCE, SolveControl, SolveOutcome, So
 from core.solver.sums import combination, dot
 from core.stages import Stage
 
-HOLD = 1e-9
+HELD_TOLERANCE = 1e-9
 """Added to what a class achieved when it is held, so that the next class is not infeasible by rounding."""
 
 NEGLIGIBLE = LINEAR_TOLERANCE
@@ -124,9 +124,9 @@ class _MinimalRelaxation:
 
     def relax_cvar(self) -> None:
         violation, proven = self._minimize(self._step("cvar_max", "elastic"))
-        if violation > HOLD:
+        if violation > HELD_TOLERANCE:
             old = self.limits.cvar_limit
-            new = old + violation + HOLD
+            new = old + violation + HELD_TOLERANCE
             self.limits = replace(self.limits, cvar_limit=new)
             self._moved("cvar_max", "cvar_max", old=old, new=new, violation=violation, proven=proven)
 
@@ -137,8 +137,8 @@ class _MinimalRelaxation:
         before = list(self.elastic)
         self.elastic += members
         violation, proven = self._minimize(self._step(constraint_class, "enforced"))
-        if violation > HOLD:
-            self.held[constraint_class] = violation + HOLD
+        if violation > HELD_TOLERANCE:
+            self.held[constraint_class] = violation + HELD_TOLERANCE
             self.proven[constraint_class] = proven
         else:
             self.elastic = before
@@ -147,16 +147,16 @@ class _MinimalRelaxation:
     def result(self) -> Relaxed:
         limits = self.limits
         for constraint_id, violation in self._step(None, "enforced").slacks(self.weights).items():
-            if violation <= HOLD:
+            if violation <= HELD_TOLERANCE:
                 continue
             constraint = next(c for c in self.elastic if c.constraint_id == constraint_id)
-            limits, new = moved_by(limits, constraint, violation + HOLD)
+            limits, new = moved_by(limits, constraint, violation + HELD_TOLERANCE)
             self._moved(
                 constraint_id,
                 constraint.type,
                 old=constraint.bound,
                 new=new,
-                violation=self.held[constraint.type] - HOLD,
+                violation=self.held[constraint.type] - HELD_TOLERANCE,
                 proven=self.proven[constraint.type],
             )
         order = {name: position for position, name in enumerate(RELAXATION_ORDER)}

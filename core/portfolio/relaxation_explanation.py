@@ -18,8 +18,8 @@ from core.portfolio.single_limit_repairs import SingleLimitRepair
 CLOSED = 2e-6
 """Totals this near to each other count as one: solves stop there."""
 
-TOLD: dict[bool, float] = {True: 0.01, False: 0.001}
-"""What a sentence tells apart: hundredths of a company (True: winners), tenths of a percent (False)."""
+REPORTED_PRECISION: dict[bool, float] = {True: 0.01, False: 0.001}
+"""Differences below this are not reported: hundredths of a company (True: winners), tenths of a percent (False)."""
 
 _CLASS_NAMES: dict[ConstraintType, str] = {
     "expected_winners_min": "expected winners",
@@ -81,7 +81,7 @@ def _class_sentence(given: str, bound: RelaxedBound) -> str:
     name = _CLASS_NAMES[bound.type]
     total = _points(bound.class_proven, up=False)
     if bound.class_violation - bound.class_proven <= CLOSED:
-        need = f"in total they must give way by at least {total}"
+        need = f"in total they must be relaxed by at least {total}"
     elif bound.class_proven > 0.0:
         found = _points(bound.class_violation, up=True)
         need = f"in total at least {total} is proven to be needed, and {found} was enough"
@@ -106,7 +106,7 @@ def _sentence(
     """impossible: it is proven that what was asked for cannot be had."""
     sign = -1.0 if is_minimum(constraint_type) else 1.0
     yours = f"your limit was {_shown(constraint_type, asked)}"
-    closed = achieved is not None and _told_alike(constraint_type, proven, achieved)
+    closed = achieved is not None and _reported_alike(constraint_type, proven, achieved)
     is_proven = sign * (proven - asked) > 0.0
     if closed and is_proven:
         return f"No portfolio{given} {_claim(constraint_id, constraint_type, proven, asked, n_scenarios)}; {yours}."
@@ -140,11 +140,11 @@ def _claim(constraint_id: str, constraint_type: ConstraintType, value: float, as
     return f"has {'more' if minimum else 'less'} than {shown} in {place}"
 
 
-def _told_alike(constraint_type: ConstraintType, proven: float, achieved: float) -> bool:
+def _reported_alike(constraint_type: ConstraintType, proven: float, achieved: float) -> bool:
     """Whether naming both would say nothing that the proven value alone does not. Losing scenarios are counted."""
     if constraint_type == "p_loss_max":
         return proven == achieved
-    return abs(achieved - proven) <= TOLD[constraint_type == "expected_winners_min"]
+    return abs(achieved - proven) <= REPORTED_PRECISION[constraint_type == "expected_winners_min"]
 
 
 def _found(constraint_type: ConstraintType, shown: str) -> str:

@@ -17,8 +17,8 @@ from core.solver.sums import combination
 ABSOLUTE_GAP = 1e-6
 """How exactly the least move is sought, in the limit's own unit."""
 
-TOLD_OF_FRACTIONS, TOLD_OF_WINNERS = 5e-4, 5e-3
-"""A least move that is known this well is known well enough to be told: half a tenth of a percent, half a hundredth."""
+PRECISION_OF_FRACTIONS, PRECISION_OF_WINNERS = 5e-4, 5e-3
+"""How well a least move must be known to be reported: half a tenth of a percent, half a hundredth of a company."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class _Search(ElasticSearch):
             return replace(step, cvar="enforced", limits=replace(step.limits, cvar_limit=asked + move))
 
         minimized = replace(step, cvar="elastic", minimize="cvar_max")
-        least = self._least_move(minimized, at, widest=1.0 - asked, told=TOLD_OF_FRACTIONS, control=control)
+        least = self._least_move(minimized, at, widest=1.0 - asked, precision=PRECISION_OF_FRACTIONS, control=control)
         return None if least is None else least.repair("cvar_max", "cvar_max", asked, given)
 
     def _linear(self, constraint_id: str, given: tuple[str, ...], control: SolveControl) -> SingleLimitRepair | None:
@@ -92,8 +92,8 @@ class _Search(ElasticSearch):
 
         minimized = replace(step, elastic=rows, minimize=kind)
         widest = asked if rows[0].is_minimum else 1.0 - asked
-        told = TOLD_OF_WINNERS if kind == "expected_winners_min" else TOLD_OF_FRACTIONS
-        least = self._least_move(minimized, at, widest=widest, told=told, control=control)
+        precision = PRECISION_OF_WINNERS if kind == "expected_winners_min" else PRECISION_OF_FRACTIONS
+        least = self._least_move(minimized, at, widest=widest, precision=precision, control=control)
         return None if least is None else least.repair(constraint_id, kind, asked, given)
 
     def _least_move(
@@ -102,13 +102,13 @@ class _Search(ElasticSearch):
         at: Callable[[float], ElasticStep],
         *,
         widest: float,
-        told: float,
+        precision: float,
         control: SolveControl,
     ) -> _LeastMove | None:
         """Minimize the move; if the work for that does not do, bisect it over feasibility, which is easier to settle.
 
         minimized: with the move as objective. at: with the limit moved just so far, and held. widest: beyond it the
-        limit holds for every portfolio. told: a narrower interval tells nothing more.
+        limit holds for every portfolio. precision: of the interval; a narrower one would be reported alike.
         """
         before = self.work_left
         outcome = self.solve(minimized, replace(control, work_limit=max(1, control.work_limit // 2)))
@@ -116,7 +116,7 @@ class _Search(ElasticSearch):
             return None
         proven = min(widest, max(0.0, -outcome.bound))
         achieved = None if outcome.objective is None else max(0.0, -outcome.objective)
-        while achieved is None or achieved - proven > told:
+        while achieved is None or achieved - proven > precision:
             left = control.work_limit - (before - self.work_left)
             tried = widest if achieved is None else 0.5 * (proven + achieved)
             effort = replace(control.any_answer(), work_limit=max(1, left // 2))

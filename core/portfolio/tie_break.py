@@ -4,7 +4,7 @@
     subject to  the same constraints, and expected MOIC >= E* - epsilon
 
 Columns are the deviations: w = 1/B + p - q with p, q >= 0, objective -(sum p + sum q). Equal weights are a reference
-that needs no choice, so the answer is the same whoever computes it.
+that needs no choice, so the answer does not depend on who computes it.
 """
 
 from __future__ import annotations

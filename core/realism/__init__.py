@@ -1,1 +1,1 @@
-"""Simulated deals and funds beside published ones: does the model look like the world?"""
+"""External validation: simulated deals and funds beside published figures."""

@@ -31,7 +31,7 @@ def _bounds_problems(field: str, bounds: Mapping[str, Bounds], known: set[str]) 
     total = math.fsum(bounds[name].max if name in bounds else 1.0 for name in known)
     if total < 1 - SUM_TOLERANCE:
         which = ", ".join(f"{name} {bounds[name].max:g}" for name in sorted(known))
-        rule = f"is the sum of the maxima ({which}); it must be at least 1, or some capital has no place"
+        rule = f"is the sum of the maxima ({which}), which is below 1; it must be at least 1"
         yield FieldProblem(field, total, rule)
 
 

@@ -199,11 +199,11 @@ def _worse_of(constraint: Constraint, measured: Sequence[Measured], confidence: 
 
 
 def _limit_sentence(constraint: Constraint, worst: Measured, status: LimitStatus, confidence: float) -> str:
-    kind, asked = constraint.type, constraint_limit(constraint.type, constraint.asked)
+    kind = constraint.type
     name = constraint_name(constraint.constraint_id, confidence)
-    figure = beside_limit(kind, worst.value, constraint.asked)
+    figure, asked = beside_limit(kind, worst.value, constraint.asked)
     if worst.low is not None and worst.high is not None:
-        low, high = (beside_limit(kind, bound, constraint.asked) for bound in (worst.low, worst.high))
+        low, high = (beside_limit(kind, bound, constraint.asked)[0] for bound in (worst.low, worst.high))
         figure += f" (95% interval {low} to {high})"
     said = {
         "holds": f"keeps the limit of {asked}",
@@ -243,7 +243,7 @@ def _short(limit: VerdictLimit, *, name_basis: bool) -> str:
     basis = f" for {BASIS_NAMES[limit.basis]}" if name_basis else ""
     side = "at least" if is_minimum(kind) else "at most"
     relaxed = "" if limit.enforced == limit.asked else ", relaxed"
-    figure, asked = beside_limit(kind, limit.figure, limit.asked), constraint_limit(kind, limit.asked)
+    figure, asked = beside_limit(kind, limit.figure, limit.asked)
     return f"{constraint_name(limit.constraint_id)} {figure}{basis} ({side} {asked}{relaxed})"
 
 

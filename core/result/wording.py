@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from core.formatting import count, limit_percent, percent
 from core.portfolio.problem import ConstraintType
 from core.result.model import Estimate, FigureName, LimitedEstimate
+from core.solver.program import LINEAR_TOLERANCE
 
 CONSTRAINT_NAMES = {
     "p_loss_max": "Loss probability",
@@ -22,9 +23,8 @@ BOUND_NAMES = {
     "stage_max_weight": "Maximum in stage {}",
 }
 COMPARISON_NAMES = {"equal_weights": "equal weights", "greedy": "the greedy portfolio"}
-MOST_DECIMALS = 6
-NEGLIGIBLE = 1e-6
-"""Figures this close to their limit are printed alike: the difference is that of the tolerance of bounds."""
+MOST_DECIMALS = 8
+"""Of percent: more than the tolerance of limits, so that a figure that breaks its limit is told from it."""
 
 
 def worst_share(confidence: float) -> str:
@@ -52,16 +52,26 @@ def constraint_limit(kind: str, limit: float) -> str:
     return f"{round(limit, 4) + 0.0:.12g}" if kind == "expected_winners_min" else limit_percent(limit)
 
 
-def beside_limit(kind: ConstraintType, value: float, limit: float) -> str:
-    """A figure with as many decimals as it takes to tell it from its limit, where they differ noticeably."""
+def beside_limit(kind: ConstraintType, value: float, limit: float) -> tuple[str, str]:
+    """A figure and its limit, with as many decimals as it takes to see on which side of the limit it lies.
+
+    Within the tolerance of limits they count as equal and may be written alike.
+    """
     winners = kind == "expected_winners_min"
-    write, scale, fewest = (count, 1.0, 2) if winners else (percent, 100.0, 1)
-    if abs(value - limit) <= NEGLIGIBLE:
-        return write(value, fewest)
+    write, scale, fewest, of_limit = (count, 1.0, 2, 4) if winners else (percent, 100.0, 1, 2)
+    side = _side(value - limit)
     decimals = fewest
-    while decimals < MOST_DECIMALS and round(scale * value, decimals) == round(scale * limit, decimals):
-        decimals += 1
-    return write(value, decimals)
+    if abs(value - limit) > LINEAR_TOLERANCE * max(1.0, abs(limit)):
+        while decimals < MOST_DECIMALS and side != _side(
+            round(scale * value, decimals) - round(scale * limit, max(of_limit, decimals))
+        ):
+            decimals += 1
+    shown = f"{round(scale * limit, max(of_limit, decimals)) + 0.0:.12g}"
+    return write(value, decimals), shown if winners else f"{shown}%"
+
+
+def _side(difference: float) -> int:
+    return (difference > 0.0) - (difference < 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ def _drawn(services: FlowServices, session_id: UUID, scenarios: int) -> LargeSam
                 raise Cancelled("drawing scenarios was told to stop")
             bar.update(line, completed=done, total=parts)
 
-        flow.tell(show)
+        flow.report_progress_to(show)
         try:
             run_interruptibly(lambda: found.append(flow.out_of_sample(session_id, scenarios)), stopped.set)
         finally:
@@ -78,7 +78,7 @@ def _progress_bar() -> Progress:
 
 
 def _render(document: LargeSampleDocument) -> None:
-    title = f"{document.scenarios:,} scenarios out of sample, 95% intervals"
+    title = f"{document.scenarios:,} scenarios that the portfolio was not chosen on (out of sample), 95% intervals"
     table = Table(title=title, title_justify="left")
     table.add_column("")
     table.add_column("limit", justify="right", overflow="fold")

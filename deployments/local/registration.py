@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -16,14 +15,20 @@ from prefect.workers.process import ProcessWorker
 
 from core.errors import Unavailable
 from db.settings import child_environment
-from deployments.prefect.flow_runs import OPTIMIZE_SESSION
+from deployments.prefect.flow_runs import OPTIMIZE_SESSION, SOLVE_FRONTIER
+from deployments.shipped_files import prefect_file
 from deployments.worker.warm_worker import WarmWorker
 
-PROJECT = Path(__file__).resolve().parents[2]
 SESSIONS_POOL, MAINTENANCE_POOL = "vcfolio", "vcfolio-maintenance"
 
 REAPER = "reaper/reaper"
-DEPLOYMENTS = (OPTIMIZE_SESSION, "request-optimization/request-optimization", REAPER, "cache-cleanup/cache-cleanup")
+DEPLOYMENTS = (
+    OPTIMIZE_SESSION,
+    SOLVE_FRONTIER,
+    "request-optimization/request-optimization",
+    REAPER,
+    "cache-cleanup/cache-cleanup",
+)
 """Without which the stack is not whole. prefect.yaml may have more."""
 
 POOLS: dict[str, tuple[type[BaseWorker[Any, Any, Any]], str]] = {
@@ -66,9 +71,8 @@ def register_deployments() -> None:
     """
     done = subprocess.run(
         [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
-        cwd=PROJECT,
-        # prefect.yaml has runs begin in $PWD, which a change of directory leaves as it was.
-        env=child_environment({"PWD": str(PROJECT), "PREFECT_LOGGING_INTERNAL_LEVEL": "ERROR", "NO_COLOR": "1"}),
+        cwd=prefect_file().parent,
+        env=child_environment({"PREFECT_LOGGING_INTERNAL_LEVEL": "ERROR", "NO_COLOR": "1"}),
         capture_output=True,
         text=True,
         timeout=DEPLOY_TIMEOUT_S,

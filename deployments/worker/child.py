@@ -54,10 +54,9 @@ def _session_fields(flow: Flow[..., object], flow_run: FlowRun) -> dict[str, obj
 
 def _flow_of(flow_run: FlowRun, entrypoint: str | None) -> Flow[..., object]:
     """One of ours is loaded already; any other comes from where its deployment says."""
-    path, _, name = (entrypoint or "").partition(":")
-    if path.startswith(f"{OUR_FLOWS}/") and path.endswith(".py"):
-        module = importlib.import_module(path.removesuffix(".py").replace("/", "."))
-        loaded = getattr(module, name, None)
+    module, _, name = (entrypoint or "").rpartition(".")
+    if module.partition(".")[0] == OUR_FLOWS:
+        loaded = getattr(importlib.import_module(module), name, None)
         if isinstance(loaded, Flow):
             return loaded
     return load_flow(flow_run)

@@ -15,6 +15,7 @@ from db.access import csrf_token
 from db.engine import transaction
 from db.funds import EXAMPLE_FUND_ID
 from tests.asked import SMALL
+from tests.db.frontiers import solve_all
 from tests.db.page.conftest import Told
 from tests.db.page.visiting import Site
 
@@ -59,8 +60,8 @@ def filled(page: str) -> dict[str, list[str]]:
         ("validating", ["Testing it out of sample", "Cancel this session"]),
         ("failed", ["This session failed", "admit no portfolio together", "Loosen one", "Ask again"]),
         ("cancelled", ["This session was cancelled", "no longer needed", "Ask again"]),
-        ("completed", ["An expected multiple of", "Where the capital goes", "Printable report"]),
-        ("relaxed", ["had to give way", "Gave way", "40.00", "Why limits had to give way"]),
+        ("completed", ["Where the capital goes", "Printable report", "What to buy"]),
+        ("relaxed", ["had to be relaxed", "Relaxed", "at least 40, relaxed", "Why limits had to be relaxed"]),
     ],
 )
 def test_a_session_says_where_it_is_and_what_can_be_done(
@@ -111,7 +112,7 @@ def test_the_fund_lists_its_sessions_and_offers_two_answers_to_compare(reading: 
     page = shown(reading.logged_in().get(FUND))
     for session in (told.completed, told.relaxed, told.cancelled):
         assert f"/sessions/{session}" in page
-    assert "gave way" in page
+    assert "relaxed" in page
     checked = re.findall(r'name="([ab])" value="([^"]+)" checked', page)
     assert sorted(checked) == [("a", str(told.relaxed)), ("b", str(told.completed))]
 
@@ -299,17 +300,18 @@ def test_a_frontier_is_solved_when_asked_for(site: Site, told: Told) -> None:
     answer = client.post(address, data={"csrf_token": token_of(client), "vary": vary})
     assert answer.status_code == 303
     frontiers_page = answer.headers["location"]
-    while "are solved" in (page := shown(client.get(frontiers_page))):
-        pass
+    assert "0 of 6 values are solved" in shown(client.get(frontiers_page))
+    solve_all(site.engine)
+    page = shown(client.get(frontiers_page))
     assert "as asked" in page
     chart = re.findall(r'src="([^"]+frontier.svg[^"]+)"', page)[0]
     assert client.get(chart).headers["content-type"].startswith("image/svg+xml")
     shown(client.get(address, params={"vary": "nonsense"}), 422)
-    # Of the session whose limits gave way no point has a portfolio: no picture of nothing, but what to do.
+    # Of the session whose limits were relaxed no point has a portfolio: no picture of nothing, but what to do.
     address = f"/sessions/{told.relaxed}/frontier"
     client.post(address, data={"csrf_token": token_of(client), "vary": "cvarLimit=0.8,0.9"})
-    while "are solved" in (page := shown(client.get(address, params={"vary": "cvarLimit=0.8,0.9"}))):
-        pass
+    solve_all(site.engine)
+    page = shown(client.get(address, params={"vary": "cvarLimit=0.8,0.9"}))
     assert "other limits stand in the way" in page
     assert "frontier.svg" not in page
 

@@ -93,9 +93,9 @@ def test_a_matrix_of_ones_own_needs_nothing_of_vcfolios_and_its_figures_are_foun
         "Allocation",
         "expected MOIC",
         "one more losing scenario",
-        "proven to be within",
+        "proven bound",
         "equal weights",
-        "Not tested",
+        "not tested on scenarios other than",
     ):
         assert told in shown
     assert "note:" not in notes

@@ -61,7 +61,7 @@ def test_so_many_scenarios_know_the_figures_better_than_the_validation(answer: A
 def test_the_tables_show_every_figure_with_its_interval(vcfolio: Vcfolio, session_id: str) -> None:
     output, _ = vcfolio.call("out-of-sample", session_id, "--scenarios", "1000")
 
-    assert "1,000 scenarios out of sample" in output
+    assert "1,000 scenarios that the portfolio was not chosen on (out of sample)" in output
     for words in ("expected MOIC", "loss probability", "CVaR", "expected winners", "recession", "Optimism gap"):
         assert words in output
 

@@ -12,6 +12,7 @@ import pytest
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from core import pipeline
 from core.errors import BadInput, Unavailable
 from core.matrix.key import simulation_inputs
 from core.matrix.reduction.matrix import reduce_as_asked
@@ -24,8 +25,8 @@ from db.matrix_values import payload_of
 from db.settings import Settings
 from flows import out_of_sample as out_of_sample_flow
 from tasks import large_matrix
-from tasks.large_matrix import matrix_part, simulate
-from tasks.parts import in_parts, task_runner
+from tasks.block_ranges import in_block_ranges, task_runner
+from tasks.large_matrix import matrix_block_range, simulate
 from tests.flow.flows.product import Product, task_states
 from tests.unit.core.examples import example_normalized
 
@@ -37,7 +38,7 @@ LARGE = {"scenarioCount": 3_300, "companiesPerBucket": 2}
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every block is a part."""
-    for module in (large_matrix, large_sample):
+    for module in (pipeline, large_sample):
         monkeypatch.setattr(module, "parts_of", partial(parts_of, draws_per_part=1))
 
 
@@ -59,7 +60,7 @@ def _simulated(document: dict[str, Any], settings: Settings) -> ScenarioMatrix:
 
 @flow(persist_result=False, validate_parameters=False)
 def _made(document: dict[str, Any], settings: Settings) -> list[Any]:
-    return in_parts(matrix_part, [Part(0, 1000)], {"key_document": document}, settings, _tell)
+    return in_block_ranges(matrix_block_range, [Part(0, 1000)], {"key_document": document}, settings, _tell)
 
 
 def _same(one: ScenarioMatrix, other: ScenarioMatrix) -> bool:
@@ -129,7 +130,7 @@ def test_a_dask_scheduler_that_does_not_answer_is_said_to_be_unavailable(
     monkeypatch.setitem(timeouts, "connect", "1s")
     settings = _settings(tmp_path, "dask").model_copy(update={"dask_address": "tcp://127.0.0.1:9"})
     with pytest.raises(Unavailable, match=r"task runner dask cannot begin: .*tcp://127\.0\.0\.1:9"):
-        in_parts(matrix_part, [Part(0, 1_000)], {}, settings, _tell)
+        in_block_ranges(matrix_block_range, [Part(0, 1_000)], {}, settings, _tell)
 
 
 def test_the_workers_are_those_that_were_asked_for(tmp_path: Path) -> None:
@@ -153,8 +154,8 @@ def test_a_session_that_is_lost_ends_its_generation_without_failing_the_matrix(
 ) -> None:
     """Somebody cancels the session while the parts of its matrix are made."""
     fence = product.ask(scenarioGenConfig={"scenarioCount": 1_500})
-    monkeypatch.setattr(large_matrix, "parts_of", partial(parts_of, draws_per_part=1))
-    real = large_matrix.in_parts
+    monkeypatch.setattr(pipeline, "parts_of", partial(parts_of, draws_per_part=1))
+    real = large_matrix.in_block_ranges
 
     def cancelled_meanwhile(task: Any, parts: Any, shared: Any, settings: Settings, progress: Any) -> Any:
         product.sql(
@@ -169,7 +170,7 @@ def test_a_session_that_is_lost_ends_its_generation_without_failing_the_matrix(
 
         return real(task, parts, shared, settings, told)
 
-    monkeypatch.setattr(large_matrix, "in_parts", cancelled_meanwhile)
+    monkeypatch.setattr(large_matrix, "in_block_ranges", cancelled_meanwhile)
 
     state = product.run(fence)
 

@@ -12,12 +12,12 @@ from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.states import Completed, Crashed, Running, State
 
-from deployments.local.health import SCHEDULE_PATIENCE, Finding, prefect_findings
+from deployments.local.health import SCHEDULE_OVERDUE, Finding, prefect_findings
 from deployments.local.registration import REAPER
 
 pytestmark = pytest.mark.xdist_group("flows")
 
-LATER = SCHEDULE_PATIENCE + timedelta(seconds=30)
+LATER = SCHEDULE_OVERDUE + timedelta(seconds=30)
 
 
 @pytest.fixture

@@ -96,4 +96,4 @@ def test_ctrl_c_says_how_to_resume_and_leaves_the_session_free_at_once(
     assert "Traceback" not in notes
     session = _load(database, session_id)
     assert (session.status, session.lease_token) == (SessionStatus.OPTIMIZING, None)
-    assert "nobody runs it" in processes.call("status", str(session_id))[0]
+    assert "no process runs it" in processes.call("status", str(session_id))[0]

@@ -1,4 +1,4 @@
-"""How far limits must give way, by a naive MIP written row by row from configuration and matrix."""
+"""How far limits must be relaxed, by a naive MIP written row by row from configuration and matrix."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from core.matrix.scenario_matrix import ScenarioMatrix
 from core.request.normalized_config import NormalizedConfig
 from tests.unit.core.oracles import exact_highs, is_solved
 
-HOLD = 1e-9
+HELD_TOLERANCE = 1e-9
 
 
 def least_violation(
@@ -26,7 +26,7 @@ def least_violation(
 ) -> float | None:
     """The least total violation of one class of limits, None if the others cannot be met.
 
-    elastic: class -> what its bounds may give way in total. enforced: classes or ids held as they are. What is in
+    elastic: class -> by how much its bounds may be relaxed in total. enforced: classes or ids held. What is in
     neither is left out. Losing scenarios are of class `p_loss_max`, counted in scenarios; margin: added to 1 for them.
     """
     return _NaiveMip(config, matrix, minimize, elastic or {}, enforced).solve(margin)
@@ -78,7 +78,7 @@ class _NaiveMip:
             self._cvar(multiples)
         for class_, total in self.elastic.items():
             if class_ in self.slacks:
-                h.addConstr(h.qsum(list(self.slacks[class_].values())) <= total + HOLD)
+                h.addConstr(h.qsum(list(self.slacks[class_].values())) <= total + HELD_TOLERANCE)
         violation = list(self.slacks[self.minimize].values()) if self.minimize in self.slacks else [0.0 * self.w[0]]
         h.minimize(h.qsum(violation))
         return float(h.getInfo().objective_function_value) if is_solved(h) else None
@@ -114,7 +114,7 @@ class _NaiveMip:
         return class_ == self.minimize or class_ in self.elastic or class_ in self.enforced or id_ in self.enforced
 
     def _slack(self, id_: str) -> Any:
-        """A new column or the one that the id has already; 0 where nothing may give way."""
+        """A new column or the one that the id has already; 0 where nothing may be relaxed."""
         class_ = id_.partition(":")[0]
         if class_ != self.minimize and class_ not in self.elastic:
             return 0.0

@@ -14,8 +14,8 @@ from core.portfolio.relax import RelaxedBound
 from core.portfolio.relaxation_explanation import explain_relaxation, explain_single_limit_repair
 from core.portfolio.single_limit_repairs import SingleLimitRepair, single_limit_repairs
 from core.request.normalized_config import NormalizedConfig, WeightBounds
-from core.solver.highs import HighsBackend
 from core.solver.program import SolveControl
+from core.solver.textbook import TextbookBackend
 from core.stages import Stage
 from tests.unit.core.limits_oracle import least_violation
 from tests.unit.core.simulated_fund import deal_bucket, make_config, matrix_of
@@ -27,7 +27,7 @@ CONTROL = SolveControl(work_limit=400_000)
 
 def explained(config: NormalizedConfig, matrix: ScenarioMatrix, control: SolveControl = CONTROL) -> ConflictExplanation:
     problem = PortfolioProblem.of(config, matrix)
-    return explain_conflict(problem, Limits.of(config, matrix.n_scenarios), HighsBackend(), control)
+    return explain_conflict(problem, Limits.of(config, matrix.n_scenarios), TextbookBackend(), control)
 
 
 def in_conflict(seed: int) -> tuple[NormalizedConfig, ScenarioMatrix]:
@@ -185,7 +185,7 @@ def test_a_class_of_several_bounds_is_spoken_of_in_total() -> None:
     classes = {"sector_max_weight", "cvar_max", "p_loss_max"}
     assert explain_relaxation(relaxed[0], relaxed, classes, 100) == (
         "No portfolio within the limits on losing scenarios as moved and CVaR keeps all sector maxima; in total they "
-        "must give way by at least 5.0 percentage points."
+        "must be relaxed by at least 5.0 percentage points."
     )
     unproven = [replace(bound, class_proven=0.0) for bound in relaxed]
     assert "was found that keeps all sector maxima; 5.0 percentage points in total was enough" in explain_relaxation(
@@ -212,7 +212,7 @@ def test_with_little_work_a_way_out_is_an_interval_around_the_true_one(work_limi
         full = explained(config, matrix)
         true = {way.constraint_id: way for way in full.single_limit_repairs}
         hasty = single_limit_repairs(
-            problem, limits, full.constraints, HighsBackend(), replace(CONTROL, work_limit=work_limit)
+            problem, limits, full.constraints, TextbookBackend(), replace(CONTROL, work_limit=work_limit)
         )
         for way in hasty.ways:
             exact = true[way.constraint_id]

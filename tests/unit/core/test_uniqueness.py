@@ -18,12 +18,12 @@ from core.result.model import TieBreak
 from core.result.sentences import uniqueness_sentence
 from core.solver.branch_and_bound.backend import BranchAndBoundBackend
 from core.solver.feasibility import is_feasible
-from core.solver.highs import HighsBackend
 from core.solver.program import ChanceProgram, Polytope, SolveControl, SolverBackend
+from core.solver.textbook import TextbookBackend
 from tests.unit.core.oracles import exact_highs, is_solved, random_program
 
 CONTROL = SolveControl(work_limit=300_000)
-BACKENDS: tuple[SolverBackend, ...] = (HighsBackend(), BranchAndBoundBackend())
+BACKENDS: tuple[SolverBackend, ...] = (TextbookBackend(), BranchAndBoundBackend())
 
 
 @pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)

@@ -15,7 +15,7 @@ CUT_SHARE = 0.9
 """Cut-offs take this share of the gap that is allowed; the rest is for rounding and margins."""
 
 
-class Knowledge:
+class SearchState:
     """Costs are minus objectives. `overtaken`: the best objective that a cut-off may have left out.
 
     seeks_any: the program asks for any feasible point; the cost is then by how much the loss budget is overstepped.
