@@ -135,10 +135,10 @@ class Stack:
         return seen[-1]
 
     def solving(self, session_id: str) -> SessionRow:
-        """The session, once its solver has said how far it is."""
+        """The session, once its solver has begun."""
         return self.wait_until(
             session_id,
-            lambda session: session.status is SessionStatus.OPTIMIZING and "work" in (session.progress or {}),
+            lambda session: session.status is SessionStatus.OPTIMIZING and "step" in (session.progress or {}),
         )
 
     def solver_stopped(self, session_id: str) -> psutil.Process:
