@@ -1,4 +1,4 @@
-"""Who asks, and what they may. A bearer token or the page's cookie; membership decides what exists for whom.
+"""Who calls, and what they may do. A bearer token or the page's cookie; membership decides what exists for whom.
 
 A change asked for with the cookie must prove that it came from the page: by the CSRF token, and by where the browser
 says that it comes from. A bearer token is sent by no browser on its own, so it needs neither.
@@ -55,7 +55,7 @@ def visitor(
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
     secret: Annotated[str | None, Security(_cookie)],
 ) -> Visitor:
-    """Raises Problem 401 for nobody, 403 for a change that does not prove to come from the page."""
+    """Raises Problem 401 without credentials, 403 for a change that does not prove to come from the page."""
     if bearer is not None:
         with transaction(engine) as conn:
             principal = token_principal(conn, bearer.credentials)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,7 +10,6 @@ from sqlalchemy import Engine
 
 from api import openapi, page_access, problems
 from api.events import SessionChanges
-from api.frontiers import Frontiers
 from api.page import frontier_pages, request_pages, session_pages, static_files
 from api.routes import catalogue, events, frontier, health, sessions
 from api.security import BoundedBodies, ProtectedAnswers
@@ -31,14 +29,12 @@ Fractions are 0 to 1, money is USD, multiples are on allocated capital, times ar
 def create_app(engine: Engine, settings: Settings) -> FastAPI:
     """engine: of a migrated database. The caller disposes of it."""
     changes = SessionChanges(engine)
-    frontiers = Frontiers(engine)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         changes.start()
         yield
         await changes.stop()
-        await asyncio.to_thread(frontiers.stop)
 
     app = FastAPI(
         lifespan=lifespan,
@@ -49,14 +45,16 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
         docs_url=None,  # the pages of both load scripts from elsewhere
         redoc_url=None,
         responses={
-            401: {"model": problems.ProblemDocument, "description": "Nobody, or a token that is not good any more."},
+            401: {
+                "model": problems.ProblemDocument,
+                "description": "No credentials, or a token that is not valid.",
+            },
             503: {"model": problems.ProblemDocument, "description": "The database cannot be reached; try again."},
         },
     )
     app.state.engine = engine
     app.state.settings = settings
     app.state.changes = changes
-    app.state.frontiers = frontiers
     problems.install(app)
     page_access.install(app)
     app.add_middleware(BoundedBodies)

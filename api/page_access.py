@@ -23,7 +23,7 @@ PageCookie = Annotated[str | None, Cookie(alias=COOKIE)]
 
 
 class LoginNeeded(Exception):
-    """Nobody is logged in."""
+    """The request has no valid page session."""
 
 
 def install(app: FastAPI) -> None:
@@ -33,7 +33,7 @@ def install(app: FastAPI) -> None:
 
 
 def page_visitor(engine: Database, secret: PageCookie = None) -> Visitor:
-    """Raises LoginNeeded for nobody."""
+    """Raises LoginNeeded without a valid page session."""
     if secret is not None:
         with transaction(engine) as conn:
             principal = page_principal(conn, secret)
@@ -48,7 +48,7 @@ PageVisitor = Annotated[Visitor, Depends(page_visitor)]
 async def page_guard(request: Request, who: PageVisitor) -> None:
     """For the whole router of the page, so that no route can forget it.
 
-    Raises LoginNeeded for nobody, Problem 403 for a change that does not carry the token, in a field or in the header.
+    Raises LoginNeeded without a valid page session, Problem 403 for a change without the token, in a field or header.
     """
     if request.method in SAFE_METHODS:
         return

@@ -132,7 +132,7 @@ def install(app: FastAPI) -> None:
 
 
 def _shown(value: object) -> Any:
-    """JSON has no NaN, and nobody needs a megabyte back."""
+    """JSON has no NaN, and long values are cut."""
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float) and value == value and abs(value) != float("inf"):  # noqa: PLR0124

@@ -1,4 +1,4 @@
-"""The page's templates, filled. Everything is escaped; a name that a template asks for and nobody gave is an error."""
+"""The page's templates, filled. Everything is escaped; an undefined name in a template is an error."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ from db.requests import resolve_request
 from db.sessions import NewSession, create_session
 from db.settings import Settings
 from db.tables.access import Scope
-from deployments.cli.api_command import CONNECTIONS, PATIENCE
+from deployments.cli.api_command import CONNECTIONS, TIMEOUTS
 
 CLIENTS = 16
 
@@ -170,7 +170,7 @@ def _serve(database_url: str, ready: multiprocessing.connection.Connection) -> N
 
     from api.app import create_app  # noqa: PLC0415
 
-    engine = make_engine(database_url, max_connections=CONNECTIONS, patience=PATIENCE)
+    engine = make_engine(database_url, max_connections=CONNECTIONS, timeouts=TIMEOUTS)
     listening = socket.create_server(("127.0.0.1", 0), backlog=128)
     ready.send(f"http://127.0.0.1:{listening.getsockname()[1]}")  # what comes before it listens waits in the queue
     app = create_app(engine, Settings(home="/nowhere"))

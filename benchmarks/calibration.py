@@ -20,8 +20,8 @@ from typing import Any
 
 from benchmarks.markdown import table
 from core.calibration.calibration import calibrate_by_simple_cohort, calibrate_by_survival
-from core.calibration.report import calibration_report
 from core.calibration.survival import SurvivalTerms
+from core.charts.calibration_report import calibration_report
 from db.benchmarks import DEFAULT_BENCHMARK, shipped_benchmarks
 from db.calibrate import HistoryFiles, read_files
 

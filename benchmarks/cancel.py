@@ -29,8 +29,8 @@ from core.portfolio.tie_break import deviations, tie_break_program
 from core.request import parse_request
 from core.request.normalize import normalize
 from core.solver.backends import make_backend
-from core.solver.branch_and_bound.compiling import compile_all
 from core.solver.program import Interruption, SolveControl
+from core.warmup import warm_up
 from db.benchmarks import shipped_benchmark
 
 SIZES = ["48x400", "48x1000"]
@@ -181,7 +181,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", default=SIZES, metavar="BxS")
     arguments = parser.parse_args()
-    compile_all()
+    warm_up()
     print(report([delay for size in arguments.sizes for delay in measure(size)]))
 
 

@@ -20,7 +20,6 @@ import numpy as np
 
 from benchmarks.markdown import table
 from core.matrix.key import simulation_inputs
-from core.matrix.reduction.loss import reduction_loss
 from core.matrix.reduction.matrix import reduce_matrix
 from core.matrix.scenario_matrix import ScenarioMatrix
 from core.portfolio.optimize import optimize
@@ -28,9 +27,10 @@ from core.portfolio.strict import evaluate, portfolio_multiples
 from core.request import parse_request
 from core.request.normalize import NormalizedRequest, normalize
 from core.request.normalized_config import NormalizedConfig
+from core.risk.reduction_loss import reduction_loss
 from core.simulation.models import model_of
-from core.solver.highs import HighsBackend
 from core.solver.program import SolveControl
+from core.solver.textbook import TextbookBackend
 from core.stages import Stage
 from db.benchmarks import DEFAULT_BENCHMARK, shipped_benchmarks
 from db.funds import EXAMPLE_FUND_ID
@@ -140,7 +140,7 @@ def report(outcomes: list[Outcome]) -> str:
 
 def _solve(matrix: ScenarioMatrix, config: NormalizedConfig) -> tuple[np.ndarray, str]:
     control = SolveControl(work_limit=config.work_limit)
-    optimum = optimize(config, matrix, HighsBackend(), control, clock=perf_counter)
+    optimum = optimize(config, matrix, TextbookBackend(), control, clock=perf_counter)
     relaxed = ", relaxed" if optimum.relaxations else ""
     return optimum.weights, f"{optimum.audit['status']}{relaxed}"
 

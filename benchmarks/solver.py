@@ -158,9 +158,9 @@ def instances(
 def compile_kernels() -> float:
     """Seconds until the first small solve is done: loading the kernels, or compiling them if nobody has."""
     began = time.perf_counter()
-    from core.solver.branch_and_bound.compiling import compile_all  # noqa: PLC0415 - this is what is measured
+    from core.warmup import warm_up  # noqa: PLC0415 - this is what is measured
 
-    compile_all()
+    warm_up()
     return time.perf_counter() - began
 
 

@@ -62,14 +62,14 @@ class Conflict(BadInput):
 
 
 class TooManyWaiting(VcfolioError):
-    """Refused, and nothing stored: as many sessions wait as may. To be tried again after `retry_after_s` seconds."""
+    """The queue is full; nothing is stored. To be tried again after `retry_after_s` seconds."""
 
     code = "too_many_waiting"
 
     def __init__(self, waiting: int, retry_after_s: float) -> None:
         self.retry_after_s = retry_after_s
         super().__init__(
-            f"{waiting} sessions are waiting to begin, as many as may; try again in {retry_after_s:.0f} seconds"
+            f"the queue is full: {waiting} sessions are waiting to begin; try again in {retry_after_s:.0f} seconds"
         )
 
 

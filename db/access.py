@@ -27,7 +27,7 @@ LONGEST_LIFETIME = timedelta(days=366)
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks. credential: how they came in, for the audit."""
+    """The caller. credential: how they authenticated, for the audit."""
 
     user_id: UUID
     user_name: str
@@ -41,7 +41,7 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """All but the secret, which nobody knows but its owner. last_used_at: to the minute."""
+    """All but the secret, which is not stored. last_used_at: to the minute."""
 
     token_id: UUID
     user_id: UUID
@@ -102,7 +102,7 @@ def list_tokens(conn: Connection) -> list[AccessToken]:
 
 
 def revoke_token(conn: Connection, token_id: UUID) -> bool:
-    """At once and for ever. False where there is none, or it is revoked already."""
+    """Immediately and permanently. False where there is none, or it is revoked already."""
     revoked = conn.execute(
         text("UPDATE access_tokens SET revoked_at = now() WHERE token_id = :id AND revoked_at IS NULL"),
         {"id": token_id},

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, insert
 
+from db.sql import Statements
 from db.tables.access import Action, audit_entries
+
+_SQL = Statements("audit")
 
 COMMAND_LINE = "command line"
 PREFECT = "Prefect"
@@ -16,7 +19,7 @@ PREFECT = "Prefect"
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """user_id: None for whoever works with Prefect. credential: how they came in, e.g. "token nightly" or "page"."""
+    """user_id: None for a user of Prefect. credential: how they authenticated, e.g. "token nightly" or "page"."""
 
     user_id: UUID | None
     credential: str
@@ -63,21 +66,7 @@ def list_entries(conn: Connection, *, reader: UUID | None = None, before: int | 
     reader: only what this user did, and what concerns funds of which he is a member. None: everything.
     """
     rows = conn.execute(
-        text("""
-            SELECT a.entry_id, a.created_at, u.name AS user_name, a.credential, a.action, a.session_id, a.fund_id,
-                   a.matrix_key, a.detail
-            FROM audit_entries a LEFT JOIN users u ON u.id = a.user_id
-            WHERE a.entry_id < coalesce(:before, 9223372036854775807)
-              AND (
-                CAST(:reader AS uuid) IS NULL OR a.user_id = :reader
-                OR EXISTS (SELECT FROM fund_members m WHERE m.fund_id = a.fund_id AND m.user_id = :reader)
-                OR EXISTS (
-                  SELECT FROM optimization_sessions s JOIN fund_members m ON m.fund_id = s.fund_id
-                  WHERE s.matrix_key = a.matrix_key AND m.user_id = :reader
-                )
-              )
-            ORDER BY a.entry_id DESC LIMIT :limit
-        """),
+        _SQL["list_entries"],
         {"reader": reader, "before": before, "limit": limit},
     ).mappings()
     return [AuditEntry(**{**row, "action": Action(row["action"])}) for row in rows]

@@ -23,7 +23,7 @@ _TRANSIENT_SQLSTATES = ("08", "53", "57P", "55P03", "57014", "25P03", "40P01")
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Timeouts:
     """In seconds: for a new connection, for a free one of the pool, for one statement."""
 
     connect_s: int = 10
@@ -36,7 +36,7 @@ def make_engine(
     *,
     max_connections: int = 5,
     application_name: str = "vcfolio",
-    patience: Patience = Patience(),
+    timeouts: Timeouts = Timeouts(),
 ) -> Engine:
     """A lazy pool of at most `max_connections` psycopg connections; nothing is opened until the first use.
 
@@ -54,14 +54,14 @@ def make_engine(
         parsed.set(drivername="postgresql+psycopg"),
         pool_size=max_connections,
         max_overflow=0,
-        pool_timeout=patience.pool_s,
+        pool_timeout=timeouts.pool_s,
         pool_pre_ping=True,
         json_serializer=partial(json.dumps, allow_nan=False),
         connect_args={
             "application_name": application_name,
-            "connect_timeout": patience.connect_s,
+            "connect_timeout": timeouts.connect_s,
             "options": (
-                f"-c statement_timeout={patience.statement_s}s -c lock_timeout={LOCK_TIMEOUT_S}s"
+                f"-c statement_timeout={timeouts.statement_s}s -c lock_timeout={LOCK_TIMEOUT_S}s"
                 f" -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT_S}s -c timezone=UTC"
             ),
         },
@@ -73,7 +73,7 @@ def transaction(engine: Engine) -> Iterator[Connection]:
     """Commits when the block ends and rolls back when it raises. Never hold one across a solve or an HTTP call.
 
     Raises Unavailable where trying again can help: no connection, a lost one, a time limit, a deadlock. When the
-    connection is lost in the commit itself, nobody knows whether it took place: repeat only what is guarded.
+    connection is lost in the commit itself, its outcome is unknown: repeat only what is idempotent.
     """
     try:
         with engine.begin() as connection:

@@ -16,20 +16,9 @@ from sqlalchemy import Connection, text
 from core.calibration.history import History
 from core.calibration.mapping import HistoryMapping, parse_mapping
 from core.errors import BadInput, Unavailable
+from db.sql import Statements
 
-_CREATE_INCOMING_COMPANIES = text("""
-CREATE TEMP TABLE incoming_companies (
-  external_id text, name text, sector text, category text, status text, status_date date, founded_on date,
-  last_round_on date, unplaced_on date, known_until date
-)
-""")
-
-_CREATE_INCOMING_ROUNDS = text("""
-CREATE TEMP TABLE incoming_rounds (
-  external_id text, round_label text, stage text, stage_inferred boolean, investment_date date,
-  amount_usd double precision, disposal_date date, disposal_proceeds_usd double precision
-)
-""")
+_SQL = Statements("history")
 
 # In the order of the tables above, which COPY fills by position.
 _COMPANY_COLUMNS = (
@@ -40,42 +29,6 @@ _ROUND_COLUMNS = (
     *("company_id", "round_type", "stage", "stage_inferred", "date"),
     *("amount_usd", "disposal_date", "disposal_proceeds_usd"),
 )
-
-_UPSERT_COMPANIES = text("""
-INSERT INTO portfolio_companies AS held
-  (fund_id, external_id, name, sector, category, status, status_date, founded_on,
-   last_round_on, unplaced_on, known_until)
-SELECT :fund, external_id, name, sector, category, status, status_date, founded_on,
-  last_round_on, unplaced_on, known_until
-FROM incoming_companies ORDER BY external_id
-ON CONFLICT (fund_id, external_id) DO UPDATE
-SET (name, sector, category, status, status_date, founded_on, last_round_on, unplaced_on, known_until) =
-  (excluded.name, excluded.sector, excluded.category, excluded.status, excluded.status_date, excluded.founded_on,
-   excluded.last_round_on, excluded.unplaced_on, excluded.known_until)
-WHERE (held.name, held.sector, held.category, held.status, held.status_date, held.founded_on, held.last_round_on,
-   held.unplaced_on, held.known_until) IS DISTINCT FROM
-  (excluded.name, excluded.sector, excluded.category, excluded.status, excluded.status_date, excluded.founded_on,
-   excluded.last_round_on, excluded.unplaced_on, excluded.known_until)
-RETURNING (xmax = 0) AS inserted
-""")
-
-_DELETE_ROUNDS = text("""
-DELETE FROM investments USING portfolio_companies c JOIN incoming_companies USING (external_id)
-WHERE c.fund_id = :fund AND investments.company_id = c.id
-""")
-
-_INSERT_ROUNDS = text("""
-INSERT INTO investments (company_id, round_label, stage, stage_inferred, investment_date, amount_usd, disposal_date,
-  disposal_proceeds_usd)
-SELECT c.id, round_label, stage, stage_inferred, investment_date, amount_usd, disposal_date, disposal_proceeds_usd
-FROM incoming_rounds JOIN portfolio_companies c USING (external_id)
-WHERE c.fund_id = :fund
-""")
-
-_COUNT_NOT_NAMED = text("""
-SELECT count(*) FROM portfolio_companies c
-WHERE fund_id = :fund AND NOT EXISTS (SELECT FROM incoming_companies i WHERE i.external_id = c.external_id)
-""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +73,15 @@ def load_history(conn: Connection, fund_id: UUID, history: History) -> LoadCount
     companies = history.companies.select(_COMPANY_COLUMNS)
     rounds = history.rounds.select(_ROUND_COLUMNS)
     fund = {"fund": fund_id}
-    conn.execute(_CREATE_INCOMING_COMPANIES)
-    conn.execute(_CREATE_INCOMING_ROUNDS)
+    conn.execute(_SQL["create_incoming_companies"])
+    conn.execute(_SQL["create_incoming_rounds"])
     _copy(conn, "COPY incoming_companies FROM STDIN", companies.iter_rows())
     _copy(conn, "COPY incoming_rounds FROM STDIN", rounds.iter_rows())
     conn.execute(text("ANALYZE incoming_companies, incoming_rounds"))
-    inserted = conn.execute(_UPSERT_COMPANIES, fund).scalars().all()
-    replaced = conn.execute(_DELETE_ROUNDS, fund).rowcount
-    loaded = conn.execute(_INSERT_ROUNDS, fund).rowcount
-    kept = conn.execute(_COUNT_NOT_NAMED, fund).scalar_one()
+    inserted = conn.execute(_SQL["upsert_companies"], fund).scalars().all()
+    replaced = conn.execute(_SQL["delete_rounds"], fund).rowcount
+    loaded = conn.execute(_SQL["insert_rounds"], fund).rowcount
+    kept = conn.execute(_SQL["count_not_named"], fund).scalar_one()
     conn.execute(text("DROP TABLE incoming_companies, incoming_rounds"))
     return LoadCounts(
         companies_inserted=sum(inserted),

@@ -20,7 +20,7 @@ RECONNECT_AFTER_S = 5.0
 class Listener:
     """LISTENs on one channel over a connection of its own, and makes a new one when that is lost.
 
-    While there is none, `wait` merely waits: whoever uses it must look by itself as often as it needs to.
+    While there is none, `wait` merely waits: its users must poll as often as they need to.
     """
 
     def __init__(self, engine: Engine, channel: str) -> None:

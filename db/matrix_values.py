@@ -9,9 +9,9 @@ import numpy as np
 from sqlalchemy import Engine
 
 from core.errors import CorruptMatrix
-from core.matrix.bucket_stats import bucket_stats
 from core.matrix.codec import EncodedMatrix, decode, encode
 from core.matrix.scenario_matrix import ScenarioMatrix, ScenarioState
+from core.risk.bucket_stats import bucket_stats
 from db.engine import transaction
 from db.matrices import MatrixPayload, MatrixReference, load_payload
 

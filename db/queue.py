@@ -9,16 +9,27 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from core.errors import BadInput, NotFound
+from db.frontiers import count_waiting_frontiers
 from db.outbox import CHANNEL
-from db.tables.outbox import JobStatus
-from db.tables.sessions import ACTIVE
+from db.tables.outbox import JobStatus, JobType
 
 LONG_TRANSACTION_S = 60
+MOST_COUNTED = 1_000_000
+
+# Every row with the session that it is for, or whose frontier it is for.
+_ROWS = """
+  job_outbox o LEFT JOIN frontier_jobs j USING (frontier_id)
+  JOIN optimization_sessions s ON s.session_id = coalesce(o.session_id, j.session_id)
+"""
+_CARRIED = "coalesce(j.status, s.status) NOT IN ('COMPLETED', 'FAILED')"
 
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """One outbox row. due_in_s: until it may be claimed, negative once it is due."""
+    """One outbox row. session_id: or that of the frontier that the row is for, see job_type.
+
+    due_in_s: until it may be claimed, negative once it is due.
+    """
 
     session_id: UUID
     fund: str
@@ -30,14 +41,15 @@ class JobRow:
     last_error: str | None
     flow_run_id: UUID | None
     created_at: datetime
+    job_type: JobType = JobType.SESSION
 
 
 @dataclass(frozen=True, slots=True)
 class QueueFigures:
-    """depth: outbox rows by status, of sessions that have not ended. oldest_due_s: how long the longest due row has
-    been due; 0 when none is. waiting: sessions that no run has begun; with_run: those of them that have a flow run.
-    oldest_waiting_s: the age of the oldest that waits. long_transactions: open for over a minute in this database, by
-    application. bridges: connected now.
+    """depth: outbox rows by status, of sessions and frontiers that have not ended. oldest_due_s: how long the longest
+    due row has been due; 0 when none is. waiting: sessions that no run has begun; with_run: those of them that have a
+    flow run. oldest_waiting_s: the age of the oldest that waits. long_transactions: open for over a minute in this
+    database, by application. bridges: connected now. frontiers_waiting: frontiers that no run has begun.
     """
 
     depth: dict[JobStatus, int]
@@ -47,40 +59,45 @@ class QueueFigures:
     oldest_waiting_s: float
     long_transactions: tuple[tuple[str, float], ...]
     bridges: int
+    frontiers_waiting: int = 0
 
 
 def list_jobs(conn: Connection, limit: int) -> list[JobRow]:
-    """Rows of sessions that have not ended, the longest due first."""
+    """Rows of sessions and frontiers that have not ended, the longest due first."""
     rows = conn.execute(
         text(f"""
-            SELECT o.session_id, f.name, o.status, o.epoch, o.attempts, o.max_attempts,
+            SELECT coalesce(o.frontier_id, o.session_id) AS session_id, f.name AS fund,
+                   o.status, o.epoch, o.attempts, o.max_attempts,
                    CAST(extract(epoch FROM o.next_run_at - now()) AS double precision) AS due_in_s,
-                   o.last_error, o.flow_run_id, o.created_at
-            FROM job_outbox o
-            JOIN optimization_sessions s USING (session_id) JOIN funds f ON f.id = s.fund_id
-            WHERE s.{ACTIVE}
+                   o.last_error, o.flow_run_id, o.created_at, o.job_type
+            FROM {_ROWS} JOIN funds f ON f.id = s.fund_id
+            WHERE {_CARRIED}
             ORDER BY o.next_run_at, o.created_at LIMIT :limit
         """),  # noqa: S608 - constants
         {"limit": limit},
     )
-    return [JobRow(row[0], row[1], JobStatus(row[2]), *row[3:]) for row in rows]
+    return [
+        JobRow(**{**row, "status": JobStatus(row["status"]), "job_type": JobType(row["job_type"])})
+        for row in rows.mappings()
+    ]
 
 
 def redrive(conn: Connection, session_id: UUID) -> None:
-    """Make a pending row due now, with all its attempts before it.
+    """Make a pending row of a session or frontier due now, with all its attempts before it.
 
     Raises NotFound where there is no row, BadInput for one that is not pending: what is claimed, has its flow run or
     has failed takes its own way.
     """
     status = conn.scalar(
-        text("SELECT status FROM job_outbox WHERE session_id = :session FOR UPDATE"), {"session": session_id}
+        text("SELECT status FROM job_outbox WHERE session_id = :session OR frontier_id = :session FOR UPDATE"),
+        {"session": session_id},
     )
     if status is None:
         raise NotFound.of("SESSION_ID", str(session_id), "has no row in the outbox; see `vcfolio outbox list`")
     if status != JobStatus.PENDING:
         raise BadInput.of("SESSION_ID", str(session_id), f"must have a pending row; it is {status}")
     conn.execute(
-        text("UPDATE job_outbox SET next_run_at = now(), attempts = 0 WHERE session_id = :session"),
+        text("UPDATE job_outbox SET next_run_at = now(), attempts = 0 WHERE :session IN (session_id, frontier_id)"),
         {"session": session_id},
     )
     conn.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
@@ -103,8 +120,7 @@ def queue_figures(conn: Connection, bridge_name: str) -> QueueFigures:
         text(f"""
             SELECT o.status, count(*) AS depth,
               CAST(max(extract(epoch FROM now() - o.next_run_at)) AS double precision) AS oldest_due_s
-            FROM job_outbox o JOIN optimization_sessions s USING (session_id)
-            WHERE s.{ACTIVE} GROUP BY o.status
+            FROM {_ROWS} WHERE {_CARRIED} GROUP BY o.status
         """)  # noqa: S608 - constants
     ).all()
     waiting = conn.execute(
@@ -140,4 +156,5 @@ def queue_figures(conn: Connection, bridge_name: str) -> QueueFigures:
         oldest_waiting_s=waiting.oldest_s,
         long_transactions=tuple((name, seconds) for name, seconds in long),
         bridges=bridges,
+        frontiers_waiting=count_waiting_frontiers(conn, MOST_COUNTED),
     )

@@ -1,4 +1,4 @@
-"""Sessions that nobody carries on: found, and put back on their way at a new epoch.
+"""Sessions whose run was lost: found, and started again at a new epoch.
 
 Three ways to be lost, each read first and then written by one guarded statement, since work may finish in between:
 
@@ -117,7 +117,7 @@ def rescue(conn: Connection, lost: LostSession, max_epochs: int) -> EventKind | 
 def restart(conn: Connection, stray: LostSession, reason: str) -> bool:
     """A new epoch for a stray session, at no cost in attempts. False: it has been taken, or has ended."""
     still = "AND EXISTS (SELECT FROM job_outbox o WHERE o.session_id = s.session_id AND o.status = 'enqueued')"
-    delay_s = _growing_delay_s(stray.epoch)
+    delay_s = growing_delay_s(stray.epoch)
     return _begin_again(conn, stray, still, EventKind.RESTARTED, reason=reason, delay_s=delay_s)
 
 
@@ -130,7 +130,7 @@ def revive(conn: Connection, orphan: LostSession) -> bool:
       )
     """
     reason = "it had no outbox row that leads on"
-    delay_s = _growing_delay_s(orphan.epoch)
+    delay_s = growing_delay_s(orphan.epoch)
     return _begin_again(conn, orphan, still, EventKind.REVIVED, reason=reason, delay_s=delay_s)
 
 
@@ -202,6 +202,6 @@ def _begin_again(
     return True
 
 
-def _growing_delay_s(epoch: int) -> float:
+def growing_delay_s(epoch: int) -> float:
     """2, 4, 8 ... 300 seconds: what cannot be begun must not be begun again and again at full speed."""
     return min(RESCUE_DELAY_S ** min(epoch + 1, 10), LONGEST_DELAY_S)

@@ -18,6 +18,10 @@ WITH old AS (
       SELECT FROM optimization_sessions s
       WHERE s.matrix_key = m.matrix_key AND s.{ACTIVE}
     )
+    AND NOT EXISTS (
+      SELECT FROM frontier_jobs f
+      WHERE f.matrix_key = m.matrix_key AND f.{ACTIVE}
+    )
   ORDER BY last_accessed_at LIMIT :limit
   FOR UPDATE SKIP LOCKED
 )
@@ -36,12 +40,31 @@ WITH old AS (
 DELETE FROM job_outbox o USING old WHERE o.job_id = old.job_id
 """
 
+DELETE_ENDED_FRONTIER_JOBS = """
+WITH old AS (
+  SELECT o.job_id FROM job_outbox o JOIN frontier_jobs f USING (frontier_id)
+  WHERE o.created_at < now() - make_interval(secs => :ended_s)
+    AND f.completed_at < now() - make_interval(secs => :ended_s)
+  ORDER BY o.created_at LIMIT :limit
+  FOR UPDATE OF o SKIP LOCKED
+)
+DELETE FROM job_outbox o USING old WHERE o.job_id = old.job_id
+"""
+
+DELETE_UNUSED_POINTS = """
+DELETE FROM frontier_points WHERE point_key IN (
+  SELECT point_key FROM frontier_points WHERE last_used_at < now() - make_interval(secs => :unused_s)
+  ORDER BY last_used_at LIMIT :limit
+  FOR UPDATE SKIP LOCKED
+)
+"""
+
 
 def evict_matrices(conn: Connection, *, complete_s: float, failed_s: float, limit: int) -> int:
     """Complete matrices not read for `complete_s` seconds and failed ones that old, longest unread first.
 
-    Never one that an active session needs, and none that is being generated. Whoever needs an evicted one builds it
-    again. Returns how many went.
+    Never one that an active session or frontier needs, and none that is being generated. An evicted one is
+    generated again when it is needed. Returns how many went.
     """
     evicted = conn.execute(
         text(EVICT_MATRICES), {"complete_s": complete_s, "failed_s": failed_s, "limit": limit}
@@ -51,5 +74,13 @@ def evict_matrices(conn: Connection, *, complete_s: float, failed_s: float, limi
 
 
 def delete_ended_jobs(conn: Connection, *, ended_s: float, limit: int) -> int:
-    """Outbox rows of sessions that ended so long ago. The sessions stay. Returns how many went."""
-    return conn.execute(text(DELETE_ENDED_JOBS), {"ended_s": ended_s, "limit": limit}).rowcount
+    """Outbox rows of sessions and frontiers that ended so long ago. Those themselves stay. Returns how many went."""
+    return sum(
+        conn.execute(text(statement), {"ended_s": ended_s, "limit": limit}).rowcount
+        for statement in (DELETE_ENDED_JOBS, DELETE_ENDED_FRONTIER_JOBS)
+    )
+
+
+def delete_unused_points(conn: Connection, *, unused_s: float, limit: int) -> int:
+    """Points of frontiers that nobody has needed for so long; they can be solved again. Returns how many went."""
+    return conn.execute(text(DELETE_UNUSED_POINTS), {"unused_s": unused_s, "limit": limit}).rowcount

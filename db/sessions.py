@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     Connection,
+    TextClause,
     bindparam,
     exists,
     func,
@@ -24,7 +26,6 @@ from sqlalchemy import (
     null,
     or_,
     select,
-    text,
     update,
 )
 
@@ -32,6 +33,7 @@ from core.errors import Conflict, NotFound
 from core.session_states import NEXT_STATUS, SessionStatus
 from db import outbox
 from db.events import record_event
+from db.sql import Statements
 from db.tables import optimization_sessions as sessions
 from db.tables import scenario_matrices as matrices
 from db.tables.base import Json
@@ -39,8 +41,10 @@ from db.tables.events import EventKind
 from db.tables.outbox import JobStatus
 from db.tables.sessions import ACTIVE, Driver, MatrixOrigin
 
+_SQL = Statements("sessions")
+
 MAX_UNCLASSIFIED_FAILURES = 2
-"""A run that ends in an exception nobody foresaw may be repeated until the session has had this many."""
+"""A run that ends in an unexpected exception may be repeated until the session has had this many."""
 
 CANCELLED = "cancelled"
 
@@ -128,27 +132,11 @@ class CreatedSession:
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """What a run proves its ownership with."""
+    """Proof of ownership of a run."""
 
     session_id: UUID
     epoch: int
     lease_token: UUID
-
-
-# Words of SQL, because SQLAlchemy compiles an insert with ON CONFLICT anew each time.
-_CREATE = text("""
-    INSERT INTO optimization_sessions (
-      session_id, fund_id, created_by, driver, client_key, request_hash, request, normalized_config,
-      matrix_key, matrix_key_json, lease_token, lease_expires_at, lease_owner
-    ) VALUES (
-      coalesce(CAST(:session_id AS uuid), gen_random_uuid()), :fund_id, :created_by, :driver, :client_key,
-      :request_hash, :request, :normalized_config, :matrix_key, :matrix_key_json,
-      CASE WHEN CAST(:lease_s AS double precision) IS NOT NULL THEN gen_random_uuid() END,
-      now() + make_interval(secs => CAST(:lease_s AS double precision)), :lease_owner
-    )
-    ON CONFLICT (fund_id, client_key) DO NOTHING
-    RETURNING session_id, status, epoch, error_code, error_reason, lease_token
-""").bindparams(*(bindparam(name, type_=Json) for name in ("request", "normalized_config", "matrix_key_json")))
 
 
 def create_session(
@@ -162,7 +150,7 @@ def create_session(
     assert (driver == "inline") == (lease_s is not None)
     values = {column: getattr(new, column) for column in NewSession.__slots__}
     inserted = conn.execute(
-        _CREATE, {**values, "driver": driver, "lease_s": lease_s, "lease_owner": lease_owner}
+        _create_statement(), {**values, "driver": driver, "lease_s": lease_s, "lease_owner": lease_owner}
     ).one_or_none()
     if inserted is None:
         return CreatedSession(_earlier_session(conn, new), created=False, lease_token=None)
@@ -174,12 +162,16 @@ def create_session(
     return CreatedSession(session, created=True, lease_token=lease_token)
 
 
+@cache
+def _create_statement() -> TextClause:
+    """Textual, because SQLAlchemy compiles an insert with ON CONFLICT anew each time."""
+    documents = ("request", "normalized_config", "matrix_key_json")
+    return _SQL["create_session"].bindparams(*(bindparam(name, type_=Json) for name in documents))
+
+
 def _earlier_session(conn: Connection, new: NewSession) -> SessionState:
     *state, request_hash = conn.execute(
-        text("""
-            SELECT session_id, status, epoch, error_code, error_reason, request_hash FROM optimization_sessions
-            WHERE fund_id = :fund AND client_key = :client_key
-        """),
+        _SQL["session_of_client_key"],
         {"fund": new.fund_id, "client_key": new.client_key},
     ).one()
     earlier = _state(state)
@@ -229,7 +221,7 @@ def extend_lease(conn: Connection, fence: Fence, lease_s: float, progress: Docum
 
 
 def owns(conn: Connection, fence: Fence) -> bool:
-    """Whether nobody has taken, reopened, cancelled or ended the session since the fence was granted."""
+    """Whether the session has not been taken, reopened, cancelled or ended since the fence was granted."""
     return bool(conn.scalar(select(exists().where(*_held_by(fence)))))
 
 
@@ -239,7 +231,10 @@ def record_flow_run(conn: Connection, fence: Fence, flow_run_id: UUID) -> bool:
 
 
 def release_lease(conn: Connection, fence: Fence, count_failure: bool) -> bool:
-    """Let the next run take the session at once. count_failure: this one ended in an unclassified exception."""
+    """Release the lease, so that the next run can take the session.
+
+    count_failure: it ended in an unexpected exception.
+    """
     return _write(
         conn, fence, {**_NO_LEASE, "unclassified_failures": sessions.c.unclassified_failures + int(count_failure)}
     )
@@ -303,7 +298,7 @@ def fail(conn: Connection, fence: Fence, error_code: str, error_reason: str) -> 
 
 
 def reopen(conn: Connection, session_id: UUID, epoch: int, *, force: bool) -> int | None:
-    """Begin a new epoch, for a session that is resumed by hand; whoever held the lease is superseded.
+    """Begin a new epoch, for a session that is resumed by hand; a run that held the lease is superseded.
 
     Returns the new epoch, to be taken in the same transaction: the outbox row says enqueued (and is put back where it
     was lost), so that the bridge starts no second run. None when the epoch is over, the session has ended, or a live

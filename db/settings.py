@@ -44,13 +44,28 @@ def _http_url(url: str) -> str:
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
-Seconds = Annotated[float, Field(gt=0)]
+
+
+def _duration(unit: str, most: int) -> AfterValidator:
+    def check(value: float) -> float:
+        if not 0 < value <= most:
+            raise PydanticCustomError("duration", f"must be above 0 and at most {most:,} {unit}")
+        return value
+
+    return AfterValidator(check)
+
+
+Seconds = Annotated[float, _duration("seconds", 31_536_000)]
+Minutes = Annotated[float, _duration("minutes", 525_600)]
+Hours = Annotated[float, _duration("hours", 8_760)]
+Days = Annotated[float, _duration("days", 36_500)]
 Count = Annotated[int, Field(gt=0)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class Settings(BaseModel):
-    """Where things are, and how patient the product is. Times are in seconds.
+    """Where things are, and how long the product waits. A duration's unit is the end of its name: `_s` for seconds,
+    `_minutes`, `_hours`, `_days`; it is above 0.
 
     home: the user's own directory, for the embedded server and all other data.
     database_url: the server to use instead of the embedded one, for SQLAlchemy.
@@ -63,8 +78,8 @@ class Settings(BaseModel):
     max_takeovers: generations of one matrix begun anew after a crash. max_epochs: how often the lease of a session may
     run out before it fails. max_waiting_sessions: with more, requests are refused, to be tried again after
     retry_after_s. max_sessions: run at once by one worker.
-    bridge_poll_s: between two looks into the outbox when nobody says that there is something in it.
-    reap_every_s: between two looks of the bridge for lost sessions. stuck_after_s: a claim so old is taken back.
+    bridge_poll_s: between two polls of the outbox when no notification comes.
+    reap_every_s: between two passes of the bridge's reaper. stuck_after_s: a claim so old is taken back.
     begun_patience_s: a flow run that has begun and does not take its session for so long is given up.
     cancel_poll_s: between two looks of the bridge for runs that a person cancels in Prefect. cancel_patience_s: a run
     that nobody has ended so long after that is set to Cancelled.
@@ -106,9 +121,9 @@ class Settings(BaseModel):
     cancel_poll_s: Seconds = 1.0
     cancel_patience_s: Seconds = 30.0
 
-    matrix_kept_days: Seconds = 30.0
-    failed_matrix_kept_days: Seconds = 7.0
-    job_kept_days: Seconds = 30.0
+    matrix_kept_days: Days = 30.0
+    failed_matrix_kept_days: Days = 7.0
+    job_kept_days: Days = 30.0
 
     task_runner: Literal["threads", "processes", "dask"] = "threads"
     task_workers: Count = Field(default_factory=lambda: os.cpu_count() or 1)
@@ -117,8 +132,8 @@ class Settings(BaseModel):
     page_url: HttpUrl | None = None
     api_host: str = Field(default="127.0.0.1", min_length=1)
     api_port: Port = 8321
-    page_session_hours: Seconds = 12.0
-    login_link_minutes: Seconds = 15.0
+    page_session_hours: Hours = 12.0
+    login_link_minutes: Minutes = 15.0
     metrics_port: Port | None = None
     fault: str | None = None
 

@@ -13,7 +13,7 @@ OURS = ("core", "db", "tasks", "flows", "deployments")
 
 
 def configure_logs(component: str, **fields: object) -> None:
-    """For this process. Warnings of libraries are logged, too; what they say below that is their own affair.
+    """For this process. Of libraries only warnings and above are logged.
 
     fields: of FIELDS, what every line tells that does not say otherwise itself.
     """

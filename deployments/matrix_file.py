@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from core.matrix.bucket_stats import bucket_stats
 from core.matrix.scenario_matrix import ScenarioMatrix
 from core.request.normalized_config import NormalizedConfig
+from core.risk.bucket_stats import bucket_stats
 
 _FIELDS: list[pa.Field[Any]] = [
     pa.field("key", pa.string(), nullable=False),

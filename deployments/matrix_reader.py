@@ -1,4 +1,4 @@
-"""A scenario matrix from a Parquet file in the form that `deployments.matrix_file` writes, whoever wrote it."""
+"""A scenario matrix from a Parquet file in the form that `deployments.matrix_file` writes, from any source."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _states(metadata: Mapping[str, str]) -> list[ScenarioState] | None:
 
 
 def _provenance(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Nobody has to say; what is said is taken as said."""
+    """Optional; what the file states is not checked."""
     provenance = {}
     if "vcfolio.matrix_key" in metadata:
         provenance["matrix_key"] = metadata["vcfolio.matrix_key"]

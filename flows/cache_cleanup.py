@@ -1,4 +1,4 @@
-"""The scheduled clean-up: matrices that nobody has read for long, and outbox rows of sessions long ended."""
+"""The scheduled clean-up: matrices not read for a long time, and outbox rows of sessions that ended long ago."""
 
 from __future__ import annotations
 
@@ -15,5 +15,6 @@ def cache_cleanup() -> State[None]:
     """Evicts what retention no longer keeps; a matrix that an active session needs always stays."""
     report = clean_up(runtime.engine(), runtime.settings())
     return Completed(
-        message=f"{report.matrices} matrices, {report.jobs} outbox rows and {report.access} spent ways in deleted"
+        message=f"{report.matrices} matrices, {report.jobs} outbox rows, {report.access} expired credentials and "
+        f"{report.points} points of frontiers deleted"
     )

@@ -14,9 +14,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from core.charts.canvas import markdown_image
-from core.charts.frontier import frontier_chart
-from core.frontier.document import frontier_document, frontier_picture, in_words
+from core.frontier.document import frontier_document
 from core.frontier.family import Assignment, solve_family
 from core.frontier.point import FrontierPoint
 from core.frontier.variation import parse_variation
@@ -25,6 +23,7 @@ from core.request.normalize import NormalizedRequest
 from core.solver.program import SolveControl
 from db.engine import transaction
 from db.requests import resolve_request
+from flows.frontier_artifact import frontier_markdown
 from tasks import runtime
 from tasks.frontier import frontier_point, shared_matrix
 
@@ -63,25 +62,9 @@ def frontier(request: dict[str, Any], vary: str) -> dict[str, Any]:
     document = frontier_document(
         variation, variation.asked(asked), points, config=family[0].config, matrix_key=matrix_key
     )
-    create_markdown_artifact(_markdown(document), key="frontier", description=f"Frontier over {vary}")
+    create_markdown_artifact(frontier_markdown(document), key="frontier", description=f"Frontier over {vary}")
     return document
 
 
 def _config(normalized: NormalizedRequest) -> dict[str, Any]:
     return normalized.config.model_dump(mode="json")
-
-
-def _markdown(document: dict[str, Any]) -> str:
-    """The picture and a table of the points."""
-    picture = frontier_picture(document)
-    lines = [
-        markdown_image(in_words(document["vary"]["field"]), frontier_chart(picture, "svg")),
-        "",
-        "| value | status | best expected MOIC | at most | loss probability | CVaR |",
-        "| ---: | --- | ---: | ---: | ---: | ---: |",
-    ]
-    for point in document["points"]:
-        figures = (point[name] for name in ("pass1EStar", "bound", "lossProbability", "cvar"))
-        cells = " | ".join("" if figure is None else f"{figure:.4f}" for figure in figures)
-        lines.append(f"| {point['value']:.6g} | {point['status']} | {cells} |")
-    return "\n".join(lines)

@@ -30,7 +30,7 @@ def _run_name() -> str:
 
 @flow(name="optimize-session", flow_run_name=_run_name, persist_result=False)
 def optimize_session(session_id: UUID, epoch: int, lease_token: UUID | None = None) -> State[Any]:
-    """Carry the session to its end.
+    """Run the session to its end.
 
     lease_token: of a lease that is granted already (an inline run); without it the session is taken here.
     """
@@ -38,5 +38,5 @@ def optimize_session(session_id: UUID, epoch: int, lease_token: UUID | None = No
         with transaction(runtime.engine()) as conn:
             lease_token = take_session(conn, session_id, epoch, runtime.settings().lease_s, lease_owner())
     if lease_token is None:
-        return superseded(f"session {session_id} is not to be had for epoch {epoch}")
+        return superseded(f"session {session_id} is leased or at another epoch than {epoch}")
     return run_session(Fence(session_id, epoch, lease_token))

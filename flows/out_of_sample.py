@@ -13,15 +13,15 @@ from core.result.reports import LargeSampleDocument
 from db.engine import transaction
 from db.sessions import load_session
 from tasks import runtime
+from tasks.block_ranges import Progress
 from tasks.large_sample import judge_in_large_sample, require_scenarios
-from tasks.parts import Progress
 
-_told: list[Progress] = []
+_listeners: list[Progress] = []
 
 
-def tell(progress: Progress) -> None:
+def report_progress_to(progress: Progress) -> None:
     """From now on flows of this process tell how far they are. Not a parameter: those go to other processes."""
-    _told[:] = [progress]
+    _listeners[:] = [progress]
 
 
 @flow(name="out-of-sample", flow_run_name="{scenarios} scenarios for {session_id}", persist_result=False)
@@ -30,9 +30,9 @@ def out_of_sample(session_id: UUID, scenarios: int) -> LargeSampleDocument:
     require_scenarios(scenarios)
     with transaction(runtime.engine()) as conn:
         session = load_session(conn, session_id)
-    return judge_in_large_sample(session, scenarios, runtime.settings(), _tell_all)
+    return judge_in_large_sample(session, scenarios, runtime.settings(), _report_all)
 
 
-def _tell_all(done: int, parts: int) -> None:
-    for progress in _told:
+def _report_all(done: int, parts: int) -> None:
+    for progress in _listeners:
         progress(done, parts)

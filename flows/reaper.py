@@ -15,11 +15,11 @@ from tasks.reaping import reap
 
 
 def reaper_flow(open_flow_runs: Callable[[], AbstractContextManager[FlowRuns]]) -> Flow[[], State[None]]:
-    """The flow, with the means to ask Prefect about flow runs, which only `deployments` has."""
+    """The flow, given a client for Prefect's flow runs, which only `deployments` has."""
 
     @flow(name="reaper", flow_run_name="reaper", persist_result=False)
     def reaper() -> State[None]:
-        """Puts sessions that nobody carries on back on their way."""
+        """Recovers sessions whose run was lost."""
         with open_flow_runs() as flow_runs:
             report = reap(runtime.engine(), runtime.settings(), flow_runs)
         return Completed(message=str(report))

@@ -1,4 +1,4 @@
-"""The flow behind the form in Prefect's UI: asks for a session, and carries it through in its own run."""
+"""The flow behind the form in Prefect's UI: creates a session, and runs it in its own flow run."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _lease(run_id: UUID, request: OptimizationRequest) -> Fence | State[Any]:
         if token is None:
             reopened = reopen(conn, session.session_id, session.epoch, force=False)
             if reopened is None:
-                return superseded(f"session {session.session_id} is being carried by another run")
+                return superseded(f"session {session.session_id} is owned by another run")
             epoch = reopened
             token = take_session(conn, session.session_id, epoch, settings.lease_s, lease_owner())
     assert token is not None
@@ -80,4 +80,4 @@ def _lease(run_id: UUID, request: OptimizationRequest) -> Fence | State[Any]:
 def _end_of(session: SessionState) -> State[Any]:
     if session.status is SessionStatus.COMPLETED:
         return Completed(message=f"session {session.session_id} is completed")
-    return Failed(message=f"{session.error_code}: {session.error_reason}; ask anew for another attempt")
+    return Failed(message=f"{session.error_code}: {session.error_reason}; submit a new request to try again")

@@ -56,7 +56,7 @@ Result = TypeVar("Result")
 
 
 def run_session(fence: Fence) -> State[Any]:
-    """Carry the session to its end, under the lease that the fence stands for. Called within a flow run."""
+    """Run the session to its end, under the lease that the fence stands for. Called within a flow run."""
     with Heartbeat(runtime.engine(), fence, runtime.settings()) as heartbeat:
         return _drive(fence, heartbeat)
 
@@ -85,7 +85,7 @@ def _drive(fence: Fence, heartbeat: Heartbeat) -> State[Any]:
         _record_unclassified(fence, error)
         raise
     except BaseException:
-        # Interrupted from outside (Ctrl-C, a terminated worker): whoever resumes may begin at once.
+        # Interrupted from outside (Ctrl-C, a terminated worker): it can be resumed immediately.
         _release_lease(fence)
         raise
     return Completed(message=f"session {fence.session_id} is completed")
@@ -161,7 +161,7 @@ def _ensure_matrix(fence: Fence, session: SessionRow, known: MatrixReference | N
 
     The run loads and verifies it once; later stages use what it holds for as long as the row still says the same.
 
-    known: what the run's matrix task said before, so that the task is shown once; asked again if that is gone.
+    known: what the run's matrix task said before, so that the task is shown once; run again if that is gone.
     """
 
     def make(anew: bool) -> MatrixReference:
@@ -192,7 +192,7 @@ def _in_database(work: Callable[[Connection], Result]) -> Result:
 def _advance(fence: Fence, to: SessionStatus, write: Callable[[Connection], bool]) -> bool:
     """One transition, stored for certain; False when it was refused.
 
-    Of a commit whose answer is lost nobody knows whether it took place: if so, the session is where it should be.
+    After a lost answer to a commit its outcome is unknown: if it succeeded, the session has the new status.
     """
     return _in_database(lambda conn: write(conn) or _reached(conn, fence, to))
 
@@ -205,7 +205,7 @@ def _reached(conn: Connection, fence: Fence, status: SessionStatus) -> bool:
 
 def _must(written: bool, fence: Fence) -> None:
     if not written:
-        raise Superseded(f"session {fence.session_id} went on without epoch {fence.epoch}")
+        raise Superseded(f"session {fence.session_id} is owned by another run than epoch {fence.epoch}")
 
 
 def _release_lease(fence: Fence) -> None:
@@ -215,7 +215,7 @@ def _release_lease(fence: Fence) -> None:
 
 
 def _record_unclassified(fence: Fence, error: Exception) -> None:
-    """An exception that nobody foresaw: once it may be bad luck, then the session fails."""
+    """An unexpected exception: tolerated once, then the session fails."""
     with suppress(Unavailable), transaction(runtime.engine()) as conn:
         failures = load_session(conn, fence.session_id).unclassified_failures + 1
         if failures >= MAX_UNCLASSIFIED_FAILURES:

@@ -6,7 +6,7 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from core.calibration.report import calibration_report
+from core.charts.calibration_report import calibration_report
 from db.calibrate import CalibrationOrder, CalibrationOutcome, calibrate
 from db.engine import transaction
 from tasks import runtime

@@ -1,4 +1,4 @@
-"""Deletes what has been kept for long enough, in batches short enough that nobody waits for one."""
+"""Deletes expired rows, in batches short enough not to block other transactions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 
 from db.access import delete_spent_access
 from db.engine import transaction
-from db.retention import delete_ended_jobs, evict_matrices
+from db.retention import delete_ended_jobs, delete_unused_points, evict_matrices
 from db.settings import Settings
 
 DAY_S = 86_400.0
@@ -20,11 +20,12 @@ JOBS_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class CleanupReport:
-    """How many rows went. access: login links, page sessions and tokens."""
+    """How many rows went. access: login links, page sessions and tokens. points: of frontiers."""
 
     matrices: int
     jobs: int
     access: int
+    points: int = 0
 
 
 def clean_up(engine: Engine, settings: Settings) -> CleanupReport:
@@ -37,7 +38,8 @@ def clean_up(engine: Engine, settings: Settings) -> CleanupReport:
     )
     delete = partial(delete_ended_jobs, ended_s=settings.job_kept_days * DAY_S, limit=JOBS_AT_ONCE)
     close = partial(delete_spent_access, ended_s=settings.job_kept_days * DAY_S, limit=JOBS_AT_ONCE)
-    return CleanupReport(_in_batches(engine, evict), _in_batches(engine, delete), _in_batches(engine, close))
+    forget = partial(delete_unused_points, unused_s=settings.matrix_kept_days * DAY_S, limit=JOBS_AT_ONCE)
+    return CleanupReport(*(_in_batches(engine, batch) for batch in (evict, delete, close, forget)))
 
 
 def _in_batches(engine: Engine, delete: Callable[[Connection], int]) -> int:

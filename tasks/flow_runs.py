@@ -25,7 +25,7 @@ class RunState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CancellingRun:
-    """A person asked for its end, and it has not ended. since: by the clock of Prefect's server."""
+    """A person has requested its cancellation, and it has not ended. since: by the clock of Prefect's server."""
 
     flow_run_id: UUID
     since: datetime
@@ -50,4 +50,4 @@ class FlowRuns(Protocol):
         """The end of a run that is Cancelling. Raises Rejected when Prefect refuses it."""
 
     def mark_lost(self, flow_run_id: UUID, message: str) -> None:
-        """Crashed, so that it holds no slot and nobody waits for it."""
+        """Crashed, so that it holds no slot and no client waits for it."""

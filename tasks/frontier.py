@@ -11,13 +11,16 @@ import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from core.frontier.family import Assignment
 from core.frontier.point import solve_point
 from core.request.normalized_config import NormalizedConfig
 from core.solver.backends import make_backend
 from core.solver.program import Interruption, SolveControl
+from db.frontiers import FrontierFence
 from db.matrices import MatrixReference
 from db.matrix_values import load_matrix
 from tasks import runtime
+from tasks.frontier_job import run_of
 from tasks.matrix import ensure_generated
 from tasks.retries import TASK_RETRY
 from tasks.run_names import MATRIX_RUN_NAME
@@ -74,3 +77,22 @@ def frontier_point(
         start=None if start is None else np.array(start),
     )
     return point.as_json()
+
+
+@task(
+    name="stored-frontier-point",
+    task_run_name="point {value}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    **TASK_RETRY,
+)
+def stored_frontier_point(
+    value: float,  # noqa: ARG001 - names the task's run
+    rank: int,
+    start: list[float] | None,
+    reference: MatrixReference,
+    fence: FrontierFence,
+) -> dict[str, Any]:
+    """A point of a stored frontier, which the run that holds the fence solves in this process. As JSON."""
+    assignment = Assignment(rank, None if start is None else np.array(start))
+    return run_of(fence).point(assignment, reference).as_json()

@@ -1,4 +1,4 @@
-"""A matrix of whatever size, as its key asks for it: a large one part by part."""
+"""A matrix of whatever size, as its key asks for it: a large one in block ranges."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from core.simulation.inputs import SimulationInputs
 from core.simulation.models import InParts, model_of
 from core.simulation.parts import Part
 from db.settings import Settings
-from tasks.parts import Progress, in_parts
+from tasks.block_ranges import Progress, in_block_ranges
 
 
 def simulate(key_document: Mapping[str, Any], settings: Settings, progress: Progress) -> ScenarioMatrix:
@@ -25,13 +25,15 @@ def simulate(key_document: Mapping[str, Any], settings: Settings, progress: Prog
     """
 
     def mapped(_model: InParts, _inputs: SimulationInputs, ranges: Sequence[Part]) -> list[MatrixPart]:
-        return in_parts(matrix_part, ranges, {"key_document": key_document}, settings, progress)
+        return in_block_ranges(matrix_block_range, ranges, {"key_document": key_document}, settings, progress)
 
     return pipeline.simulate(key_document, map_blocks=mapped)
 
 
-@task(name="matrix-part", task_run_name="scenarios {start} to {stop}", cache_policy=NO_CACHE, persist_result=False)
-def matrix_part(key_document: Mapping[str, Any], start: int, stop: int) -> MatrixPart:
+@task(
+    name="matrix-block-range", task_run_name="scenarios {start} to {stop}", cache_policy=NO_CACHE, persist_result=False
+)
+def matrix_block_range(key_document: Mapping[str, Any], start: int, stop: int) -> MatrixPart:
     in_parts_of_model = model_of(key_document["key"]["sim_model_version"]).in_parts
     assert in_parts_of_model is not None
     return in_parts_of_model.part(simulation_inputs(key_document), start, stop)

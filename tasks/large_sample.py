@@ -1,4 +1,4 @@
-"""The portfolio of a completed session in so many scenarios out of sample that they are drawn part by part."""
+"""The portfolio of a completed session in so many scenarios out of sample that they are drawn in block ranges."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from core.simulation.parts import Part
 from db.results import session_result, stored_allocation, stored_optimization
 from db.sessions import SessionRow
 from db.settings import Settings
-from tasks.parts import Progress, in_parts
+from tasks.block_ranges import Progress, in_block_ranges
 
 FEWEST_SCENARIOS, MOST_SCENARIOS = 1_000, 100_000_000
 
@@ -57,12 +57,14 @@ def judge_in_large_sample(
         "key_document": session.matrix_key_json,
     }
     parts = parts_of_sample(judged, inputs, scenarios)
-    tallies: list[PartTallies] = in_parts(sample_part, parts, shared, settings, progress)
+    tallies: list[PartTallies] = in_block_ranges(sample_block_range, parts, shared, settings, progress)
     return LargeSampleDocument.of(session.session_id, large_sample(inputs, _judged_against(session), tallies))
 
 
-@task(name="sample-part", task_run_name="scenarios {start} to {stop}", cache_policy=NO_CACHE, persist_result=False)
-def sample_part(
+@task(
+    name="sample-block-range", task_run_name="scenarios {start} to {stop}", cache_policy=NO_CACHE, persist_result=False
+)
+def sample_block_range(
     config: Mapping[str, Any],
     allocation: tuple[Holding, ...],
     key_document: Mapping[str, Any],

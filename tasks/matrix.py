@@ -1,4 +1,4 @@
-"""The matrix of a canonical key: generated once, however many sessions, processes and machines ask for it."""
+"""The matrix of a canonical key: generated once, however many sessions, processes and machines need it."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ from db.matrix_values import payload_of
 from db.sessions import Fence, load_session
 from db.settings import Settings
 from tasks import runtime
+from tasks.block_ranges import Progress
 from tasks.heartbeat import Beat, Heartbeat, heartbeat_of
 from tasks.large_matrix import simulate
-from tasks.parts import Progress
 from tasks.retries import TASK_RETRY, retry_transient
 from tasks.run_names import MATRIX_RUN_NAME
 
 logger = logging.getLogger(__name__)
 
 CACHE_EXPIRATION = timedelta(hours=24)
-WAIT_BETWEEN_ASKING_S = 0.2
+POLL_S = 0.2
 
 
 def canonical_key(_context: TaskRunContext, parameters: dict[str, Any]) -> str:
@@ -73,7 +73,7 @@ def generate_matrix(matrix_key: str, fence: Fence) -> dict[str, Any]:
 def ensure_generated(
     engine: Engine, settings: Settings, matrix_key: str, key_document: Mapping[str, Any], fence: Fence | None
 ) -> MatrixReference:
-    """Generate the matrix, or wait for whoever does. fence: of the session that it is for, None for no session.
+    """Generate the matrix, or wait for the run that does. fence: of the session that it is for, None for no session.
 
     Raises MatrixFailed, or Superseded when the session is lost.
     """
@@ -104,7 +104,7 @@ def ensure_generated(
             case AlreadyComplete(reference):
                 return reference
             case Started():
-                generated = _generate(engine, settings, outcome, key_document, partial(_tell, heartbeat))
+                generated = _generate(engine, settings, outcome, key_document, partial(_report_progress, heartbeat))
                 if generated is not None:
                     return generated
             case GaveUp(reason):
@@ -113,7 +113,7 @@ def ensure_generated(
                 if heartbeat is not None:
                     heartbeat.report({"stage": "matrix", "step": outcome.reason})
                 waited_for = outcome.generation
-                time.sleep(WAIT_BETWEEN_ASKING_S)
+                time.sleep(POLL_S)
 
 
 def _generate(
@@ -126,19 +126,19 @@ def _generate(
             return extend_generation(conn, started, lease_s)
 
     def release_lease() -> None:
-        """Whoever asks next may begin at once."""
+        """The next run may begin at once."""
         with suppress(Unavailable):
             extend(0.0)
 
     try:
-        # Over before the lease is let go: a last beat would take it up again.
+        # Ended before the lease is released: a last beat would renew it.
         with Beat(lambda: extend(settings.generation_lease_s), settings.heartbeat_s, f"lease of {started.key}"):
             payload = payload_of(simulate(key_document, settings, progress), key_document)
             fault_point("matrix.simulated")
             if not retry_transient(partial(_store, engine, started, payload)):
                 return None
     except Superseded:
-        # This session is lost; the matrix is not, for whoever else wants it.
+        # The session is superseded; another run may still generate the matrix.
         release_lease()
         raise
     except VcfolioError as error:
@@ -148,7 +148,7 @@ def _generate(
             fail_generation(conn, started, f"{error.code}: {error}")
         raise MatrixFailed(f"matrix {started.key}: {error}") from error
     except BaseException:
-        # Interrupted from outside, or by what nobody foresaw.
+        # Interrupted from outside, or an unexpected error.
         release_lease()
         raise
     if started.previous_sha256 not in (None, payload.payload_sha256):
@@ -163,11 +163,11 @@ def _generate(
     return MatrixReference(started.key, started.generation, payload.payload_sha256)
 
 
-def _tell(heartbeat: Heartbeat | None, done: int, parts: int) -> None:
+def _report_progress(heartbeat: Heartbeat | None, done: int, ranges: int) -> None:
     """Raises Superseded once the session is lost, which ends its generation."""
     if heartbeat is not None:
         heartbeat.require()
-        heartbeat.report({"stage": "matrix", "step": f"{done} of {parts} parts"})
+        heartbeat.report({"stage": "matrix", "step": f"{done} of {ranges} block ranges"})
 
 
 def _store(engine: Engine, started: Started, payload: MatrixPayload) -> bool:

@@ -68,9 +68,10 @@ class _Watch:
     def begin(self, step: str) -> None:
         self._step = step
         self._heartbeat.report({"stage": "optimize", "step": step})
+        fault_point("optimize.solving", lambda: self.interrupted() is not None)
 
     def progress(self, progress: SolveProgress) -> None:
-        # What the other steps optimize is no multiple, and whoever follows takes these two for one.
+        # Other steps optimize something else than the multiple, which these two fields are read as.
         of_multiple = self._step == PRIMARY_STEP
         self._heartbeat.report(
             {
@@ -82,7 +83,6 @@ class _Watch:
                 "work": progress.work,
             }
         )
-        fault_point("optimize.solving", lambda: self.interrupted() is not None)
 
     def interrupted(self) -> Interruption | None:
         if self._heartbeat.lost.is_set() or self._stopped.is_set():

@@ -1,4 +1,4 @@
-"""The reaper: finds sessions that nobody carries on, and puts them back on their way. Any number may run at once."""
+"""The reaper: finds sessions whose run was lost, and starts them again at a new epoch. Safe to run concurrently."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from core.errors import Unavailable
 from db import outbox, rescue
 from db.engine import transaction
 from db.fault_points import fault_point
+from db.frontier_rescue import LostFrontier, lost_frontiers
 from db.rescue import LostSession
 from db.settings import Settings
 from db.tables.events import EventKind
 from tasks.cancelling import CANCELLED_IN_PREFECT, propagate_cancellations
 from tasks.flow_runs import FlowRuns, RunState
+from tasks.frontier_reaping import put_back
 
 logger = logging.getLogger(__name__)
 
@@ -28,16 +30,22 @@ STRAY_GRACE_S = 2.0
 
 @dataclass(slots=True)
 class ReapReport:
-    """How many of each kind. prefect_away: why what needs an answer from Prefect was left for the next time."""
+    """How many of each kind. frontiers: put back on their way, given up or cancelled.
+
+    prefect_away: why what needs an answer from Prefect was left for the next time.
+    """
 
     claims_taken_back: int = 0
     sessions: dict[EventKind, int] = field(default_factory=lambda: dict.fromkeys(EventKind, 0))
+    frontiers: int = 0
     prefect_away: str | None = None
 
     def __str__(self) -> str:
         parts = [f"{count} {kind}" for kind, count in self.sessions.items() if count]
         if self.claims_taken_back:
             parts.insert(0, f"{self.claims_taken_back} claims taken back")
+        if self.frontiers:
+            parts.append(f"{self.frontiers} frontiers")
         if self.prefect_away:
             parts.append(f"Prefect did not answer: {self.prefect_away}")
         return ", ".join(parts) or "nothing to do"
@@ -62,13 +70,15 @@ class _Reaper:
             expired = rescue.expired_sessions(conn, BATCH)
             strays = rescue.stray_sessions(conn, STRAY_GRACE_S)
             orphans = rescue.orphaned_sessions(conn, BATCH)
+            frontiers = lost_frontiers(conn, STRAY_GRACE_S)
         fault_point("reaper.read")
         for orphan in orphans:
             self._write(orphan, EventKind.REVIVED, partial(rescue.revive, orphan=orphan))
         try:
             cancelled = propagate_cancellations(self._engine, self._settings, self._flow_runs)
             self._report.sessions[EventKind.CANCELLED] += len(cancelled)
-            states = self._flow_runs.states([lost.flow_run_id for lost in (*expired, *strays) if lost.flow_run_id])
+            runs = [lost.flow_run_id for lost in (*expired, *strays)] + [lost.flow_run_id for lost in frontiers]
+            states = self._flow_runs.states([run for run in runs if run])
         except Unavailable as error:
             # Nothing could be started now anyway, and a person may have cancelled there.
             self._report.prefect_away = str(error)
@@ -77,7 +87,18 @@ class _Reaper:
             self._see_to_expired(lost, _state_of(lost, states))
         for lost in strays:
             self._see_to_stray(lost, _state_of(lost, states))
+        for frontier in frontiers:
+            self._see_to_frontier(frontier, None if frontier.flow_run_id is None else states.get(frontier.flow_run_id))
         return self._report
+
+    def _see_to_frontier(self, lost: LostFrontier, state: RunState | None) -> None:
+        with transaction(self._engine) as conn:
+            written = put_back(conn, lost, state, self._settings)
+        if written:
+            self._report.frontiers += 1
+            logger.warning("frontier %s, epoch %d: lost, %s", lost.frontier_id, lost.epoch, state or "its run is gone")
+            if state is RunState.BEGUN and lost.flow_run_id is not None:
+                self._mark_lost(lost.flow_run_id, f"frontier {lost.frontier_id}")
 
     def _see_to_expired(self, lost: LostSession, state: RunState | None) -> None:
         if state is RunState.CANCELLED:
@@ -131,12 +152,14 @@ class _Reaper:
 
     def _bury(self, lost: LostSession, state: RunState | None) -> None:
         """A run that was killed stays Running for ever in Prefect, and keeps a slot of its work pool."""
-        if state is not RunState.BEGUN or lost.flow_run_id is None:
-            return
+        if state is RunState.BEGUN and lost.flow_run_id is not None:
+            self._mark_lost(lost.flow_run_id, f"session {lost.session_id}")
+
+    def _mark_lost(self, flow_run_id: UUID, subject: str) -> None:
         try:
-            self._flow_runs.mark_lost(lost.flow_run_id, f"session {lost.session_id} goes on without this run")
+            self._flow_runs.mark_lost(flow_run_id, f"{subject} goes on without this run")
         except Unavailable as error:
-            logger.warning("flow run %s cannot be marked as crashed: %s", lost.flow_run_id, error)
+            logger.warning("flow run %s cannot be marked as crashed: %s", flow_run_id, error)
 
 
 def _state_of(lost: LostSession, states: Mapping[UUID, RunState]) -> RunState | None:

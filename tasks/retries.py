@@ -22,7 +22,7 @@ def is_transient(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> boo
     return isinstance(state.data, VcfolioError) and state.data.retryable
 
 
-class Patience(TypedDict):
+class RetryOptions(TypedDict):
     """Options of a Prefect task."""
 
     retries: int
@@ -30,11 +30,15 @@ class Patience(TypedDict):
     retry_condition_fn: Callable[[Task[Any, Any], TaskRun, State[Any]], bool]
 
 
-TASK_RETRY: Patience = {"retries": RETRIES, "retry_delay_seconds": RETRY_DELAYS_S, "retry_condition_fn": is_transient}
+TASK_RETRY: RetryOptions = {
+    "retries": RETRIES,
+    "retry_delay_seconds": RETRY_DELAYS_S,
+    "retry_condition_fn": is_transient,
+}
 
 
 def retry_transient(attempt: Callable[[], Result]) -> Result:
-    """For what is no task run, the same patience. `attempt` must be safe to repeat after a commit of unknown fate."""
+    """The same retries for what is not a task run. `attempt` must be idempotent: a commit may have succeeded."""
     for delay_s in RETRY_DELAYS_S:
         try:
             return attempt()

@@ -1,4 +1,4 @@
-"""How runs are called in Prefect, whoever makes them. Without Prefect: the bridge names runs before it needs it."""
+"""Names of runs in Prefect. Without Prefect: the bridge names runs before it needs it."""
 
 from __future__ import annotations
 
@@ -10,3 +10,7 @@ MATRIX_RUN_NAME = "{matrix_key:.24}"
 
 def session_run_name(fund_name: str, session_id: UUID) -> str:
     return f"{fund_name} · session {session_id}"
+
+
+def frontier_run_name(fund_name: str, frontier_id: UUID) -> str:
+    return f"{fund_name} · frontier {frontier_id}"

@@ -17,7 +17,7 @@ def settings() -> Settings:
 
 
 def engine() -> Engine:
-    """Connections to the database of DATABASE_URL, which whoever starts a flow sets, for the embedded server too."""
+    """Connections to the database of DATABASE_URL, set by the process that starts a flow, embedded server or not."""
     url = settings().database_url
     if url is None:
         raise BadInput.of("DATABASE_URL", None, "must be set where flows run: the address of vcfolio's database")

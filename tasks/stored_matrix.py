@@ -1,4 +1,4 @@
-"""A matrix that is stored whole, or made anew until it is."""
+"""A stored matrix that is complete and valid, generated again until it is."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def ensure_valid_matrix(
         try:
             retry_transient(partial(load or partial(load_matrix, engine), reference))
         except CorruptMatrix as error:
-            get_run_logger().warning("%s; it is generated anew", error)
+            get_run_logger().warning("%s; it is generated again", error)
             retry_transient(partial(_drop_if_damaged, engine, reference))
         else:
             return reference

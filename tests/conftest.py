@@ -29,7 +29,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 TEMPLATE = "migrated_template"
 
 # Groups of tests that share one stack or one database, and therefore one worker: the longest first.
-GROUPS_IN_ORDER = ("stack", "flows", "cli")
+GROUPS_IN_ORDER = ("stack", "flows", "cli", "wheel")
 CAMPAIGN = Path(__file__).parent / "campaign"
 OUT_OF_TIME = "not run: the time of the campaign was up"
 

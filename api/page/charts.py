@@ -52,7 +52,7 @@ def portfolio_multiples(engine: Engine, session: SessionRow) -> FloatArray | Non
         return None
     try:
         matrix = load_matrix(engine, reference)
-    except CorruptMatrix:  # gone meanwhile, or damaged: whoever needs it next makes it anew
+    except CorruptMatrix:  # deleted meanwhile, or damaged: the next session that needs it generates it again
         return None
     found: FloatArray = stored_weights(session) @ matrix.moic.astype(np.float64)
     return found

@@ -9,9 +9,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from sqlalchemy import Connection
 
 from api.access import Database, require_member, visible_session
-from api.frontiers import Frontiers
+from api.frontiers import FrontierState
 from api.page.completed import completed
 from api.page.route import PageRoute
 from api.page_access import PageVisitor, page_guard
@@ -22,6 +23,9 @@ from core.formatting import count, multiple, percent
 from core.frontier.document import frontier_picture, is_fraction
 from core.frontier.variation import parse_variation
 from db.engine import transaction
+from db.frontier_requests import request_frontier
+from db.frontiers import find_frontier
+from db.settings import Settings
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[Depends(page_guard)])
 
@@ -52,9 +56,8 @@ def frontier(request: Request, session_id: UUID, who: PageVisitor, engine: Datab
     with transaction(engine) as conn:
         seen = visible_session(conn, session_id, who.principal)
         asked = completed(conn, seen, NO_PORTFOLIO).request
+        state = _state(conn, session_id, vary) if vary else None
     offered = [(around(field, float(asked[field])), label) for field, label in LIMITS.items() if asked.get(field)]
-    frontiers: Frontiers = request.app.state.frontiers
-    state = frontiers.state(session_id, parse_variation([vary])) if vary else None
     document = None if state is None else state.document
     return page(
         request,
@@ -83,20 +86,25 @@ def ask(
         seen = visible_session(conn, session_id, who.principal)
         require_member(seen.role)
         session = completed(conn, seen, NO_PORTFOLIO)
-    frontiers: Frontiers = request.app.state.frontiers
-    frontiers.ask(session, parse_variation([vary]))
+        settings: Settings = request.app.state.settings
+        request_frontier(conn, settings, session, parse_variation([vary]), who.principal.user_id)
     return RedirectResponse(f"/sessions/{session_id}/frontier?{urlencode({'vary': vary})}", 303)
 
 
 @router.get("/sessions/{session_id}/frontier.svg")
-def chart(request: Request, session_id: UUID, who: PageVisitor, engine: Database, vary: Vary) -> Response:
+def chart(session_id: UUID, who: PageVisitor, engine: Database, vary: Vary) -> Response:
     with transaction(engine) as conn:
         visible_session(conn, session_id, who.principal)
-    frontiers: Frontiers = request.app.state.frontiers
-    state = frontiers.state(session_id, parse_variation([vary]))
+        state = _state(conn, session_id, vary)
     if state is None or state.document is None:
         raise not_found("frontier")
     return Response(frontier_chart(frontier_picture(state.document), "svg"), media_type="image/svg+xml")
+
+
+def _state(conn: Connection, session_id: UUID, vary: str) -> FrontierState | None:
+    """None for a frontier that nobody has asked for."""
+    frontier = find_frontier(conn, session_id, parse_variation([vary]))
+    return None if frontier is None else FrontierState.of_row(frontier)
 
 
 def point_rows(document: Mapping[str, Any]) -> list[tuple[str, str, str, bool]]:

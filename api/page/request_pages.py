@@ -16,7 +16,6 @@ from sqlalchemy import Connection, Engine
 from starlette.datastructures import FormData, UploadFile
 
 from api.access import Database, Visitor, require_member, visible_fund, visible_session
-from api.asking import ask
 from api.page.forecast import Forecast, forecast
 from api.page.form import FormContext, form_groups, found
 from api.page.form_reading import Problem as FormProblem
@@ -24,6 +23,7 @@ from api.page.form_reading import placed, submitted_document, submitted_sectors
 from api.page.route import PageRoute
 from api.page_access import PageVisitor, page_guard
 from api.rendering import page
+from api.submission import submit
 from core.errors import BadInput, FieldProblem
 from core.request import OptimizationRequest, parse_request, parse_request_text, request_hash
 from db.calibrations import list_snapshots, load_snapshot, newest_version
@@ -94,7 +94,7 @@ def send(request: Request, fund_id: UUID, who: PageVisitor, engine: Database, fo
         return _form(request, who, engine, fund_id, document, said="The rows by sector are those of the sectors named.")
     try:
         asked = parse_request(document)
-        created = ask(request, asked, who.principal, _client_key(form, asked))
+        created = submit(request, asked, who.principal, _client_key(form, asked))
     except BadInput as error:
         return _form(request, who, engine, fund_id, document, problems=error.problems, status=422)
     return RedirectResponse(f"/sessions/{created.session.session_id}", 303)

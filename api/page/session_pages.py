@@ -11,7 +11,6 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from api.access import Database, require_member, visible_fund, visible_session
-from api.asking import ask
 from api.cursors import parse_session_cursor, session_cursor
 from api.negotiation import CSV, JSON, PARQUET, allocation_table
 from api.page import answer, charts, comparison
@@ -22,6 +21,7 @@ from api.page.steps import progress_view
 from api.page_access import PageVisitor, page_guard
 from api.problems import not_found
 from api.rendering import page
+from api.submission import submit
 from core.request import parse_request
 from core.result.sentences import purchase_sentences
 from core.session_states import SessionStatus
@@ -137,7 +137,7 @@ def retry(request: Request, session_id: UUID, who: PageVisitor, engine: Database
     with transaction(engine) as conn:
         require_member(visible_session(conn, session_id, who.principal).role)
         asked = parse_request(load_session(conn, session_id).request)
-    created = ask(request, asked, who.principal, f"page:retry:{uuid4()}")
+    created = submit(request, asked, who.principal, f"page:retry:{uuid4()}")
     return RedirectResponse(f"/sessions/{created.session.session_id}", 303)
 
 

@@ -33,10 +33,10 @@ _WHAT_NEXT = {
     "cancelled": "Somebody ended it. Ask again to run the same request, or change it first.",
     "infeasible": "No portfolio meets every limit. Loosen one, or set the relaxation mode to minimal.",
     "no_answer_within_limit": "No portfolio was found within the work limit. Raise the work limit, or loosen a limit.",
-    "matrix_failed": "The scenarios could not be made. The reason says why; asking again makes them anew.",
+    "matrix_failed": "The scenarios could not be generated. The reason says why; a new request generates them again.",
     "max_epochs": "It was lost too often. Ask again; if that fails, too, `vcfolio doctor` says what is wrong.",
 }
-_ELSE_NEXT = "Ask again; if that fails, too, the reason above is what whoever runs vcfolio needs to know."
+_ELSE_NEXT = "Submit it again; if that fails, too, tell the operator of vcfolio the reason above."
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ RETRY_MS = 2000
 
 
 def followed(session_id: UUID, engine: Database, principal: Reader) -> Principal:
-    """Whoever may follow the session; a dependency, so that a 404 comes before the stream begins."""
+    """Checks that the caller may follow the session; a dependency, so that a 404 comes before the stream begins."""
     with transaction(engine) as conn:
         visible_session(conn, session_id, principal)
     return principal

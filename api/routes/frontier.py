@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 from typing import Annotated, Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
+from sqlalchemy import Connection
 
 from api.access import Database, Reader, Requester, require_member, visible_session
 from api.documents import API, Document
-from api.frontiers import Frontiers, FrontierState
+from api.frontiers import FrontierState
 from api.problems import Problem, ProblemDocument, Responses, not_found
 from core.errors import BadInput
 from core.frontier.variation import Variation, parse_variation
 from core.session_states import SessionStatus
 from db.engine import transaction
+from db.frontier_requests import request_frontier
+from db.frontiers import FrontierRow, cancel_frontier, find_frontier
 from db.sessions import SessionRow, load_session
+from db.settings import Settings
 
 router = APIRouter(prefix=API, tags=["optimization"])
 
@@ -60,28 +65,50 @@ class FrontierDocument(Document):
 def ask_frontier(
     session_id: UUID, vary: Vary, request: Request, response: Response, engine: Database, principal: Requester
 ) -> FrontierDocument:
-    """Begins it, and returns at once; the same again is the same frontier. 200 once it is done."""
+    """Stores it and returns at once; the stack solves it. The same again is the same frontier. 200 once it is done."""
     variation = _variation(vary)
+    settings: Settings = request.app.state.settings
     with transaction(engine) as conn:
         require_member(visible_session(conn, session_id, principal).role)
         session = _completed(load_session(conn, session_id))
-    frontiers: Frontiers = request.app.state.frontiers
-    state = frontiers.ask(session, variation)
+        frontier = request_frontier(conn, settings, session, variation, principal.user_id)
+    response.headers["Location"] = f"{API}/sessions/{session_id}/frontier?{urlencode({'vary': vary})}"
+    state = FrontierState.of_row(frontier)
     if state.status == "done":
         response.status_code = 200
     return FrontierDocument.of_state(state)
 
 
 @router.get("/sessions/{session_id}/frontier", summary="How far a frontier is, or the frontier", responses=RESPONSES)
-def frontier(session_id: UUID, vary: Vary, request: Request, engine: Database, principal: Reader) -> FrontierDocument:
+def frontier(session_id: UUID, vary: Vary, engine: Database, principal: Reader) -> FrontierDocument:
     variation = _variation(vary)
     with transaction(engine) as conn:
         visible_session(conn, session_id, principal)
-    frontiers: Frontiers = request.app.state.frontiers
-    state = frontiers.state(session_id, variation)
-    if state is None:
+        return FrontierDocument.of_state(FrontierState.of_row(_asked_for(conn, session_id, variation)))
+
+
+@router.delete(
+    "/sessions/{session_id}/frontier",
+    summary="Cancel a frontier that is not done yet",
+    responses={**RESPONSES, 409: {"model": ProblemDocument, "description": "It has ended already."}},
+)
+def cancel(session_id: UUID, vary: Vary, engine: Database, principal: Requester) -> FrontierDocument:
+    """It ends as failed; a running solve stops within seconds. Points that are solved are kept."""
+    variation = _variation(vary)
+    with transaction(engine) as conn:
+        require_member(visible_session(conn, session_id, principal).role)
+        frontier = _asked_for(conn, session_id, variation)
+        if not cancel_frontier(conn, frontier.frontier_id, f"cancelled by {principal.user_name}"):
+            raise Problem(409, "ended", "the frontier has ended already")
+        return FrontierDocument.of_state(FrontierState.of_row(_asked_for(conn, session_id, variation)))
+
+
+def _asked_for(conn: Connection, session_id: UUID, variation: Variation) -> FrontierRow:
+    """Raises Problem 404 for a frontier that nobody has asked for."""
+    frontier = find_frontier(conn, session_id, variation)
+    if frontier is None:
         raise not_found("frontier; ask for it with POST")
-    return FrontierDocument.of_state(state)
+    return frontier
 
 
 def _variation(vary: str) -> Variation:

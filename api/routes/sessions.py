@@ -1,4 +1,4 @@
-"""Sessions: asked for, followed, read, cancelled, listed."""
+"""Sessions: submitted, followed, read, cancelled, listed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from fastapi import APIRouter, Body, Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from api.access import Database, Reader, Requester, require_member, visible_fund, visible_session
-from api.asking import ask
 from api.bodies import json_text, optimization_request
 from api.cursors import parse_session_cursor, session_cursor
 from api.documents import (
@@ -23,6 +22,7 @@ from api.documents import (
 )
 from api.negotiation import CSV, JSON, PARQUET, allocation_table, chosen
 from api.problems import Problem, ProblemDocument, Responses
+from api.submission import submit
 from core.session_states import SessionStatus
 from db.engine import transaction
 from db.requests import cancel_session
@@ -51,7 +51,7 @@ IdempotencyKey = Annotated[
 @router.post(
     "/request",
     status_code=202,
-    summary="Ask for an optimization",
+    summary="Submit an optimization",
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -66,7 +66,7 @@ IdempotencyKey = Annotated[
         413: {**PROBLEM, "description": "The body is too large."},
         415: {**PROBLEM, "description": "The body is not application/json."},
         422: {**PROBLEM, "description": "The request breaks rules; all of them are listed."},
-        429: {**PROBLEM, "description": "As many sessions wait as may; see Retry-After."},
+        429: {**PROBLEM, "description": "The queue is full; see Retry-After."},
     },
 )
 def request_optimization(
@@ -81,7 +81,7 @@ def request_optimization(
     parsed = optimization_request(text)
     with transaction(engine) as conn:
         require_member(visible_fund(conn, parsed.fund_id, principal))
-    created = ask(request, parsed, principal, key)
+    created = submit(request, parsed, principal, key)
     session_id = created.session.session_id
     links = SessionLinks.of(session_id)
     response.headers["Location"] = links.status

@@ -9,7 +9,6 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from core.calibration.snapshot import REFERENCE_REGIMES
-from core.matrix.reduction.selection import MOST_GENERATED
 from core.request.correlation import contradictions
 from core.request.fields import (
     WHOLE,
@@ -27,6 +26,7 @@ from core.request.fields import (
     SignedFraction,
     WholeNumber,
 )
+from core.simulation.inputs import MOST_GENERATED
 
 PROBABILITY_SUM_TOLERANCE = 1e-6
 

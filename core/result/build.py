@@ -10,7 +10,6 @@ import numpy as np
 
 from core.arrays import FloatArray
 from core.errors import InvalidAllocation
-from core.matrix.bucket_stats import BucketStats
 from core.portfolio.conflict import ConflictExplanation
 from core.portfolio.dollars import WholeDeals, dollars, whole_deals
 from core.portfolio.limits import Limits
@@ -22,6 +21,7 @@ from core.request.normalized_config import NormalizedConfig, WeightBounds
 from core.result import model
 from core.result.model import SCHEMA_VERSION
 from core.risk import comparison_portfolios, out_of_sample
+from core.risk.bucket_stats import BucketStats
 from core.risk.sampling_error import StandardErrors
 from core.risk.stress import RegimeOutcome, StressFigures
 from core.risk.validate import GeneratedCheck, ValidationMetrics, WholeDealsCheck

@@ -10,18 +10,18 @@ import numpy as np
 
 from core.arrays import FloatArray
 from core.errors import Cancelled
-from core.matrix.bucket_stats import BucketStats, bucket_stats
-from core.matrix.reduction.loss import ReductionLoss, reduction_loss
 from core.matrix.scenario_matrix import ScenarioMatrix
 from core.portfolio.dollars import WholeDeals
 from core.portfolio.limits import Limits
 from core.portfolio.strict import portfolio_multiples
 from core.request.normalized_config import NormalizedConfig
+from core.risk.bucket_stats import BucketStats, bucket_stats
 from core.risk.comparison_portfolios import ComparisonPortfolio, comparison_portfolios, equal_weights
 from core.risk.greedy import GreedyPortfolio, greedy_portfolio
 from core.risk.out_of_sample import OutOfSample, judge_out_of_sample
 from core.risk.out_of_sample_trial import OutOfSampleTrial, PortfolioDraws
 from core.risk.recheck import Recheck, recheck
+from core.risk.reduction_loss import ReductionLoss, reduction_loss
 from core.risk.sampling_error import StandardErrors, standard_errors
 from core.simulation.inputs import SimulationInputs
 from core.simulation.models import model_of

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from core.calibration.snapshot import CapTableTerms, ExitOutcome, StageTransitions
 from core.stages import Stage
 
+MOST_GENERATED = 10_000
+"""Scenarios that a matrix may be chosen from: every pair of them has a number, 400 MB for so many."""
+
 
 @dataclass(frozen=True, slots=True)
 class BucketParams:

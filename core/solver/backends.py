@@ -7,8 +7,8 @@ from typing import Literal, get_args
 
 from core.arrays import FloatArray
 from core.errors import BadInput, SolverFailed
-from core.solver.highs import HighsBackend
 from core.solver.program import ChanceProgram, SolveControl, SolveOutcome, SolverBackend
+from core.solver.textbook import TextbookBackend
 
 BackendName = Literal["auto", "branch-and-bound", "highs"]
 BACKEND_NAMES: tuple[str, ...] = get_args(BackendName)
@@ -20,7 +20,7 @@ def make_backend(name: str = "auto") -> SolverBackend:
     Raises BadInput for another name, SolverFailed for `branch-and-bound` without Numba.
     """
     if name == "highs":
-        return HighsBackend()
+        return TextbookBackend()
     if name not in BACKEND_NAMES:
         raise BadInput.of("backend", name, f"must be one of {', '.join(BACKEND_NAMES)}")
     try:
@@ -39,10 +39,10 @@ class WithoutBranchAndBound:
     """HiGHS, whose outcomes say why it is HiGHS."""
 
     reason: str
-    name: str = HighsBackend.name
+    name: str = TextbookBackend.name
 
     def maximize(self, program: ChanceProgram, control: SolveControl, start: FloatArray | None = None) -> SolveOutcome:
-        return replace(HighsBackend().maximize(program, control, start), fallback=self.reason)
+        return replace(TextbookBackend().maximize(program, control, start), fallback=self.reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,4 +57,4 @@ class WithFallback:
             return self.first.maximize(program, control, start)
         except SolverFailed as failure:
             reason = f"{self.first.name} gave up: {failure}"
-        return replace(HighsBackend().maximize(program, control, start), fallback=reason)
+        return replace(TextbookBackend().maximize(program, control, start), fallback=reason)

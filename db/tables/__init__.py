@@ -8,6 +8,7 @@ from db.tables.access import access_tokens, audit_entries, login_links, page_ses
 from db.tables.base import metadata
 from db.tables.calibrations import calibration_snapshots
 from db.tables.events import session_events
+from db.tables.frontiers import frontier_jobs, frontier_points
 from db.tables.history import investments, portfolio_companies
 from db.tables.matrices import matrix_generations, scenario_matrices
 from db.tables.outbox import job_outbox
@@ -18,6 +19,8 @@ __all__ = [
     "access_tokens",
     "audit_entries",
     "calibration_snapshots",
+    "frontier_jobs",
+    "frontier_points",
     "fund_members",
     "funds",
     "investments",

@@ -1,4 +1,4 @@
-"""The outbox: one row a session, from which the bridge starts a flow run for each epoch.
+"""The outbox: one row a session or frontier, from which the bridge starts a flow run for each epoch.
 
 pending -> processing (claimed) -> enqueued
 processing -> pending (released, failed with attempts left, or stuck) | failed (no attempts left)
@@ -11,6 +11,13 @@ from enum import StrEnum
 from sqlalchemy import Column, ForeignKey, Index, Integer, Table, Text, UniqueConstraint, Uuid, text
 
 from db.tables.base import Json, Timestamp, check, created_at, json_type, metadata, new_uuid, one_of
+
+
+class JobType(StrEnum):
+    """What a row asks to be carried: also the beginning of its idempotency key."""
+
+    SESSION = "optimization_session"
+    FRONTIER = "frontier"
 
 
 class JobStatus(StrEnum):
@@ -30,7 +37,6 @@ job_outbox = Table(
         "session_id",
         Uuid,
         ForeignKey("optimization_sessions.session_id", ondelete="CASCADE"),
-        nullable=False,
     ),
     Column("epoch", Integer, nullable=False, server_default=text("0")),
     Column("payload", Json, nullable=False),
@@ -46,10 +52,17 @@ job_outbox = Table(
     Column("flow_run_id", Uuid),
     created_at(),
     Column("begun_seen_at", Timestamp, comment="when the flow run was first seen to have begun without the session"),
+    Column("frontier_id", Uuid, ForeignKey("frontier_jobs.frontier_id", ondelete="CASCADE")),
     UniqueConstraint("idempotency_key"),
     UniqueConstraint("session_id"),
-    check("job_type", "job_type = 'optimization_session'"),
-    check("idempotency_key", "idempotency_key = 'optimization_session:' || session_id"),
+    UniqueConstraint("frontier_id"),
+    check("job_type", one_of("job_type", JobType)),
+    check(
+        "job_subject",
+        "CASE job_type WHEN 'optimization_session' THEN session_id IS NOT NULL AND frontier_id IS NULL"
+        " ELSE session_id IS NULL AND frontier_id IS NOT NULL END",
+    ),
+    check("idempotency_key", "idempotency_key = job_type || ':' || coalesce(session_id, frontier_id)"),
     check("payload", json_type("payload", "object")),
     check("status", one_of("status", JobStatus)),
     check("epoch", "epoch >= 0"),

@@ -26,7 +26,7 @@ from deployments.bridge.metrics import BridgeCounters
 from tasks.cancelling import propagate_cancellations
 from tasks.flow_runs import FlowRuns, Rejected
 from tasks.reaping import reap
-from tasks.run_names import session_run_name
+from tasks.run_names import frontier_run_name, session_run_name
 
 logger = logging.getLogger(__name__)
 
@@ -103,12 +103,12 @@ class Bridge:
                         logger.warning("%s: %s", name, error)
                     away = True
                 except Exception:
-                    # One pass that nobody foresaw must not be the last.
+                    # An unexpected error in one pass must not end the loop.
                     logger.exception("%s: this pass failed", name)
 
     def _reap(self, flow_runs: FlowRuns) -> None:
         report = reap(self._engine, self._settings, flow_runs)
-        if report.claims_taken_back or any(report.sessions.values()):
+        if report.claims_taken_back or report.frontiers or any(report.sessions.values()):
             logger.info("reaper: %s", report)
 
     def _propagate_cancellations(self, flow_runs: FlowRuns) -> None:
@@ -159,7 +159,7 @@ class Enqueuer:
         if self._circuit.reason is not None or self._stopping.is_set():
             return None
         try:
-            return self._flow_runs.create(job, session_run_name(job.fund_name, job.session_id))
+            return self._flow_runs.create(job, _run_name(job))
         except Rejected as error:
             return error
         except Unavailable as error:
@@ -174,13 +174,12 @@ class Enqueuer:
         with transaction(self._engine) as conn:
             marked = outbox.mark_enqueued(conn, made)
         for job, flow_run_id in made.items():
-            fields = {"session_id": str(job.session_id), "epoch": job.epoch, "stage": "enqueue"}
-            if job.session_id in marked:
+            if job.subject_id in marked:
                 self._counters.enqueued.inc()
-                logger.info("session %s is flow run %s", job.session_id, flow_run_id, extra=fields)
+                logger.info("%s is flow run %s", _subject(job), flow_run_id, extra=_fields(job))
             else:
                 self._counters.claims_lost.inc()
-                logger.warning("session %s: the claim was lost before its run was noted", job.session_id, extra=fields)
+                logger.warning("%s: the claim was lost before its run was noted", _subject(job), extra=_fields(job))
 
     def _release(self, jobs: Sequence[ClaimedJob]) -> None:
         if jobs:
@@ -191,9 +190,8 @@ class Enqueuer:
         with transaction(self._engine) as conn:
             status = outbox.fail_claim(conn, job, reason)
         self._counters.rejected.inc()
-        fields = {"session_id": str(job.session_id), "epoch": job.epoch, "stage": "enqueue"}
-        end = "the session fails" if status is JobStatus.FAILED else "it is tried again"
-        logger.warning("session %s: %s; %s", job.session_id, reason, end, extra=fields)
+        end = "it fails" if status is JobStatus.FAILED else "it is tried again"
+        logger.warning("%s: %s; %s", _subject(job), reason, end, extra=_fields(job))
 
     def _probe(self) -> None:
         try:
@@ -209,3 +207,18 @@ class Enqueuer:
             logger.info("Prefect answers again")
         self._counters.circuit_open.set(not allows)
         return allows
+
+
+def _run_name(job: ClaimedJob) -> str:
+    if job.frontier_id is not None:
+        return frontier_run_name(job.fund_name, job.frontier_id)
+    return session_run_name(job.fund_name, job.session_id)
+
+
+def _subject(job: ClaimedJob) -> str:
+    return f"session {job.session_id}" if job.frontier_id is None else f"frontier {job.frontier_id}"
+
+
+def _fields(job: ClaimedJob) -> dict[str, object]:
+    """Of a line of the log."""
+    return {"session_id": str(job.session_id), "epoch": job.epoch, "stage": "enqueue"}

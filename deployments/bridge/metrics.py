@@ -38,16 +38,16 @@ class BridgeCounters:
             registry=registry,
             buckets=LATENCY_BUCKETS_S,
         )
-        self.enqueued = Counter("vcfolio_enqueued", "Rows whose flow run this bridge has made.", registry=registry)
-        self.rejected = Counter("vcfolio_rejected", "Rows that Prefect refused.", registry=registry)
+        self.enqueued = Counter("vcfolio_enqueued", "Flow runs created by this bridge.", registry=registry)
+        self.rejected = Counter("vcfolio_rejected", "Rows rejected by Prefect.", registry=registry)
         self.claims_lost = Counter(
-            "vcfolio_claims_lost", "Marks refused because the claim was taken back meanwhile.", registry=registry
+            "vcfolio_claims_lost", "Claims lost before their flow run was recorded.", registry=registry
         )
         self.probes_failed = Counter(
-            "vcfolio_probes_failed", "Times that Prefect was asked whether it is back, and was not.", registry=registry
+            "vcfolio_probes_failed", "Failed probes of Prefect while it was unreachable.", registry=registry
         )
         self.circuit_open = Gauge(
-            "vcfolio_circuit_open", "1 while Prefect is out of reach and nothing is claimed.", registry=registry
+            "vcfolio_circuit_open", "1 while Prefect is unreachable and nothing is claimed.", registry=registry
         )
 
 
@@ -68,7 +68,9 @@ class DatabaseCollector(Collector):
             yield GaugeMetricFamily("vcfolio_database_up", "Whether the database answers.", value=0)
             return
         yield GaugeMetricFamily("vcfolio_database_up", "Whether the database answers.", value=1)
-        depth = GaugeMetricFamily("vcfolio_outbox_depth", "Rows of sessions that have not ended.", labels=["status"])
+        depth = GaugeMetricFamily(
+            "vcfolio_outbox_depth", "Rows of sessions and frontiers that have not ended.", labels=["status"]
+        )
         for status, rows in figures.depth.items():
             depth.add_metric([status.value], rows)
         yield depth
@@ -81,13 +83,20 @@ class DatabaseCollector(Collector):
         yield GaugeMetricFamily(
             "vcfolio_sessions_oldest_waiting_seconds", "Age of the oldest of them.", value=figures.oldest_waiting_s
         )
-        rescues = CounterMetricFamily("vcfolio_rescues", "Sessions put back on their way or given up.", labels=["kind"])
+        yield GaugeMetricFamily(
+            "vcfolio_frontiers_waiting", "Frontiers that no run has begun.", value=figures.frontiers_waiting
+        )
+        rescues = CounterMetricFamily(
+            "vcfolio_rescues",
+            "Sessions restarted after their run was lost, or failed after too many attempts.",
+            labels=["kind"],
+        )
         for kind in RESCUES:
             rescues.add_metric([kind.value], events[kind])
         yield rescues
         yield CounterMetricFamily(
             "vcfolio_stale_writes_refused",
-            "Runs that tried to go on after they had lost their session.",
+            "Writes refused because the run had lost its session.",
             value=events[EventKind.STALE_WRITE_REFUSED],
         )
 

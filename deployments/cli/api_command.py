@@ -11,7 +11,7 @@ import uvicorn
 
 from core.errors import BadInput, Unavailable
 from db.bootstrap import prepare_database
-from db.engine import Patience, make_engine
+from db.engine import Timeouts, make_engine
 from db.settings import Settings, load_settings
 from deployments.cli.addresses import page_address
 from deployments.cli.arguments import Parent
@@ -23,8 +23,8 @@ logger = logging.getLogger(__name__)
 
 CONNECTIONS = 16
 STOP_LOOK_S = 0.2
-# Whoever waits at the other end of a line should hear within two seconds that the database is away.
-PATIENCE = Patience(connect_s=2, pool_s=1.5, statement_s=10)
+# A client is told within about two seconds that the database is unavailable.
+TIMEOUTS = Timeouts(connect_s=2, pool_s=1.5, statement_s=10)
 
 
 def api(parent: Parent = None) -> None:
@@ -36,7 +36,7 @@ def api(parent: Parent = None) -> None:
     configure_logs("api")
     end_with(parent)
     with open_postgres(settings) as server, _listening(settings) as listening:
-        engine = make_engine(server.url, max_connections=CONNECTIONS, application_name="vcfolio api", patience=PATIENCE)
+        engine = make_engine(server.url, max_connections=CONNECTIONS, application_name="vcfolio api", timeouts=TIMEOUTS)
         try:
             prepare_database(engine)
             logger.info("api started at %s", page_address(settings), extra={"stage": "start"})

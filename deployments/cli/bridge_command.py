@@ -9,14 +9,14 @@ from db.settings import export
 from deployments.cli.arguments import Parent
 from deployments.cli.service import service
 from deployments.cli.stopping import stop_signal
-from deployments.local.prefect_environment import IMPATIENT
+from deployments.local.prefect_environment import NO_CLIENT_RETRIES
 
 logger = logging.getLogger(__name__)
 
 
 def bridge(parent: Parent = None) -> None:
     """Until it is told to stop."""
-    export(IMPATIENT)
+    export(NO_CLIENT_RETRIES)
     with service("bridge", parent) as settings, stop_signal() as stopping:
         from prometheus_client import CollectorRegistry  # noqa: PLC0415 - beside Prefect, once that is configured
 

@@ -11,10 +11,10 @@ import typer
 from rich.console import Console
 
 from core.calibration.calibration import Calibration
-from core.calibration.report import calibration_report, remarks
 from core.calibration.snapshot import CalibrationMethod
 from core.calibration.survival import SurvivalTerms
 from core.calibration.tables import calibration_tables
+from core.charts.calibration_report import calibration_report, remarks
 from core.errors import BadInput, FieldProblem
 from db.benchmarks import DEFAULT_BENCHMARK
 from db.calibrate import CalibrationOrder, CalibrationOutcome, HistoryFiles

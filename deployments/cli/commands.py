@@ -17,24 +17,24 @@ COMMANDS = {
     ),
     "explain-scenario": (
         "explain_command:explain_scenario",
-        "Tell one entry of the matrix, company by company: it adds up to the last bit.",
+        "Explain one entry of the matrix, company by company; the parts add up to the last bit.",
     ),
-    "realism": ("realism_command:realism", "Set simulated deals and funds beside published ones."),
+    "realism": ("realism_command:realism", "Compare simulated deals and funds with published ones."),
     "request": (
         "request_command:request",
-        "Store a request for the stack (`vcfolio up`) to carry out, and print its session's id at once.",
+        "Submit a request for the stack (`vcfolio up`) to run, and print the id of its session.",
     ),
     "frontier": (
         "frontier_command:frontier",
-        "What a limit costs: the best portfolio at each of a row of values, with its proof.",
+        "What a limit costs: the best portfolio at each of several values, with its proof.",
     ),
     "optimize": (
         "optimize_command:optimize_external",
         "Find the best portfolio on a matrix of your own; needs no database and no Prefect.",
     ),
-    "status": ("status_command:status", "Where a session is."),
-    "cancel": ("cancel_command:cancel", "End a session now; a running solve stops within two seconds."),
-    "result": ("result_command:result", "What a completed session found."),
+    "status": ("status_command:status", "Show the state of a session."),
+    "cancel": ("cancel_command:cancel", "Cancel a session; a running solve stops within two seconds."),
+    "result": ("result_command:result", "Show the result of a completed session."),
     "stress": (
         "stress_command:stress",
         "Show a completed session's portfolio in each economy, or in a mix of them, without a new solve.",
@@ -45,7 +45,7 @@ COMMANDS = {
     ),
     "calibrate": (
         "calibrate_command:calibrate",
-        "Make a calibration snapshot of a fund's investment history, from files (which are loaded) or its rows.",
+        "Create a calibration snapshot of a fund's investment history, from files (which are loaded) or its rows.",
     ),
     "schema": (
         "schema_command:schema",
@@ -57,14 +57,14 @@ COMMANDS = {
     ),
     "bridge": (
         "bridge_command:bridge",
-        "Run the bridge alone: makes a flow run of each session that waits, and rescues lost ones.",
+        "Run the bridge alone: creates a flow run for each waiting session, and recovers sessions whose run was lost.",
     ),
-    "worker": ("worker_command:worker", "Run a worker alone: carries out flow runs."),
+    "worker": ("worker_command:worker", "Run a worker alone: executes flow runs."),
     "api": ("api_command:api", "Serve the API and the page alone, at VCFOLIO_API_HOST and VCFOLIO_API_PORT."),
-    "login": ("login_command:login", "Print a link to the page that logs in once."),
+    "login": ("login_command:login", "Print a link that logs in to the page; it can be used once."),
     "doctor": (
         "doctor_command:doctor",
-        "Say what is wrong with the stack, and what to do about it. Exit code 1 if anything is.",
+        "Check the stack, and say what to do about each problem. Exit code 1 if there is any.",
     ),
 }
 
@@ -72,9 +72,9 @@ GROUPS = {
     "fund": (
         "Funds and their members.",
         {
-            "add": ("fund_commands:add", "Create a fund; you are its owner."),
+            "add": ("fund_commands:add", "Create a fund; you become its owner."),
             "list": ("fund_commands:show", "List the funds with their ids and calibrations."),
-            "member": ("fund_commands:member", "List a fund's members, or make a user one."),
+            "member": ("fund_commands:member", "List a fund's members, or add one."),
             "load": (
                 "fund_load_command:load",
                 "Load a funding history into the fund's rows, without calibrating.",
@@ -86,25 +86,25 @@ GROUPS = {
         {
             "add": (
                 "token_commands:add",
-                "Make a token and show it, this once. Default scopes: read and request.",
+                "Create a token and show it, once only. Default scopes: read and request.",
             ),
             "list": (
                 "token_commands:show",
-                "Every token, without its secret, which nobody has but its owner.",
+                "List all tokens. Their secrets are not stored.",
             ),
-            "revoke": ("token_commands:revoke", "Make a token worthless, at once and for ever."),
+            "revoke": ("token_commands:revoke", "Revoke a token, immediately and permanently."),
         },
     ),
     "outbox": (
-        "Sessions that wait for their flow run.",
+        "Sessions waiting for their flow run.",
         {
             "list": (
                 "outbox_commands:show",
-                "Sessions that have not ended, with what became of their flow runs.",
+                "List the sessions that have not ended, with the state of their outbox rows.",
             ),
             "redrive": (
                 "outbox_commands:redrive_session",
-                "Make a pending row due now, with all its attempts before it.",
+                "Make a pending row due now, with all its attempts left.",
             ),
         },
     ),
@@ -113,16 +113,16 @@ GROUPS = {
         {
             "invalidate": (
                 "matrix_commands:invalidate_matrix",
-                "Forget a stored matrix; whoever needs it next makes it anew.",
+                "Discard a stored matrix; the next session that needs it generates it again.",
             ),
         },
     ),
     "db": (
-        "The database: migrations and where it is.",
+        "The database: location and migrations.",
         {
             "upgrade": ("db_commands:upgrade", "Bring the schema to the newest version."),
-            "downgrade": ("db_commands:downgrade", "Take migrations back. Data of the tables that go is lost."),
-            "info": ("db_commands:info", "Where the database is, its version and what it holds."),
+            "downgrade": ("db_commands:downgrade", "Revert migrations. The data of dropped tables is lost."),
+            "info": ("db_commands:info", "Show where the database is, its version and its row counts."),
         },
     ),
 }

@@ -1,4 +1,4 @@
-"""`vcfolio doctor`: what is wrong, in words."""
+"""`vcfolio doctor`: health checks of the stack."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.errors import Unavailable
 from db.settings import Settings, export, load_settings
 from deployments.cli import terminal
 from deployments.cli.arguments import AsJson
-from deployments.local.prefect_environment import IMPATIENT, configure_client
+from deployments.local.prefect_environment import NO_CLIENT_RETRIES, configure_client
 from deployments.local.services import database
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _look_at_prefect(settings: Settings) -> list[Finding]:
 
         return [Finding("Prefect server", False, True, "not running: `vcfolio up` starts it, or set PREFECT_API_URL")]
     configure_client(settings.home, url)
-    export(IMPATIENT)
+    export(NO_CLIENT_RETRIES)
     return list(_ask_prefect(url))
 
 

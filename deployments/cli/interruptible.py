@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 
-STOP_PATIENCE_S = 15.0
+STOP_TIMEOUT_S = 15.0
 """Enough on a busy machine, too; what is left behind keeps its leases until they run out. Ctrl-C again ends it."""
 WAKE_S = 0.1
 
@@ -34,7 +34,7 @@ def run_interruptibly(work: Callable[[], object], give_up: Callable[[], None]) -
             pass
     except KeyboardInterrupt:
         give_up()
-        if not wait([outcome], timeout=STOP_PATIENCE_S).done:
+        if not wait([outcome], timeout=STOP_TIMEOUT_S).done:
             # What it still logs finds its handlers closed; that is not for the terminal.
             logging.raiseExceptions = False
         raise

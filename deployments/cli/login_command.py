@@ -17,7 +17,7 @@ from deployments.cli.addresses import page_address
 from deployments.local.services import database
 
 
-def login(user: Annotated[str, typer.Argument(help="Whom it logs in.")] = "local") -> None:
+def login(user: Annotated[str, typer.Argument(help="User that it logs in.")] = "local") -> None:
     """Raises NotFound for an unknown user."""
     settings = load_settings()
     with database(settings) as engine:

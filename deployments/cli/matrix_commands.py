@@ -23,4 +23,4 @@ def invalidate_matrix(
     with database(load_settings()) as engine, transaction(engine) as conn:
         if not requests.invalidate_matrix(conn, key, Actor(local_user_id(conn), COMMAND_LINE)):
             raise NotFound.of("KEY", key, "no complete or failed matrix has this key")
-    terminal.say(f"{key} is forgotten; whoever needs it next makes it anew")
+    terminal.say(f"{key} is discarded; the next session that needs it generates it again")

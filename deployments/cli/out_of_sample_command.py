@@ -63,7 +63,7 @@ def _drawn(services: FlowServices, session_id: UUID, scenarios: int) -> LargeSam
                 raise Cancelled("drawing scenarios was told to stop")
             bar.update(line, completed=done, total=parts)
 
-        flow.tell(show)
+        flow.report_progress_to(show)
         try:
             run_interruptibly(lambda: found.append(flow.out_of_sample(session_id, scenarios)), stopped.set)
         finally:

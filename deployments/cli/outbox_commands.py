@@ -10,6 +10,7 @@ from rich.table import Table
 from db.engine import transaction
 from db.queue import list_jobs, redrive
 from db.settings import load_settings
+from db.tables.outbox import JobType
 from deployments.cli import terminal
 from deployments.cli.arguments import AsJson, SessionId
 from deployments.local.services import database
@@ -27,6 +28,7 @@ def show(
             [
                 {
                     "sessionId": str(job.session_id),
+                    "jobType": job.job_type.value,
                     "fund": job.fund,
                     "status": job.status.value,
                     "epoch": job.epoch,
@@ -42,15 +44,18 @@ def show(
         )
         return
     if not jobs:
-        terminal.output.print("the outbox is empty: no session waits or runs")
+        terminal.output.print("the outbox is empty: no session or frontier is waiting or running")
         return
     table = Table()
-    for heading in ("session", "fund", "row", "epoch", "attempts", "due", "last error"):
+    for heading in ("session or frontier", "kind", "fund", "row", "epoch", "attempts", "due", "last error"):
         table.add_column(heading, overflow="fold")
     for job in jobs:
         due = "" if job.status != "pending" else ("now" if job.due_in_s <= 0 else f"in {job.due_in_s:.0f} s")
         attempts = f"{job.attempts}/{job.max_attempts}"
-        table.add_row(str(job.session_id), job.fund, job.status, str(job.epoch), attempts, due, job.last_error or "")
+        kind = "frontier" if job.job_type is JobType.FRONTIER else "session"
+        table.add_row(
+            str(job.session_id), kind, job.fund, job.status, str(job.epoch), attempts, due, job.last_error or ""
+        )
     terminal.output.print(table)
 
 

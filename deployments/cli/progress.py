@@ -1,4 +1,4 @@
-"""A line on standard error that says what a running session is doing, read from its row like by anybody else."""
+"""The progress of a running session on standard error, read from its row."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def realism(
 
 
 def _write(chart: Path, comparison: Comparison, kind: PictureKind) -> None:
-    from core.charts.realism import realism_chart  # noqa: PLC0415 - matplotlib, for whoever wants a picture
+    from core.charts.realism import realism_chart  # noqa: PLC0415 - matplotlib, only where a chart is wanted
 
     picture = realism_chart(comparison, kind)
     write_whole(chart, "--chart", lambda draft: draft.write_bytes(picture))

@@ -92,7 +92,7 @@ def run(
 
 
 Begin = Callable[[], Fence | SessionRow]
-"""Grants the lease of a session to this process; or gives back one that has ended already."""
+"""Grants the lease of a session to this process; or returns one that has ended already."""
 
 
 def _carry_through(services: FlowServices, begin: Begin) -> SessionRow:
@@ -126,7 +126,7 @@ def _carry_through(services: FlowServices, begin: Begin) -> SessionRow:
 def _creating(services: FlowServices, settings: Settings, request: OptimizationRequest | None) -> Begin:
     assert request is not None
     with transaction(services.engine) as conn:
-        resolved = resolve_request(conn, request)  # what is wrong with it is said at once, not when Prefect is up
+        resolved = resolve_request(conn, request)  # errors in the request are reported before Prefect has started
         _mention_interrupted(interrupted_inline_sessions(conn))
 
     def begin() -> Fence:
@@ -148,7 +148,7 @@ def _creating(services: FlowServices, settings: Settings, request: OptimizationR
 
 
 def _resuming(services: FlowServices, settings: Settings, session_id: UUID) -> Begin:
-    _load(services.engine, session_id)  # an unknown id is said at once
+    _load(services.engine, session_id)  # an unknown id is reported before Prefect has started
 
     def begin() -> Fence | SessionRow:
         with terminal.notes.status(f"waiting for session {session_id} to be free ..."):
@@ -165,7 +165,7 @@ def _resuming(services: FlowServices, settings: Settings, session_id: UUID) -> B
 
 
 def _take_over(engine: Engine, settings: Settings, session: SessionRow) -> Fence | None:
-    """None while another process holds a live lease. A process of this machine that is gone holds none in earnest:
+    """None while another process holds a live lease. A process of this machine that is gone does not count:
     fences, not leases, keep a zombie from writing."""
     force = owner_is_gone(session.lease_owner)
     with transaction(engine) as conn:
@@ -179,7 +179,7 @@ def _take_over(engine: Engine, settings: Settings, session: SessionRow) -> Fence
 
 
 def _release_lease(engine: Engine, fence: Fence) -> None:
-    """The run notices that the session is not its own any more, and stops; whoever resumes may begin at once."""
+    """The run notices that it no longer owns the session, and stops; it can be resumed immediately."""
     with transaction(engine) as conn:
         release_lease(conn, fence, count_failure=False)
         expire_generation_of(conn, fence.session_id)

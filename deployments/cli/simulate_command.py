@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from core.matrix.bucket_stats import bucket_stats
 from core.matrix.key import simulation_inputs
 from core.matrix.reduction.matrix import reduce_as_asked
 from core.matrix.scenario_matrix import ScenarioMatrix
 from core.result.build import bucket_figures_of
+from core.risk.bucket_stats import bucket_stats
 from core.simulation.models import model_of
 from db.engine import transaction
 from db.requests import resolve_request

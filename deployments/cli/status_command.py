@@ -77,5 +77,5 @@ def _who_runs_it(session: SessionRow) -> str | None:
     if session.lease_token is not None and not owner_is_gone(session.lease_owner):
         return None
     if session.driver == "inline":
-        return f"nobody runs it; finish it with: vcfolio run --resume {session.session_id}"
-    return "no run has it now; the stack takes it on (`vcfolio up`; `vcfolio doctor` says whether all is well)"
+        return f"no process runs it; finish it with: vcfolio run --resume {session.session_id}"
+    return "no run owns it now; the stack will start one (`vcfolio up`; `vcfolio doctor` checks the stack)"

@@ -31,7 +31,7 @@ def stop_signal() -> Iterator[threading.Event]:
 
 
 def end_with(parent: int | None) -> None:
-    """SIGTERM for this process as soon as the parent is gone: a killed stack leaves nothing behind. None: nobody."""
+    """SIGTERM for this process as soon as the parent is gone: a killed stack leaves nothing behind. None: no parent."""
     if parent is None:
         return
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from core.errors import BadInput, VcfolioError
 
 PAGE_WIDTH = 130
-"""Columns where nobody says how many there are: in a pipe or a file."""
+"""Columns where the terminal does not say: in a pipe or a file."""
 
 output = Console(highlight=False, width=None if sys.stdout.isatty() else PAGE_WIDTH)
 notes = Console(stderr=True, highlight=False)

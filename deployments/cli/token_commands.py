@@ -31,11 +31,11 @@ def _token_id(value: str) -> UUID:
 
 
 def add(
-    name: Annotated[str, typer.Argument(help="To know it again; one of a name for each user.")],
+    name: Annotated[str, typer.Argument(help="Name of the token; unique for each user.")],
     *,
     user: Annotated[str, typer.Option(help="Whose token it is.")] = "local",
     scope: Annotated[list[str] | None, typer.Option(help="read, request or admin; may be repeated.")] = None,
-    days: Annotated[float, typer.Option(help="How long it is good, at most 366.")] = 90.0,
+    days: Annotated[float, typer.Option(help="Days until it expires, at most 366.")] = 90.0,
     as_json: AsJson = False,
 ) -> None:
     """Raises BadInput for an unknown scope or lifetime, NotFound for an unknown user, Conflict for a name in use."""
@@ -55,7 +55,7 @@ def add(
         terminal.print_json(_document(token) | {"token": secret})
         return
     terminal.output.print(secret, markup=False, soft_wrap=True)
-    terminal.say(f"keep it: it is not shown again. It is good until {token.expires_at:%Y-%m-%d %H:%M} UTC")
+    terminal.say(f"keep it: it is shown only once. It expires at {token.expires_at:%Y-%m-%d %H:%M} UTC")
 
 
 def show(*, as_json: AsJson = False) -> None:
@@ -80,7 +80,7 @@ def revoke(
         if not revoke_token(conn, token_id):
             raise NotFound.of("TOKEN_ID", str(token_id), "no token that is not revoked has this id")
         record(conn, Actor(local_user_id(conn), COMMAND_LINE), Action.TOKEN_REVOKED, detail=str(token_id))
-    terminal.say(f"{token_id} opens nothing any more")
+    terminal.say(f"token {token_id} is revoked")
 
 
 def _document(token: AccessToken) -> dict[str, Any]:

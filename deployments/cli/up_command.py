@@ -1,4 +1,4 @@
-"""`vcfolio up`: the whole stack, or parts of it, until Ctrl-C."""
+"""`vcfolio up`: the whole stack, or some of its services, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from deployments.cli.addresses import own_address, page_address
 from deployments.cli.login_command import login_link
 from deployments.cli.stopping import stop_signal
 from deployments.local.services import FlowServices, flow_services
-from deployments.local.supervisor import Part, Supervisor
+from deployments.local.supervisor import Service, Supervisor
 
-PARTS: dict[str, Sequence[str]] = {
+SERVICES: dict[str, Sequence[str]] = {
     "worker": ("worker",),
     "maintenance": ("worker", "--scheduled"),
     "bridge": ("bridge",),
     "api": ("api",),
 }
-"""Started in this order, and stopped the other way round: what makes work goes first."""
+"""Started in this order, and stopped in reverse order: what creates work stops first."""
 
-READY_LOOK_S = 0.5
-GUARD_LOOK_S = 1.0
-READY_PATIENCE_S = 180.0
+READY_POLL_S = 0.5
+SERVER_POLL_S = 1.0
+READY_WARNING_S = 180.0
 
 
 def up(
@@ -41,57 +41,59 @@ def up(
         typer.Option(help="Services to start, comma-separated: worker, maintenance, bridge, api; else all."),
     ] = None,
 ) -> None:
-    """Raises BadInput for an unknown part, Unavailable where a server cannot be reached or started."""
-    names = _parts(only)
+    """Raises BadInput for an unknown service, Unavailable where a server cannot be reached or started."""
+    names = _services(only)
     settings = load_settings()
     if "api" in names:
         export({"VCFOLIO_PAGE_URL": page_address(settings)})  # so that what is shown in Prefect links to it
     with ExitStack() as stack:
         stopping = stack.enter_context(stop_signal())
         terminal.say("starting PostgreSQL and the Prefect server ...")
-        services = stack.enter_context(flow_services(settings))
-        services.wait_for_prefect()
+        servers = stack.enter_context(flow_services(settings))
+        servers.wait_for_prefect()
         if stopping.is_set():
             return
         from deployments.local.registration import ensure_work_pools  # noqa: PLC0415 - once Prefect is configured
 
         ensure_work_pools()
         parent = ("--parent", str(os.getpid()))
-        parts = [Part(name, (*PARTS[name], *parent)) for name in names]
-        guard = threading.Thread(target=_guard, args=(services.guards, stopping), name="guard", daemon=True)
+        services = [Service(name, (*SERVICES[name], *parent)) for name in names]
+        guard = threading.Thread(target=_restart_servers, args=(servers.guards, stopping), name="guard", daemon=True)
         guard.start()
-        greeter = threading.Thread(target=_greet, args=(services, names, stopping), name="ready", daemon=True)
-        greeter.start()
-        Supervisor(parts, terminal.say).run(stopping)
-        terminal.say("all parts are stopped; stopping the servers ...")
-        greeter.join()
+        announcer = threading.Thread(
+            target=_announce_when_ready, args=(servers, names, stopping), name="ready", daemon=True
+        )
+        announcer.start()
+        Supervisor(services, terminal.say).run(stopping)
+        terminal.say("all services have stopped; stopping the servers ...")
+        announcer.join()
         guard.join()
     terminal.say("stopped")
 
 
-def _parts(only: str | None) -> list[str]:
+def _services(only: str | None) -> list[str]:
     if only is None:
-        return list(PARTS)
-    asked = [name.strip() for name in only.split(",")]
-    for name in asked:
-        if name not in PARTS:
-            raise BadInput.of("--only", name, f"must be among {', '.join(PARTS)}")
-    return [name for name in PARTS if name in asked]
+        return list(SERVICES)
+    chosen = [name.strip() for name in only.split(",")]
+    for name in chosen:
+        if name not in SERVICES:
+            raise BadInput.of("--only", name, f"must be among {', '.join(SERVICES)}")
+    return [name for name in SERVICES if name in chosen]
 
 
-def _guard(guards: Mapping[str, Callable[[], bool]], stopping: threading.Event) -> None:
-    """Our own servers are children like the others: one that has died is started again."""
-    while not stopping.wait(GUARD_LOOK_S):
+def _restart_servers(guards: Mapping[str, Callable[[], bool]], stopping: threading.Event) -> None:
+    """Restarts those of our own servers that have died."""
+    while not stopping.wait(SERVER_POLL_S):
         for name, ensure_running in guards.items():
             try:
                 if ensure_running():
-                    terminal.say(f"{name} had died and is started again")
+                    terminal.say(f"{name} died and is restarted")
             except VcfolioError as error:
-                terminal.say(f"{name} does not start: {error}; it is tried again")
+                terminal.say(f"{name} does not start: {error}; it will be tried again")
 
 
-def _greet(services: FlowServices, names: Sequence[str], stopping: threading.Event) -> None:
-    """Registers the deployments while the parts start, waits until each is at work, and says where things are."""
+def _announce_when_ready(servers: FlowServices, names: Sequence[str], stopping: threading.Event) -> None:
+    """Registers the deployments while the services start, waits until all are ready, and prints their addresses."""
     from deployments.local.registration import register_deployments  # noqa: PLC0415
 
     try:
@@ -99,37 +101,37 @@ def _greet(services: FlowServices, names: Sequence[str], stopping: threading.Eve
     except VcfolioError as error:
         terminal.say_error(error)
         return
-    if not _wait_until(lambda: _all_at_work(services.engine, names), stopping):
+    if not _wait_until(lambda: _all_ready(servers.engine, names), stopping):
         return
     settings = load_settings()
     assert settings.prefect_api_url is not None
     if "api" in names:
         terminal.say(f"API                  {page_address(settings)}/api/openapi.json")
-        terminal.say(f"vcfolio's page       {login_link(services.engine, settings)}")
+        terminal.say(f"vcfolio's page       {login_link(servers.engine, settings)}")
         terminal.say(f"  this link logs in once, within {settings.login_link_minutes:g} minutes; then: `vcfolio login`")
     terminal.say(f"Prefect's page       {settings.prefect_api_url.removesuffix('/api')}")
     terminal.say(f"Prefect's API        {settings.prefect_api_url}")
-    terminal.say(f"database             {_place(services.engine)}")
+    terminal.say(f"database             {_place(servers.engine)}")
     if settings.metrics_port is not None and "bridge" in names:
         terminal.say(f"metrics              http://127.0.0.1:{settings.metrics_port}/metrics")
-    terminal.say(f"ready: {', '.join(names)}. Ask with `vcfolio request REQUEST.json`; Ctrl-C stops everything.")
+    terminal.say(f"ready: {', '.join(names)}. Submit with `vcfolio request REQUEST.json`; Ctrl-C stops everything.")
 
 
 def _wait_until(condition: Callable[[], bool], stopping: threading.Event) -> bool:
     waited_s = 0.0
-    while not stopping.wait(READY_LOOK_S):
+    while not stopping.wait(READY_POLL_S):
         try:
             if condition():
                 return True
         except Unavailable as error:
             terminal.say(f"not ready yet: {error}")
-        waited_s += READY_LOOK_S
-        if waited_s == READY_PATIENCE_S:
-            terminal.say("not all parts are at work yet; `vcfolio doctor` says which")
+        waited_s += READY_POLL_S
+        if waited_s == READY_WARNING_S:
+            terminal.say("some services are not ready yet; `vcfolio doctor` says which")
     return False
 
 
-def _all_at_work(engine: Engine, names: Sequence[str]) -> bool:
+def _all_ready(engine: Engine, names: Sequence[str]) -> bool:
     import httpx  # noqa: PLC0415
     from prefect.client.orchestration import get_client  # noqa: PLC0415
 
@@ -154,7 +156,7 @@ def _api_ready() -> bool:
     import httpx  # noqa: PLC0415
 
     try:
-        return httpx.get(f"{own_address(load_settings())}/ready", timeout=READY_LOOK_S).status_code == httpx.codes.OK
+        return httpx.get(f"{own_address(load_settings())}/ready", timeout=READY_POLL_S).status_code == httpx.codes.OK
     except httpx.HTTPError:
         return False
 

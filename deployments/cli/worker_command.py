@@ -22,10 +22,8 @@ WORKER_POLL = {"PREFECT_WORKER_QUERY_SECONDS": "0.5"}
 
 def worker(
     *,
-    scheduled: Annotated[
-        bool, typer.Option("--scheduled", help="For the flows that run by schedule, instead of sessions.")
-    ] = False,
-    name: Annotated[str | None, typer.Option(help="What Prefect calls it; default host and process.")] = None,
+    scheduled: Annotated[bool, typer.Option("--scheduled", help="For scheduled flows, instead of sessions.")] = False,
+    name: Annotated[str | None, typer.Option(help="Its name in Prefect; default host and process.")] = None,
     parent: Parent = None,
 ) -> None:
     """Until it is told to stop. scheduled: for the flows that run by schedule, else for sessions."""
@@ -43,11 +41,11 @@ def worker(
             polling = ProcessWorker(work_pool_name=MAINTENANCE_POOL, name=named)
         else:
             polling = WarmWorker(work_pool_name=SESSIONS_POOL, name=named, limit=settings.max_sessions)
-        asyncio.run(_until_told(polling))
+        asyncio.run(_until_stopped(polling))
 
 
-async def _until_told(worker: Any) -> None:
-    """What runs is terminated then: it lets go of its lease, and goes on elsewhere."""
+async def _until_stopped(worker: Any) -> None:
+    """Then the runs are terminated: they release their leases, and are resumed elsewhere."""
     working = asyncio.ensure_future(worker.start(printer=logger.info))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

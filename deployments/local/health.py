@@ -1,4 +1,4 @@
-"""What is wrong with the stack, in words: looked at from outside, so it works where no part of it runs."""
+"""Health checks of the stack, from outside: they work where none of its services runs."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from deployments.local.registration import (
 
 LONGEST_DUE_S = 60.0
 LONGEST_WAITING_S = 600.0
-SCHEDULE_PATIENCE = timedelta(minutes=4)
+SCHEDULE_OVERDUE = timedelta(minutes=4)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at. fine: nothing to do. vital: requests cannot be carried out without it."""
+    """One check. fine: nothing to do. vital: no request can run without it."""
 
     subject: str
     fine: bool
@@ -52,18 +52,16 @@ def database_findings(engine: Engine) -> Iterator[Finding]:
         figures = queue_figures(conn, BRIDGE)
     yield Finding("database", True, True, "answers")
     bridges = figures.bridges
-    words = f"{bridges} connected" if bridges else "none is connected: start one with `vcfolio bridge` or `vcfolio up`"
+    words = f"{bridges} connected" if bridges else "none is connected; start one with `vcfolio bridge` or `vcfolio up`"
     yield Finding("bridge", bridges > 0, True, words)
     due = figures.oldest_due_s
     depth = ", ".join(f"{count} {status.value}" for status, count in figures.depth.items() if count) or "empty"
     if due > LONGEST_DUE_S:
-        depth += (
-            f"; the oldest row has been due for {due:.0f} s: the bridge is not running, or Prefect is out of its reach"
-        )
+        depth += f"; the oldest row has been due for {due:.0f} s: the bridge is not running, or cannot reach Prefect"
     yield Finding("outbox", due <= LONGEST_DUE_S, False, depth)
     yield _waiting_finding(figures)
     long = ", ".join(f"{name} for {seconds:.0f} s" for name, seconds in figures.long_transactions)
-    words = f"open for over a minute: {long}; they keep rows locked and dead rows from being cleaned up" if long else ""
+    words = f"open for over a minute: {long}; they hold row locks and delay vacuum" if long else ""
     yield Finding("transactions", not long, False, words or "none is open for over a minute")
 
 
@@ -73,7 +71,7 @@ def _waiting_finding(figures: QueueFigures) -> Finding:
     if oldest > LONGEST_WAITING_S:
         if with_run:
             words += (
-                f"; with a flow run: {with_run}, which more workers or a larger VCFOLIO_MAX_SESSIONS would begin sooner"
+                f"; with a flow run: {with_run}, more workers or a larger VCFOLIO_MAX_SESSIONS would start them sooner"
             )
         if with_run < waiting:
             words += f"; without one: {waiting - with_run}, see `vcfolio outbox list`"
@@ -91,7 +89,7 @@ def prefect_findings(
     for pool in POOLS:
         workers = online_workers(client, pool)
         start = "vcfolio worker" + (" --scheduled" if pool == MAINTENANCE_POOL else "")
-        words = f"{workers} polling" if workers else f"none polls: start one with `{start}` or `vcfolio up`"
+        words = f"{workers} polling" if workers else f"none is polling; start one with `{start}` or `vcfolio up`"
         yield Finding(f"workers of {pool}", workers > 0, pool != MAINTENANCE_POOL, words)
     if REAPER not in missing:
         yield _schedule_finding(client, now())
@@ -106,13 +104,13 @@ def _deployed(client: SyncPrefectClient, name: str) -> bool:
 
 
 def _schedule_finding(client: SyncPrefectClient, now: datetime) -> Finding:
-    """The reaper should have run within the last minutes; a stack that was only just started may say so, too.
+    """The reaper should have run within the last minutes; a stack that has just started may report this, too.
 
-    A run that crashed or failed does not count: a schedule may fire on time and nothing come of it.
+    A run that crashed or failed does not count: a schedule may fire on time without effect.
     """
     deployment = client.read_deployment_by_name(REAPER)
     if deployment.paused or not any(schedule.active for schedule in deployment.schedules):
-        return Finding("schedules", False, False, "the reaper's is paused: switch it on again in Prefect's page")
+        return Finding("schedules", False, False, "the reaper's schedule is paused: resume it in Prefect's page")
     runs = client.read_flow_runs(
         deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id])),
         flow_run_filter=FlowRunFilter(
@@ -125,9 +123,11 @@ def _schedule_finding(client: SyncPrefectClient, now: datetime) -> Finding:
     begun = runs[0].start_time if runs else None
     newest = begun or deployment.created or now
     ago = (now - newest).total_seconds()
-    if now - newest <= SCHEDULE_PATIENCE:
+    if now - newest <= SCHEDULE_OVERDUE:
         words = f"the reaper ran {ago:.0f} s ago" if begun else "registered just now, the first run is due soon"
         return Finding("schedules", True, False, words)
     last = f"last did so {ago:.0f} s ago" if begun else "never has"
-    words = f"the reaper should run each minute and {last}: no worker, its runs fail, or Prefect's scheduler is stuck"
+    words = (
+        f"the reaper should run every minute but {last}: no worker, its runs fail, or Prefect's scheduler does not work"
+    )
     return Finding("schedules", False, False, words)

@@ -26,8 +26,8 @@ def client_environment(home: Path, api_url: str) -> dict[str, str]:
     }
 
 
-IMPATIENT = {"PREFECT_CLIENT_MAX_RETRIES": "0", "PREFECT_API_REQUEST_TIMEOUT": "10"}
-"""For clients that have better to do than to wait for a server that is away, and ask again by themselves."""
+NO_CLIENT_RETRIES = {"PREFECT_CLIENT_MAX_RETRIES": "0", "PREFECT_API_REQUEST_TIMEOUT": "10"}
+"""For clients that must not block while the server is unreachable, and that retry by themselves."""
 
 
 def server_environment(home: Path, database_url: str) -> dict[str, str]:
@@ -39,7 +39,7 @@ def server_environment(home: Path, database_url: str) -> dict[str, str]:
         # Events and old runs pile up without end otherwise.
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
-        # Where the page asks: whence it came, and not at port 4200.
+        # The page calls the server that it was loaded from, not port 4200.
         "PREFECT_SERVER_UI_API_URL": "/api",
     }
 

@@ -60,7 +60,7 @@ class PrefectService:
     def start(self) -> None:
         """Returns when the process has said where it will listen."""
         self.stop()
-        # The server needs PostgreSQL for as long as it lives, also when whoever started it is gone.
+        # The server needs PostgreSQL for as long as it lives, also when the process that started it is gone.
         lease = self._postgres.lease_for_child()
         try:
             launch_detached(
@@ -106,7 +106,7 @@ class PrefectService:
         self._shared.leave()
 
     def _choose_port(self) -> int:
-        """The last one where it is free, so that whoever knows the server's address finds it there again."""
+        """The last one where it is free, so that clients find the server at the address they know."""
         remembered = self.directory / "port"
         try:
             port = int(remembered.read_text())

@@ -15,14 +15,20 @@ from prefect.workers.process import ProcessWorker
 
 from core.errors import Unavailable
 from db.settings import child_environment
-from deployments.prefect.flow_runs import OPTIMIZE_SESSION
+from deployments.prefect.flow_runs import OPTIMIZE_SESSION, SOLVE_FRONTIER
 from deployments.shipped_files import prefect_file
 from deployments.worker.warm_worker import WarmWorker
 
 SESSIONS_POOL, MAINTENANCE_POOL = "vcfolio", "vcfolio-maintenance"
 
 REAPER = "reaper/reaper"
-DEPLOYMENTS = (OPTIMIZE_SESSION, "request-optimization/request-optimization", REAPER, "cache-cleanup/cache-cleanup")
+DEPLOYMENTS = (
+    OPTIMIZE_SESSION,
+    SOLVE_FRONTIER,
+    "request-optimization/request-optimization",
+    REAPER,
+    "cache-cleanup/cache-cleanup",
+)
 """Without which the stack is not whole. prefect.yaml may have more."""
 
 POOLS: dict[str, tuple[type[BaseWorker[Any, Any, Any]], str]] = {

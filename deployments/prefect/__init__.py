@@ -1,1 +1,1 @@
-"""What is asked of Prefect's server, whoever runs it."""
+"""Calls to Prefect's server, ours or another."""

@@ -23,11 +23,14 @@ from prefect.states import Cancelled, Crashed, Scheduled
 
 from core.errors import Unavailable
 from db.outbox import ClaimedJob
+from db.tables.outbox import JobType
 from tasks.flow_runs import CancellingRun, Rejected, RunState
 
 OPTIMIZE_SESSION = "optimize-session/optimize-session"
-CARRY_A_SESSION = ["optimize-session", "request-optimization"]
-"""The flows that do."""
+SOLVE_FRONTIER = "solve-frontier/solve-frontier"
+DEPLOYMENT_OF = {JobType.SESSION: OPTIMIZE_SESSION, JobType.FRONTIER: SOLVE_FRONTIER}
+CARRY_A_JOB = ["optimize-session", "request-optimization", "solve-frontier"]
+"""The flows that carry a session or a stored frontier."""
 SUPERSEDED = "Superseded"
 
 BATCH = 200
@@ -39,40 +42,43 @@ class PrefectFlowRuns:
 
     def __init__(self, client: SyncPrefectClient) -> None:
         self._client = client
-        self._deployment_id: UUID | None = None
+        self._deployment_ids: dict[JobType, UUID] = {}
 
     def probe(self) -> None:
-        """Raises Unavailable unless Prefect answers and knows the deployment."""
-        with _mapped():
-            try:
-                self._deployment_id = self._client.read_deployment_by_name(OPTIMIZE_SESSION).id
-            except ObjectNotFound:
-                self._deployment_id = None
-                raise Unavailable(f"Prefect does not know the deployment {OPTIMIZE_SESSION}") from None
+        """Raises Unavailable unless Prefect answers and knows the deployments."""
+        self._deployment_ids = {job_type: self._deployment_id(name) for job_type, name in DEPLOYMENT_OF.items()}
 
     def create(self, job: ClaimedJob, name: str) -> UUID:
-        """The flow run of this session and epoch: made now, or the one that an earlier attempt has made.
+        """The flow run of this row and epoch: made now, or the one that an earlier attempt has made.
 
         It is due when its row was claimed: by the clock of this host, if that is fast, it would begin too late.
 
         Raises Unavailable when Prefect cannot be reached or has lost the deployment, Rejected when it refuses.
         """
-        if self._deployment_id is None:
+        if job.job_type not in self._deployment_ids:
             self.probe()
-        assert self._deployment_id is not None
         with _mapped():
             try:
                 run = self._client.create_flow_run_from_deployment(
-                    self._deployment_id,
+                    self._deployment_ids[job.job_type],
                     parameters=job.payload,
                     state=Scheduled(scheduled_time=job.claimed_at),
                     name=name,
                     idempotency_key=f"{job.idempotency_key}:{job.epoch}",
                 )
             except ObjectNotFound:
-                self._deployment_id = None
-                raise Unavailable(f"Prefect does not know the deployment {OPTIMIZE_SESSION} any more") from None
+                self._deployment_ids = {}
+                raise Unavailable(
+                    f"Prefect does not know the deployment {DEPLOYMENT_OF[job.job_type]} any more"
+                ) from None
         return run.id
+
+    def _deployment_id(self, name: str) -> UUID:
+        with _mapped():
+            try:
+                return self._client.read_deployment_by_name(name).id
+            except ObjectNotFound:
+                raise Unavailable(f"Prefect does not know the deployment {name}") from None
 
     def states(self, flow_run_ids: Sequence[UUID]) -> Mapping[UUID, RunState]:
         found: dict[UUID, RunState] = {}
@@ -89,7 +95,7 @@ class PrefectFlowRuns:
         """Up to 200 of them; they are few, and each ends within the minute."""
         with _mapped():
             runs = self._client.read_flow_runs(
-                flow_filter=FlowFilter(name=FlowFilterName(any_=CARRY_A_SESSION)),
+                flow_filter=FlowFilter(name=FlowFilterName(any_=CARRY_A_JOB)),
                 flow_run_filter=FlowRunFilter(
                     state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CANCELLING]))
                 ),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 
-PATIENCE_S = 10.0
+TIMEOUT_S = 10.0
 
 
 def flush_to_server() -> None:
-    """Send the logs and events that are still queued in this process; gives up after `PATIENCE_S`."""
+    """Send the logs and events that are still queued in this process; gives up after `TIMEOUT_S`."""
     for worker in (APILogWorker, EventsWorker):
-        worker.drain_all(timeout=PATIENCE_S)
+        worker.drain_all(timeout=TIMEOUT_S)

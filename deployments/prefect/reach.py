@@ -10,7 +10,7 @@ TIMEOUT_S = 10.0
 
 
 def require_answer(api_url: str) -> None:
-    """Raises Unavailable. Any answer will do: what a server lets a stranger know is its own affair."""
+    """Raises Unavailable. Any answer will do: a server may refuse this call without credentials."""
     try:
         httpx.get(f"{api_url.rstrip('/')}/health", timeout=TIMEOUT_S)
     except httpx.HTTPError as error:

@@ -16,8 +16,8 @@ from core.request import parse_request
 from core.request.normalize import normalize
 from core.result.charts.portfolio import Holding, allocation_chart, multiples_chart
 from core.simulation.models import model_of
-from core.solver.branch_and_bound.first_program import solve_first_program
 from core.stages import Stage
+from core.warmup import warm_up
 from db.benchmarks import shipped_benchmark
 
 
@@ -41,5 +41,5 @@ def _draw(matrix: ScenarioMatrix) -> None:
     multiples_chart(matrix.moic[0].astype(np.float64))
 
 
-solve_first_program()
+warm_up()
 _draw(_simulate())

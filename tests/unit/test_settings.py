@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from core.errors import BadInput
-from db.settings import Settings, child_environment, export, load_settings
+from db.settings import Days, Hours, Minutes, Seconds, Settings, child_environment, export, load_settings
 
 VARIABLES = ("HOME", "XDG_DATA_HOME", "DATABASE_URL", "PREFECT_API_URL")
 
@@ -183,3 +183,35 @@ def test_what_is_exported_is_in_this_process(environment, monkeypatch):
     monkeypatch.setenv("EXPORTED", "before")
     export({"EXPORTED": "after"})
     assert child_environment({})["EXPORTED"] == "after"
+
+
+@pytest.mark.parametrize(
+    ("variable", "most", "unit"),
+    [
+        ("VCFOLIO_LEASE_S", "31,536,000", "seconds"),
+        ("VCFOLIO_LOGIN_LINK_MINUTES", "525,600", "minutes"),
+        ("VCFOLIO_PAGE_SESSION_HOURS", "8,760", "hours"),
+        ("VCFOLIO_MATRIX_KEPT_DAYS", "36,500", "days"),
+        ("VCFOLIO_FAILED_MATRIX_KEPT_DAYS", "36,500", "days"),
+        ("VCFOLIO_JOB_KEPT_DAYS", "36,500", "days"),
+    ],
+)
+@pytest.mark.parametrize("value", ["0", "-1", "1e12"])
+def test_a_duration_that_cannot_be_is_refused_in_its_own_unit(environment, variable, most, unit, value):
+    environment(**{variable: value})
+    named, given, rule = problems()[0]
+    assert (named, float(given), rule) == (variable, float(value), f"must be above 0 and at most {most} {unit}")
+
+
+def test_every_setting_that_is_a_duration_says_its_unit_in_its_name():
+    units = {"_s": Seconds, "_minutes": Minutes, "_hours": Hours, "_days": Days}
+    durations = {id(kind.__metadata__[0]): suffix for suffix, kind in units.items()}
+    found = {
+        name: durations[id(check)]
+        for name, field in Settings.model_fields.items()
+        for check in field.metadata
+        if id(check) in durations
+    }
+    assert len(found) >= 17
+    assert all(name.endswith(suffix) for name, suffix in found.items())
+    assert {name for name in Settings.model_fields if name.endswith(tuple(units))} == set(found)

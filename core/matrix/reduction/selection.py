@@ -22,6 +22,7 @@ import numpy as np
 
 from core.arrays import BoolArray, Float32Array, FloatArray, IntArray
 from core.errors import BadInput
+from core.simulation.inputs import MOST_GENERATED
 
 AddPairs = Callable[[FloatArray, FloatArray, FloatArray, FloatArray], None]
 """Adds to the first what it makes of the last two; the second is room to work in."""
@@ -29,9 +30,6 @@ AddPairs = Callable[[FloatArray, FloatArray, FloatArray, FloatArray], None]
 SWEEPS = 4
 BLOCK_ROWS = 250
 """Scenarios compared with all others at once; bounds memory and changes no result."""
-
-MOST_GENERATED = 10_000
-"""Every pair of scenarios has a number: 400 MB for so many."""
 
 
 def select_scenarios(moic: Float32Array, count: int) -> IntArray:

@@ -123,7 +123,7 @@ class _Bucket:
             words = company_words(
                 self.laws, purpose, block=self.window.block, position=self.position, company=company, count=count
             )
-            winners += add_companies(law, words[:, self.window.scenarios], self.failure, self.common, sums)
+            winners += add_companies(law, words, self.window.first, self.failure, self.common, sums)
         return sums[0] / sums[1], winners
 
     def recycled(self, moic: FloatArray, purpose: Purpose) -> FloatArray:

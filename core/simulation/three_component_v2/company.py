@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.arrays import FloatArray
-from core.compiled import compiled, inlined
+from core.jit import inlined, kernel
 from core.simulation.three_component_v2 import normal
 from core.simulation.three_component_v2.exit_map import rank_score
 from core.simulation.three_component_v2.path import graduations, tilted_failure
@@ -55,7 +55,7 @@ class CompanyModel(NamedTuple):
     winner_multiple: float
 
 
-@compiled
+@kernel
 def uniform(word: int) -> float:
     """In (0, 1), from 64 bits: as `core.simulation.philox.uniforms`."""
     return float((word >> np.uint64(11)) | np.uint64(1)) * TWO_TO_MINUS_53
@@ -116,7 +116,7 @@ def check_weight(law: CompanyModel, word: int) -> float:
     return math.exp(law.check_sigma * normal.quantile(uniform(word))) if law.check_sigma > 0.0 else 1.0
 
 
-@compiled
+@kernel
 def failure_chances(law: CompanyModel, common_score: FloatArray) -> FloatArray:
     """The chance to fail in each scenario: (n_scenarios,) -> (n_scenarios,)."""
     chances = np.empty_like(common_score)
@@ -125,23 +125,26 @@ def failure_chances(law: CompanyModel, common_score: FloatArray) -> FloatArray:
     return chances
 
 
-@compiled
-def add_companies(
+@kernel
+def add_companies(  # noqa: PLR0917 - a kernel takes its arguments by position
     law: CompanyModel,
     words: NDArray[np.uint64],
+    first: int,
     failure: FloatArray,
     common: FloatArray,
     sums: FloatArray,
 ) -> int:
     """Add companies to a bucket's sums of weighted multiples and of weights; returns how many of them are winners.
 
-    words: (n_companies, >= n_scenarios, 4). failure, common: (n_scenarios,). sums: (2, n_scenarios).
+    words: (n_companies, BLOCK_SCENARIOS, 4), of which those from `first` on are meant. failure, common: (n_scenarios,).
+    sums: (2, n_scenarios).
     """
     winners = 0
     for i in range(words.shape[0]):
         for s in range(failure.size):
-            multiple = company_return(law, failure[s], common[s], words[i, s])
-            check = check_weight(law, words[i, s, 3])
+            drawn = words[i, first + s]
+            multiple = company_return(law, failure[s], common[s], drawn)
+            check = check_weight(law, drawn[3])
             sums[0, s] += check * multiple
             sums[1, s] += check
             winners += multiple >= law.winner_multiple

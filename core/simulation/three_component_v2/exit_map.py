@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from core.arrays import FloatArray
-from core.compiled import compiled
+from core.jit import kernel
 from core.simulation.three_component_v2 import normal
 from core.simulation.three_component_v2.factors import CommonFactors, common_density, common_law, common_scores
 from core.simulation.three_component_v2.path import tilted_failure
@@ -55,7 +55,7 @@ def exit_mapper(factors: CommonFactors) -> ExitMapper:
     return ExitMapper(weight, common_scores(law, node), below, above)
 
 
-@compiled
+@kernel
 def _kernel(node: FloatArray, own: float) -> tuple[FloatArray, FloatArray]:
     below, above = np.empty((POINTS, node.size)), np.empty((POINTS, node.size))
     for i in range(POINTS):
@@ -68,7 +68,7 @@ def _kernel(node: FloatArray, own: float) -> tuple[FloatArray, FloatArray]:
     return below, above
 
 
-@compiled
+@kernel
 def exit_scores(mapper: ExitMapper, failure_score: float, correlation: float) -> FloatArray:
     """The map: (POINTS,), normal scores of F at equally spaced z. All 0 where nothing exits.
 
@@ -92,7 +92,7 @@ def exit_scores(mapper: ExitMapper, failure_score: float, correlation: float) ->
     return scores
 
 
-@compiled
+@kernel
 def rank_score(scores: FloatArray, z: float) -> float:
     """Normal score of the rank of latent variable z among the exits, interpolated linearly."""
     place = (z + REACH) / Z_STEP

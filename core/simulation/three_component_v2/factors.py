@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from core.arrays import FloatArray, IntArray
-from core.compiled import compiled
 from core.errors import BadInput
+from core.jit import kernel
 from core.simulation.inputs import CopulaTerms, Regime, SimulationInputs
 from core.simulation.parts import BLOCK_SCENARIOS
 from core.simulation.philox import Purpose, uniforms
@@ -99,13 +99,13 @@ def common_law(world: ReferenceWorld, loading: Loadings) -> CommonLaw:
     return CommonLaw(world.low, world.high, world.share, loading.regime, loading.sector)
 
 
-@compiled
+@kernel
 def _integral_of_cdf(x: float) -> float:
     """Integral of Phi from minus infinity to x."""
     return x * normal.cdf(x) + normal.phi(x)
 
 
-@compiled
+@kernel
 def _tail(law: CommonLaw, t: float, side: float) -> float:
     """P(side T <= t), accurate for t <= 0; side -1 reflects the law.
 
@@ -123,7 +123,7 @@ def _tail(law: CommonLaw, t: float, side: float) -> float:
     return min(max(total, SMALLEST_TAIL), 1.0)
 
 
-@compiled
+@kernel
 def _scores(law: CommonLaw, common: FloatArray) -> FloatArray:
     scores = np.empty_like(common)
     for i in range(common.size):
@@ -132,7 +132,7 @@ def _scores(law: CommonLaw, common: FloatArray) -> FloatArray:
     return scores
 
 
-@compiled
+@kernel
 def _densities(law: CommonLaw, common: FloatArray) -> FloatArray:
     densities = np.zeros_like(common)
     for i in range(common.size):

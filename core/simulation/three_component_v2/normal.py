@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from core.arrays import FloatArray
-from core.compiled import compiled
+from core.jit import kernel
 
 SQRT_HALF = math.sqrt(0.5)
 INVERSE_SQRT_2PI = 1.0 / math.sqrt(2.0 * math.pi)
@@ -22,19 +22,19 @@ DENSITY_90 = 0.17549833193248685
 """The standard normal's density at QUANTILE_90."""
 
 
-@compiled
+@kernel
 def phi(x: float) -> float:
     """Density of the standard normal."""
     return math.exp(-0.5 * x * x) * INVERSE_SQRT_2PI
 
 
-@compiled
+@kernel
 def cdf(x: float) -> float:
     """P(X <= x), accurate in both tails."""
     return 0.5 * math.erfc(-x * SQRT_HALF)
 
 
-@compiled
+@kernel
 def quantile(p: float) -> float:  # noqa: PLR0915 - one published algorithm
     """x with cdf(x) = p, relative error about 1e-16; p in [0, 1], its ends give -inf and inf.
 
@@ -102,7 +102,7 @@ def quantile(p: float) -> float:  # noqa: PLR0915 - one published algorithm
     return -x if q < 0.0 else x
 
 
-@compiled
+@kernel
 def quantiles(p: FloatArray) -> FloatArray:
     """`quantile` of every entry of a one-dimensional array."""
     x = np.empty_like(p)
@@ -111,7 +111,7 @@ def quantiles(p: FloatArray) -> FloatArray:
     return x
 
 
-@compiled
+@kernel
 def score(lower: float, upper: float) -> float:
     """Normal score of a value whose two tail probabilities are known; the smaller one decides, so none is lost."""
     return quantile(lower) if lower < upper else -quantile(upper)

@@ -10,7 +10,7 @@ import numpy as np
 
 from core.arrays import FloatArray
 from core.calibration.snapshot import StageTransitions
-from core.compiled import compiled
+from core.jit import kernel
 from core.simulation.three_component_v2 import normal
 from core.stages import Stage
 
@@ -74,7 +74,7 @@ def scaled_rates(rates: StageTransitions, risk_multiplier: float) -> tuple[float
     return rates.exit_rate * others, rates.graduate_rate * others, failure
 
 
-@compiled
+@kernel
 def tilted_failure(failure_score: float, common_score: float, correlation: float) -> float:
     """P(failure | G): Phi((Phi^-1(P) - sqrt(rho) G) / sqrt(1 - rho)), whose mean over a standard normal G is P.
 
@@ -84,7 +84,7 @@ def tilted_failure(failure_score: float, common_score: float, correlation: float
     return normal.cdf((failure_score - math.sqrt(correlation) * common_score) / math.sqrt(1.0 - correlation))
 
 
-@compiled
+@kernel
 def graduations(cumulative: FloatArray, u: float) -> int:
     """The number of graduations that u, uniform, stands for."""
     j = 0

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from core.arrays import FloatArray, IntArray
-from core.solver.branch_and_bound.compiling import kernel
+from core.jit import inlined, kernel
 from core.solver.branch_and_bound.cuts import THRESHOLD
 from core.solver.branch_and_bound.decisions import Decisions
 from core.solver.branch_and_bound.dual_simplex import certified_objective
@@ -33,13 +33,13 @@ SMALLEST_DEPTH = 1e-3
 """A gain is at most 1 / this: larger ones would only make the rows ill-conditioned."""
 
 
-@kernel
+@inlined
 def gain_of(is_free: bool, floor: float) -> float:
     """1 / (threshold - floor) of a free scenario, 0 of a decided one."""
     return 1.0 / max(THRESHOLD - floor, SMALLEST_DEPTH) if is_free else 0.0
 
 
-@kernel
+@inlined
 def gains(decisions: Decisions, gain: FloatArray) -> None:
     for s in range(len(gain)):
         gain[s] = gain_of(not (decisions.must[s] or decisions.lost[s]), decisions.floor[s])
@@ -59,10 +59,11 @@ class Moves(NamedTuple):
     any_free: bool
 
 
-@kernel
+@inlined
 def moves_within(lp: Lp, slack: float) -> Moves:
     n = len(lp.cost)
     direction, per_cost, cost, free = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
+    any_free = False
     for j in range(n):
         v = lp.nonbasic[j]
         width = lp.upper[v] - lp.lower[v]
@@ -73,10 +74,11 @@ def moves_within(lp: Lp, slack: float) -> Moves:
             cost[j] = min(width * price, slack)
         else:
             free[j] = width
-    return Moves(direction, per_cost, cost, free, bool((free * direction).any()))
+            any_free = any_free or width * direction[j] != 0.0
+    return Moves(direction, per_cost, cost, free, any_free)
 
 
-@kernel
+@inlined
 def multiple_line(lp: Lp, payoff: FloatArray, column_lines: IntArray, weights: FloatArray, line: FloatArray) -> None:
     """The multiple's dependence on the nonbasic variables, into line (n,).
 
@@ -140,8 +142,13 @@ def tighten(
     n, (must, lost, floor) = len(lp.cost), decisions
     moves = moves_within(lp, max(slack, 0.0))
     line, ratio = np.empty(n), np.empty(n)
-    column_lines = np.flatnonzero(lp.basic[: lp.counts[ROWS]] < n)
-    weights = np.empty(len(column_lines))
+    column_lines, n_lines = np.empty(n, dtype=np.int64), 0
+    for i in range(lp.counts[ROWS]):
+        if lp.basic[i] < n:
+            column_lines[n_lines] = i
+            n_lines += 1
+    column_lines = column_lines[:n_lines]
+    weights = np.empty(n_lines)
     changed = 0
     for s in range(len(multiples)):
         if must[s] or lost[s] or multiples[s] >= below:

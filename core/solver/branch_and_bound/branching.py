@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from core.arrays import FloatArray, IntArray
-from core.solver.branch_and_bound.compiling import kernel
+from core.jit import inlined
 from core.solver.branch_and_bound.cuts import (
     THRESHOLD,
     add_scaled,
@@ -37,7 +37,7 @@ BRANCH, KEEP, GIVE_UP, NEITHER = 0, 1, 2, 3
 """What to do with the scenario that was chosen."""
 
 
-@kernel
+@inlined
 def child_bound(lp: Lp, cutoff: float) -> float:
     """A certified bound of the child in lp; infinite where it is proven to hold nothing better."""
     verdict = dual_simplex(lp, cutoff, PIVOTS)
@@ -46,7 +46,7 @@ def child_bound(lp: Lp, cutoff: float) -> float:
     return certified_objective(lp)
 
 
-@kernel
+@inlined
 def try_children(
     lp: Lp,
     scratch: Lp,
@@ -105,7 +105,7 @@ class PseudoCosts(NamedTuple):
         return cls(np.zeros((2, n_scenarios)), np.zeros((2, n_scenarios)), np.zeros(2), np.zeros(2))
 
 
-@kernel
+@inlined
 def learn(pseudo: PseudoCosts, side: int, s: int, gained: float, taken: float) -> None:
     if taken > LEAST_TAKEN and gained < np.inf:
         pseudo.total[side, s] += max(0.0, gained) / taken
@@ -114,7 +114,7 @@ def learn(pseudo: PseudoCosts, side: int, s: int, gained: float, taken: float) -
         pseudo.times_of_all[side] += 1.0
 
 
-@kernel
+@inlined
 def expected(pseudo: PseudoCosts, side: int, s: int) -> float:
     """The scenario's own average, the average of all where it has none."""
     if pseudo.times[side, s] > 0.0:
@@ -124,14 +124,14 @@ def expected(pseudo: PseudoCosts, side: int, s: int) -> float:
     return 1.0
 
 
-@kernel
+@inlined
 def takes(multiples: FloatArray, gain: FloatArray, s: int) -> tuple[float, float]:
     """What each branch on s takes: the shortfall, and the unused part of a loss."""
     shortfall = max(0.0, THRESHOLD - multiples[s])
     return shortfall, 1.0 - min(1.0, gain[s] * shortfall)
 
 
-@kernel
+@inlined
 def likeliest(multiples: FloatArray, gain: FloatArray, pseudo: PseudoCosts, candidates: IntArray) -> int:
     """The scenarios with the largest product of both children's expected changes, in order; how many."""
     score = np.zeros(len(gain))
@@ -154,7 +154,7 @@ def likeliest(multiples: FloatArray, gain: FloatArray, pseudo: PseudoCosts, cand
     return count
 
 
-@kernel
+@inlined
 def nearest(multiples: FloatArray, gain: FloatArray) -> int:
     """The free scenario with the least multiple; -1 when none is free."""
     chosen = -1
@@ -164,7 +164,7 @@ def nearest(multiples: FloatArray, gain: FloatArray) -> int:
     return chosen
 
 
-@kernel
+@inlined
 def choose(
     lp: Lp,
     scratch: Lp,
@@ -210,6 +210,6 @@ def choose(
     return candidates[best], BRANCH
 
 
-@kernel
+@inlined
 def is_reliable(pseudo: PseudoCosts, s: int) -> bool:
     return bool(min(pseudo.times[0, s], pseudo.times[1, s]) >= RELIABLE_AFTER)

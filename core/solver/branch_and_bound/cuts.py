@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
-from core.solver.branch_and_bound.compiling import kernel
+from core.jit import inlined, kernel
 from core.solver.branch_and_bound.dual_simplex import FULL, OPTIMAL, PAUSED, objective, solve_lp
 from core.solver.branch_and_bound.scenarios import Scenarios, Tail, make_tail, read_multiples, worst_tail
 from core.solver.branch_and_bound.tableau import (
@@ -31,7 +31,7 @@ from core.solver.branch_and_bound.tableau import (
     drop_slack_rows,
     read_solution,
 )
-from core.solver.branch_and_bound.vectors import add_rows
+from core.solver.branch_and_bound.vectors import add_rows, assign_quotient, largest_magnitude
 from core.solver.program import LOSS_THRESHOLD
 
 ROWS_PER_ROUND = 8
@@ -46,22 +46,22 @@ THRESHOLD = LOSS_THRESHOLD
 @kernel
 def add_scaled(lp: Lp, row: FloatArray, low: float, kind: int, tag: int) -> None:
     """row @ x >= low, divided by the row's largest entry."""
-    largest = 0.0
-    for j in range(len(row)):
-        largest = max(largest, abs(row[j]))
-    if largest > 0.0:
-        add_row(lp, row / largest, low / largest, np.inf, kind, tag)
-    else:
-        add_row(lp, row, low, np.inf, kind, tag)
+    largest = largest_magnitude(row)
+    divisor = largest if largest > 0.0 else 1.0
+    scaled = np.empty(len(row))
+    assign_quotient(scaled, row, divisor)
+    add_row(lp, scaled, low / divisor, np.inf, kind, tag)
 
 
-@kernel
+@inlined
 def add_scenario(lp: Lp, scenarios: Scenarios, s: int, level: float) -> None:
     scale = scenarios.scale[s]
-    add_row(lp, scenarios.payoffs[s] / scale, (level - scenarios.offset[s]) / scale, np.inf, SCENARIO, s)
+    row = np.empty(len(lp.cost))
+    assign_quotient(row, scenarios.payoffs[s], scale)
+    add_row(lp, row, (level - scenarios.offset[s]) / scale, np.inf, SCENARIO, s)
 
 
-@kernel
+@inlined
 def separate_scenarios(
     lp: Lp, scenarios: Scenarios, multiples: FloatArray, must: BoolArray, level: float, tolerance: float
 ) -> int:
@@ -93,7 +93,7 @@ def separate_scenarios(
     return added
 
 
-@kernel
+@inlined
 def separate_cvar(lp: Lp, scenarios: Scenarios, x: FloatArray, multiples: FloatArray, tail: Tail) -> bool:
     if scenarios.cvar_limit == np.inf:
         return False
@@ -115,7 +115,7 @@ def separate_cvar(lp: Lp, scenarios: Scenarios, x: FloatArray, multiples: FloatA
     return True
 
 
-@kernel
+@inlined
 def find_losing(multiples: FloatArray, gain: FloatArray, losing: IntArray) -> int:
     """The scenarios of a chance cut, free and below the threshold, into losing (S,); how many."""
     count = 0
@@ -125,10 +125,11 @@ def find_losing(multiples: FloatArray, gain: FloatArray, losing: IntArray) -> in
     return count
 
 
-@kernel
+@inlined
 def chance_row(scenarios: Scenarios, losing: IntArray, gain: FloatArray, budget: float, row: FloatArray) -> float:
     """The chance cut of the scenarios in `losing` into row; its lower bound."""
-    row[:] = 0.0
+    for j in range(len(row)):
+        row[j] = 0.0
     low = -budget
     for k in range(len(losing)):
         s = losing[k]
@@ -139,7 +140,7 @@ def chance_row(scenarios: Scenarios, losing: IntArray, gain: FloatArray, budget:
     return low
 
 
-@kernel
+@inlined
 def losses_taken(multiples: FloatArray, losing: IntArray, gain: FloatArray) -> float:
     """The chance cut's left side: what these scenarios take of the budget, fractions included."""
     total = 0.0
@@ -149,7 +150,7 @@ def losses_taken(multiples: FloatArray, losing: IntArray, gain: FloatArray) -> f
     return total
 
 
-@kernel
+@inlined
 def separate_chance(
     lp: Lp,
     scenarios: Scenarios,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from core.arrays import BoolArray, FloatArray
-from core.solver.branch_and_bound.compiling import kernel
+from core.jit import inlined, kernel
 
 
 class Decisions(NamedTuple):
@@ -25,7 +25,7 @@ class Decisions(NamedTuple):
         return Decisions(self.must.copy(), self.lost.copy(), self.floor.copy())
 
 
-@kernel
+@inlined
 def decide(decisions: Decisions, s: int, keeps: bool) -> None:
     """Scenario s must not lose, or is given up."""
     if keeps:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.arrays import FloatArray, IntArray
-from core.solver.branch_and_bound.compiling import kernel
+from core.jit import inlined, kernel
 from core.solver.branch_and_bound.tableau import (
     ROWS,
     SINCE_FRESH,
@@ -31,6 +31,7 @@ from core.solver.branch_and_bound.tableau import (
     refresh_values,
     resting_value,
 )
+from core.solver.branch_and_bound.vectors import assign_product, largest_magnitude
 
 OPTIMAL, INFEASIBLE, CUT_OFF, PAUSED, UNPROVEN, FULL = 0, 1, 2, 3, 4, 5
 """Verdicts. PAUSED: more pivots are needed; UNPROVEN: rounding lost the proof; FULL: no room for another row."""
@@ -49,7 +50,7 @@ TIED = 1e-9
 """Reduced costs that are tied are set apart by at most this share of the largest cost, or of 1 where there is none."""
 
 
-@kernel
+@inlined
 def objective(lp: Lp) -> float:
     value = 0.0
     for j in range(len(lp.cost)):
@@ -65,7 +66,9 @@ def certified_minimum(lp: Lp, target: FloatArray, multipliers: FloatArray) -> fl
     """
     n = len(lp.cost)
     bound = 0.0
-    size = np.abs(target)
+    size = np.empty(n)
+    for k in range(n):
+        size[k] = abs(target[k])
     magnitude = 0.0
     for j in range(n):
         v, y = lp.nonbasic[j], multipliers[j]
@@ -84,13 +87,13 @@ def certified_minimum(lp: Lp, target: FloatArray, multipliers: FloatArray) -> fl
     return bound - ROUNDING * magnitude
 
 
-@kernel
+@inlined
 def certified_objective(lp: Lp) -> float:
     """A lower bound of the objective that holds whatever rounding did to the dictionary."""
     return certified_minimum(lp, lp.cost.copy(), lp.reduced)
 
 
-@kernel
+@inlined
 def certified_infeasible(lp: Lp, r: int) -> bool:
     """Whether the basic variable of line r, outside its bounds now, can be shown never to be inside."""
     n, v = len(lp.cost), lp.basic[r]
@@ -100,13 +103,15 @@ def certified_infeasible(lp: Lp, r: int) -> bool:
     if v < n:
         target[v] = sign
     else:
-        target[:] = sign * lp.rows[v - n]
-    least = certified_minimum(lp, target, sign * lp.tableau[r])
+        assign_product(target, lp.rows[v - n], sign)
+    multipliers = np.empty(n)
+    assign_product(multipliers, lp.tableau[r], sign)
+    least = certified_minimum(lp, target, multipliers)
     bound = sign * (lp.lower[v] if below else lp.upper[v])
     return bool(least > bound)
 
 
-@kernel
+@inlined
 def leaving_line(lp: Lp) -> int:
     """The line with the largest violation per length of its row; -1 when none is violated."""
     n = len(lp.cost)
@@ -125,7 +130,7 @@ def leaving_line(lp: Lp) -> int:
     return chosen
 
 
-@kernel
+@inlined
 def collect_ratios(lp: Lp, r: int, sign: float, ratios: FloatArray) -> None:
     """ratios[j]: how far the dual may move before the j-th reduced cost is zero; infinite for what does not help."""
     line = lp.tableau[r]
@@ -138,7 +143,7 @@ def collect_ratios(lp: Lp, r: int, sign: float, ratios: FloatArray) -> None:
         ratios[j] = ratio if helps else np.inf
 
 
-@kernel
+@inlined
 def first_ratio(lp: Lp, r: int, ratios: FloatArray) -> int:
     """The least ratio; of equal ones the largest pivot; -1 when there is none."""
     line = lp.tableau[r]
@@ -154,7 +159,7 @@ def first_ratio(lp: Lp, r: int, ratios: FloatArray) -> int:
     return chosen
 
 
-@kernel
+@inlined
 def flip(lp: Lp, j: int) -> None:
     """The j-th nonbasic variable to its other bound."""
     v = lp.nonbasic[j]
@@ -165,7 +170,7 @@ def flip(lp: Lp, j: int) -> None:
     lp.counts[WORK] += lp.counts[ROWS]
 
 
-@kernel
+@inlined
 def dual_step(lp: Lp, r: int, ratios: FloatArray, flips: IntArray) -> bool:
     """Bring the basic variable of line r to its bound; False when nothing (stable) can.
 
@@ -221,7 +226,7 @@ def dual_simplex(lp: Lp, cutoff: float, max_pivots: int) -> int:
     return PAUSED
 
 
-@kernel
+@inlined
 def solve_lp(lp: Lp, cutoff: float, max_pivots: int) -> int:
     """The dual simplex, from a fresh dictionary where the old one has seen too many pivots or lost a proof.
 
@@ -233,7 +238,7 @@ def solve_lp(lp: Lp, cutoff: float, max_pivots: int) -> int:
     before = objective(lp)
     verdict = dual_simplex(lp, cutoff, max_pivots)
     if verdict == PAUSED and objective(lp) - before <= TIED * abs(before):
-        largest = np.abs(lp.cost).max()
+        largest = largest_magnitude(lp.cost)
         part_ties(lp, TIED * (largest if largest > 0.0 else 1.0))
         verdict = dual_simplex(lp, cutoff, max_pivots)
     if verdict == UNPROVEN:

@@ -11,11 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from core.errors import SolverFailed
+from core.jit import inlined, kernel
 from core.solver.branch_and_bound.branching import PseudoCosts, takes
-from core.solver.branch_and_bound.compiling import kernel
 from core.solver.branch_and_bound.decisions import Decisions, decide
 from core.solver.branch_and_bound.dual_simplex import FULL, PAUSED, UNPROVEN
-from core.solver.branch_and_bound.knowledge import Knowledge
 from core.solver.branch_and_bound.node_program import NodeProgram
 from core.solver.branch_and_bound.relaxation import (
     ALLOWANCE,
@@ -25,6 +24,7 @@ from core.solver.branch_and_bound.relaxation import (
     SPARE_ROWS,
 )
 from core.solver.branch_and_bound.scenarios import Scenarios
+from core.solver.branch_and_bound.search_state import SearchState
 from core.solver.branch_and_bound.tableau import WORK, Lp, drop_slack_rows
 from core.solver.branch_and_bound.tree import (
     HAND,
@@ -88,14 +88,14 @@ class Terms(NamedTuple):
     pause_after: int
 
 
-@kernel
+@inlined
 def lowest(tree: Tree, visit: Visit, unresolved: float) -> float:
     """The least cost of what is open, in hand or unresolved."""
     least = min(least_cost(tree), unresolved)
     return least if visit.counts[STAGE] == EMPTY else min(least, tree.nodes[HAND].cost)
 
 
-@kernel
+@inlined
 def arrive(
     lp: Lp, n_base: int, scenarios: Scenarios, decisions: Decisions, visit: Visit, tree: Tree, terms: Terms, end: int
 ) -> int:
@@ -121,7 +121,7 @@ def arrive(
     return ON_HAND
 
 
-@kernel
+@inlined
 def branch(lp: Lp, n_base: int, decisions: Decisions, visit: Visit, tree: Tree, cutoff: float) -> None:
     """Fork the node in hand: one child is open, the better one the next in hand if a dive goes on, else open, too."""
     node = tree.nodes[HAND]
@@ -198,7 +198,7 @@ def explore(
 class Exploration:
     """Branches on scenarios: one child must not lose there, the other gives one of its losses to it."""
 
-    def __init__(self, program: NodeProgram, known: Knowledge) -> None:
+    def __init__(self, program: NodeProgram, known: SearchState) -> None:
         self.program = program
         self.known = known
         self.unresolved = np.inf

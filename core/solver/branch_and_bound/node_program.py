@@ -9,8 +9,8 @@ from core.errors import SolverFailed
 from core.solver.branch_and_bound.bounds import gains, tighten
 from core.solver.branch_and_bound.decisions import Decisions, losses_left
 from core.solver.branch_and_bound.dual_simplex import CUT_OFF, INFEASIBLE, OPTIMAL
-from core.solver.branch_and_bound.knowledge import Knowledge
 from core.solver.branch_and_bound.relaxation import Relaxation
+from core.solver.branch_and_bound.search_state import SearchState
 from core.solver.branch_and_bound.sweep import Sweep
 from core.solver.branch_and_bound.visit import PATIENCE, is_leaf
 
@@ -18,7 +18,7 @@ from core.solver.branch_and_bound.visit import PATIENCE, is_leaf
 class NodeProgram:
     """`relaxation` holds the node's linear program; gain: (S,) of the chance cut, 0 for what is decided."""
 
-    def __init__(self, relaxation: Relaxation, known: Knowledge) -> None:
+    def __init__(self, relaxation: Relaxation, known: SearchState) -> None:
         self.relaxation = relaxation
         self.known = known
         self.gain = np.zeros(len(relaxation.multiples))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.arrays import BoolArray, FloatArray
-from core.solver.branch_and_bound.compiling import kernel
+from core.jit import kernel
 from core.solver.branch_and_bound.cuts import THRESHOLD, relax
 from core.solver.branch_and_bound.dual_simplex import FULL, PAUSED, UNPROVEN, certified_objective
 from core.solver.branch_and_bound.scenarios import Scenarios

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from core.arrays import FloatArray, IntArray
-from core.solver.branch_and_bound.compiling import kernel
-from core.solver.branch_and_bound.vectors import add_rows
+from core.jit import inlined, kernel
+from core.solver.branch_and_bound.vectors import add_rows, assign
 from core.solver.program import ChanceProgram, Polytope
 
 NEAR_EDGE = 0.8
@@ -61,15 +61,20 @@ def with_overrun(polytope: Polytope, most: float) -> Polytope:
     )
 
 
-@kernel
+@inlined
 def read_multiples(scenarios: Scenarios, x: FloatArray, multiples: FloatArray) -> None:
     """offset + payoffs @ x into multiples (S,)."""
-    multiples[:] = scenarios.offset
-    places = np.flatnonzero(x)
-    add_rows(multiples, scenarios.payoffs_t, places, x[places])
+    assign(multiples, scenarios.offset)
+    places, values, count = np.empty(len(x), dtype=np.int64), np.empty(len(x)), 0
+    for j in range(len(x)):
+        if x[j] != 0.0:
+            places[count] = j
+            values[count] = x[j]
+            count += 1
+    add_rows(multiples, scenarios.payoffs_t, places[:count], values[:count])
 
 
-@kernel
+@inlined
 def nth_largest(values: FloatArray, n: int) -> float:
     """The n-th largest of values, n from 1; their order is changed.
 
@@ -110,12 +115,12 @@ class Tail(NamedTuple):
     edge: FloatArray
 
 
-@kernel
+@inlined
 def make_tail(n_scenarios: int) -> Tail:
     return Tail(np.empty(n_scenarios, dtype=np.int64), np.empty(n_scenarios), np.empty(n_scenarios), np.zeros(1))
 
 
-@kernel
+@inlined
 def gather_losses(multiples: FloatArray, above: float, tail: Tail) -> int:
     """The scenarios with losses above this, and the losses, into tail; how many."""
     count = 0
@@ -142,7 +147,7 @@ def worst_tail(scenarios: Scenarios, multiples: FloatArray, tail: Tail) -> tuple
     losses = tail.losses[:count]
     edge = 0.0
     if count >= whole:
-        tail.order[:count] = losses
+        assign(tail.order[:count], losses)
         edge = nth_largest(tail.order[:count], whole)
     tail.edge[0] = edge
     above, on_edge, total = 0, 0, 0.0

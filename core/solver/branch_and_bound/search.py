@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from core.arrays import FloatArray
-from core.solver.also_x import AlsoX
+from core.solver.branch_and_bound.also_x import AlsoX
 from core.solver.branch_and_bound.decisions import Decisions
 from core.solver.branch_and_bound.exploration import Exploration
 from core.solver.branch_and_bound.incumbents import Incumbents
-from core.solver.branch_and_bound.knowledge import Knowledge
 from core.solver.branch_and_bound.node_program import NodeProgram
 from core.solver.branch_and_bound.relaxation import EngineMeter, Relaxation
 from core.solver.branch_and_bound.scenarios import scenarios_of, with_overrun
+from core.solver.branch_and_bound.search_state import SearchState
 from core.solver.feasibility import multiples
 from core.solver.program import ChanceProgram, SolveControl, SolveOutcome
 from core.solver.work import LimitReached
@@ -31,7 +31,7 @@ class Search:
         self.meter = EngineMeter(control)
         plain = scenarios_of(program, with_overrun=False)
         self.incumbents = Incumbents(program, plain, self.meter)
-        self.known = Knowledge(program, control, self.meter, self.incumbents)
+        self.known = SearchState(program, control, self.meter, self.incumbents)
         polytope, scenarios, cost = program.polytope, plain, -program.objective
         if self.known.seeks_any:
             scenarios = scenarios_of(program, with_overrun=True)

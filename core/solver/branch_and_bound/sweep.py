@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
+from core.jit import inlined, kernel
 from core.solver.branch_and_bound.bounds import SAFETY, gain_of, gains
-from core.solver.branch_and_bound.compiling import kernel
 from core.solver.branch_and_bound.cuts import THRESHOLD, relax
 from core.solver.branch_and_bound.decisions import Decisions
 from core.solver.branch_and_bound.dual_simplex import CUT_OFF, FULL, INFEASIBLE, OPTIMAL, certified_objective
@@ -27,6 +27,7 @@ from core.solver.branch_and_bound.tableau import (
     set_cost,
     with_capacity,
 )
+from core.solver.branch_and_bound.vectors import assign_product, assign_quotient, largest_magnitude
 
 PATIENCE = 1
 EMPTY = -1
@@ -37,11 +38,21 @@ def copy_with_cutoff(lp: Lp, target: Lp, cutoff: float) -> None:
     """lp with `cost @ x <= cutoff` as its last row, into target, which must have room."""
     copy_into(lp, target)
     target.counts[WORK] = 0
-    scale = max(np.abs(lp.cost).max(), 1e-300)
-    add_row(target, lp.cost / scale, -np.inf, cutoff / scale, BASE, -1)
+    scale = max(largest_magnitude(lp.cost), 1e-300)
+    row = np.empty(len(lp.cost))
+    assign_quotient(row, lp.cost, scale)
+    add_row(target, row, -np.inf, cutoff / scale, BASE, -1)
 
 
-@kernel
+@inlined
+def how_many(flags: BoolArray) -> int:
+    count = 0
+    for s in range(len(flags)):
+        count += flags[s]
+    return count
+
+
+@inlined
 def record(s: int, sign: float, bound: float, decisions: Decisions, gain: FloatArray) -> None:
     """What scenario s's least (sign 1) or largest (-1) multiple says, and its gain in the chance cut to match."""
     must, lost, floor = decisions
@@ -75,14 +86,15 @@ def sweep_side(
     end, must, lost = lp.counts[WORK] + allowance, decisions.must, decisions.lost
     x, multiples, gain = np.empty(len(lp.cost)), np.empty(len(must)), np.empty(len(must))
     gains(decisions, gain)
-    budget = float(max_losses - np.count_nonzero(lost))
+    budget = float(max_losses - how_many(lost))
     for k in range(begin, len(order)):
         if lp.counts[WORK] > end:
             return k
         s = order[k]
         if must[s] or lost[s] or (sign < 0.0 and highest[s] >= 1.0):
             continue
-        set_cost(lp, sign * scenarios.payoffs[s])
+        assign_product(x, scenarios.payoffs[s], sign)
+        set_cost(lp, x)
         drop_slack_rows(lp)
         cutoff = THRESHOLD + 2 * SAFETY - scenarios.offset[s] if sign > 0.0 else np.inf
         verdict = relax(
@@ -93,10 +105,11 @@ def sweep_side(
         if verdict == FULL:
             return k
         if verdict == OPTIMAL:
-            np.maximum(highest, multiples, highest)
+            for t in range(len(highest)):
+                highest[t] = max(highest[t], multiples[t])
         bound = scenarios.offset[s] + sign * certified_objective(lp) - sign * SAFETY
         record(s, sign, np.inf if verdict == CUT_OFF else bound, decisions, gain)
-        budget = float(max_losses - np.count_nonzero(lost))
+        budget = float(max_losses - how_many(lost))
         if budget < 0.0:
             return EMPTY
     return len(order)

@@ -17,7 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
-from core.solver.branch_and_bound.compiling import kernel
+from core.jit import inlined, kernel
+from core.solver.branch_and_bound.vectors import assign
 
 BASE, CVAR, CHANCE, SCENARIO = 0, 1, 2, 3
 """Kinds of rows: of the polytope; a CVaR cut (valid everywhere); a chance cut (valid below its node); a scenario."""
@@ -84,30 +85,34 @@ def with_capacity(lp: Lp, capacity: int) -> Lp:
 def copy_into(source: Lp, target: Lp) -> None:
     """All of `source` but the work it counted; target must have room."""
     n, m = len(source.cost), source.counts[ROWS]
-    target.rows[:m] = source.rows[:m]
-    target.tableau[:m] = source.tableau[:m]
-    target.lower[: n + m] = source.lower[: n + m]
-    target.upper[: n + m] = source.upper[: n + m]
-    target.kind[:m] = source.kind[:m]
-    target.tag[:m] = source.tag[:m]
-    target.basic[:m] = source.basic[:m]
-    target.basic_value[:m] = source.basic_value[:m]
-    target.nonbasic[:] = source.nonbasic
-    target.at_upper[:] = source.at_upper
-    target.reduced[:] = source.reduced
-    target.cost[:] = source.cost
+    for i in range(m):
+        for j in range(n):
+            target.rows[i, j] = source.rows[i, j]
+            target.tableau[i, j] = source.tableau[i, j]
+        target.kind[i] = source.kind[i]
+        target.tag[i] = source.tag[i]
+        target.basic[i] = source.basic[i]
+        target.basic_value[i] = source.basic_value[i]
+    for v in range(n + m):
+        target.lower[v] = source.lower[v]
+        target.upper[v] = source.upper[v]
+    for j in range(n):
+        target.nonbasic[j] = source.nonbasic[j]
+        target.at_upper[j] = source.at_upper[j]
+        target.reduced[j] = source.reduced[j]
+        target.cost[j] = source.cost[j]
     target.counts[ROWS] = m
     target.counts[SINCE_FRESH] = source.counts[SINCE_FRESH]
 
 
-@kernel
+@inlined
 def resting_value(lp: Lp, j: int) -> float:
     """Where the j-th nonbasic variable stands."""
     v = lp.nonbasic[j]
     return float(lp.upper[v] if lp.at_upper[j] else lp.lower[v])
 
 
-@kernel
+@inlined
 def activity_range(lp: Lp, row: FloatArray) -> tuple[float, float]:
     """Least and largest row @ x over the columns' bounds alone."""
     low, high = 0.0, 0.0
@@ -127,7 +132,7 @@ def add_row(lp: Lp, row: FloatArray, low: float, high: float, kind: int, tag: in
     """Append low <= row @ x <= high, with its activity as a basic variable. Infinite bounds become implied ones."""
     n, m = len(lp.cost), lp.counts[ROWS]
     least, most = activity_range(lp, row)
-    lp.rows[m] = row
+    assign(lp.rows[m], row)
     lp.lower[n + m] = max(low, min(least - 1.0, high - 1.0))
     lp.upper[n + m] = min(high, max(most + 1.0, low + 1.0))
     lp.kind[m] = kind
@@ -152,13 +157,13 @@ def add_row(lp: Lp, row: FloatArray, low: float, high: float, kind: int, tag: in
     lp.counts[WORK] += n * n
 
 
-@kernel
+@inlined
 def drop_row(lp: Lp, i: int) -> None:
     """Forget the row whose activity is basic in line i; the last row and line take the places that become free."""
     n, last = len(lp.cost), lp.counts[ROWS] - 1
     slot = lp.basic[i] - n
     if slot != last:
-        lp.rows[slot] = lp.rows[last]
+        assign(lp.rows[slot], lp.rows[last])
         lp.lower[n + slot] = lp.lower[n + last]
         lp.upper[n + slot] = lp.upper[n + last]
         lp.kind[slot] = lp.kind[last]
@@ -170,7 +175,7 @@ def drop_row(lp: Lp, i: int) -> None:
             if lp.nonbasic[j] == n + last:
                 lp.nonbasic[j] = n + slot
     if i != last:
-        lp.tableau[i] = lp.tableau[last]
+        assign(lp.tableau[i], lp.tableau[last])
         lp.basic_value[i] = lp.basic_value[last]
         lp.basic[i] = lp.basic[last]
     lp.counts[ROWS] = last
@@ -229,7 +234,7 @@ def refresh_values(lp: Lp) -> None:
     lp.counts[WORK] += m * n
 
 
-@kernel
+@inlined
 def make_dual_feasible(lp: Lp) -> None:
     """Every nonbasic variable to the bound that its reduced cost prefers."""
     for j in range(len(lp.cost)):
@@ -240,7 +245,7 @@ def make_dual_feasible(lp: Lp) -> None:
     refresh_values(lp)
 
 
-@kernel
+@inlined
 def part_ties(lp: Lp, most: float) -> None:
     """Perturb: every reduced cost away from zero, to the side its bound prefers, each by another part of `most`."""
     for j in range(len(lp.cost)):
@@ -248,12 +253,12 @@ def part_ties(lp: Lp, most: float) -> None:
         lp.reduced[j] += -part if lp.at_upper[j] else part
 
 
-@kernel
+@inlined
 def set_cost(lp: Lp, cost: FloatArray) -> None:
     """Another objective, from the basis at hand."""
     n = len(lp.cost)
-    lp.cost[:] = cost
     for j in range(n):
+        lp.cost[j] = cost[j]
         v = lp.nonbasic[j]
         lp.reduced[j] = cost[v] if v < n else 0.0
     for i in range(lp.counts[ROWS]):
@@ -267,7 +272,7 @@ def set_cost(lp: Lp, cost: FloatArray) -> None:
     make_dual_feasible(lp)
 
 
-@kernel
+@inlined
 def stablest_column(lp: Lp, i: int, wanted: BoolArray) -> int:
     """Where in line i the largest entry of a nonbasic column is that should be basic; -1 when all are tiny."""
     q, largest = -1, 1e-9
@@ -293,7 +298,7 @@ def rebuild(lp: Lp) -> None:
         else:
             tight[v - n] = True
     for i in range(m):
-        lp.tableau[i] = lp.rows[i]
+        assign(lp.tableau[i], lp.rows[i])
         lp.basic[i] = n + i
     for j in range(n):
         lp.nonbasic[j] = j
@@ -308,7 +313,7 @@ def rebuild(lp: Lp) -> None:
     make_dual_feasible(lp)
 
 
-@kernel
+@inlined
 def read_solution(lp: Lp, x: FloatArray) -> None:
     """The columns' values, into x (n,)."""
     n = len(lp.cost)

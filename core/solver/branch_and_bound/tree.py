@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.arrays import BoolArray, FloatArray, IntArray
-from core.solver.branch_and_bound.compiling import kernel
+from core.jit import inlined, kernel
 from core.solver.branch_and_bound.cuts import THRESHOLD
 from core.solver.branch_and_bound.decisions import Decisions, decide
 from core.solver.branch_and_bound.scenarios import Scenarios
@@ -25,6 +25,7 @@ from core.solver.branch_and_bound.tableau import (
     activity_range,
     rebuild,
 )
+from core.solver.branch_and_bound.vectors import assign, assign_quotient
 
 NODE = np.dtype(
     [
@@ -106,7 +107,7 @@ def make_tree(n: int, n_scenarios: int, capacity: int = 64) -> Tree:
     return Tree(np.zeros(n_nodes, dtype=NODE), np.arange(1, n_nodes, dtype=np.int64), forks, cuts, counts)
 
 
-@kernel
+@inlined
 def comes_first(nodes: Any, a: int, b: int) -> bool:
     """By least cost, the first in first out among equals."""
     if nodes[a].cost != nodes[b].cost:
@@ -114,13 +115,13 @@ def comes_first(nodes: Any, a: int, b: int) -> bool:
     return bool(nodes[a].order < nodes[b].order)
 
 
-@kernel
+@inlined
 def least_cost(tree: Tree) -> float:
     """Of the open nodes; infinite when there is none."""
     return float(tree.nodes[tree.heap[0]].cost) if tree.counts[OPEN] else np.inf
 
 
-@kernel
+@inlined
 def next_rows(tree: Tree) -> int:
     """Rows beyond the base of the first open node."""
     return int(tree.forks.n_rows[tree.nodes[tree.heap[0]].fork])
@@ -141,7 +142,7 @@ def push(tree: Tree, fork: int, s: int, keeps: bool, cost: float, parent_cost: f
     heap[at] = place
 
 
-@kernel
+@inlined
 def fill(node: Any, fork: int, s: int, keeps: bool, cost: float, parent_cost: float, taken: float) -> None:
     node.fork = fork
     node.scenario = s
@@ -151,7 +152,7 @@ def fill(node: Any, fork: int, s: int, keeps: bool, cost: float, parent_cost: fl
     node.taken = taken
 
 
-@kernel
+@inlined
 def pop(tree: Tree) -> None:
     """The first of the open nodes into the hand."""
     nodes, heap, last = tree.nodes, tree.heap, tree.counts[OPEN] - 1
@@ -170,7 +171,7 @@ def pop(tree: Tree) -> None:
     nodes[HAND] = nodes[first]
 
 
-@kernel
+@inlined
 def has_room(lp: Lp, n_base: int, tree: Tree) -> bool:
     """For a fork of what is in lp now, and its children."""
     m = lp.counts[ROWS]
@@ -182,7 +183,7 @@ def has_room(lp: Lp, n_base: int, tree: Tree) -> bool:
     )
 
 
-@kernel
+@inlined
 def save_fork(lp: Lp, n_base: int, decisions: Decisions, tree: Tree) -> int:
     """Its number. Saved are the decisions, the rows beyond the base and the basis; cuts in lp get numbers.
 
@@ -193,34 +194,35 @@ def save_fork(lp: Lp, n_base: int, decisions: Decisions, tree: Tree) -> int:
         if lp.tag[i] < 0:
             tree.counts[FREE_CUTS] -= 1
             place = cuts.free[tree.counts[FREE_CUTS]]
-            cuts.rows[place] = lp.rows[i]
+            assign(cuts.rows[place], lp.rows[i])
             cuts.low[place] = lp.lower[n + i]
             lp.tag[i] = place
     tree.counts[FREE_FORKS] -= 1
     fork = forks.free[tree.counts[FREE_FORKS]]
-    forks.must[fork] = decisions.must
-    forks.lost[fork] = decisions.lost
-    forks.floor[fork] = decisions.floor
+    assign(forks.must[fork], decisions.must)
+    assign(forks.lost[fork], decisions.lost)
+    assign(forks.floor[fork], decisions.floor)
     forks.n_rows[fork] = m - n_base
-    forks.kind[fork, : m - n_base] = lp.kind[n_base:m]
-    forks.tag[fork, : m - n_base] = lp.tag[n_base:m]
-    forks.nonbasic[fork] = lp.nonbasic
-    forks.at_upper[fork] = lp.at_upper
+    for i in range(n_base, m):
+        forks.kind[fork, i - n_base] = lp.kind[i]
+        forks.tag[fork, i - n_base] = lp.tag[i]
+    assign(forks.nonbasic[fork], lp.nonbasic)
+    assign(forks.at_upper[fork], lp.at_upper)
     forks.children[fork] = 0
     return int(fork)
 
 
-@kernel
+@inlined
 def load_rows(lp: Lp, n_base: int, scenarios: Scenarios, tree: Tree, fork: int) -> None:
     """The base and the fork's rows, in this order, with its basis."""
     n, forks, cuts = len(lp.cost), tree.forks, tree.cuts
     for i in range(forks.n_rows[fork]):
         m, kind, tag = n_base + i, forks.kind[fork, i], forks.tag[fork, i]
         if kind == SCENARIO:
-            lp.rows[m] = scenarios.payoffs[tag] / scenarios.scale[tag]
+            assign_quotient(lp.rows[m], scenarios.payoffs[tag], scenarios.scale[tag])
             low = (THRESHOLD - scenarios.offset[tag]) / scenarios.scale[tag]
         else:
-            lp.rows[m] = cuts.rows[tag]
+            assign(lp.rows[m], cuts.rows[tag])
             low = cuts.low[tag]
         _, most = activity_range(lp, lp.rows[m])
         lp.lower[n + m] = low
@@ -228,20 +230,20 @@ def load_rows(lp: Lp, n_base: int, scenarios: Scenarios, tree: Tree, fork: int) 
         lp.kind[m] = kind
         lp.tag[m] = tag
     lp.counts[ROWS] = n_base + forks.n_rows[fork]
-    lp.nonbasic[:] = forks.nonbasic[fork]
-    lp.at_upper[:] = forks.at_upper[fork]
+    assign(lp.nonbasic, forks.nonbasic[fork])
+    assign(lp.at_upper, forks.at_upper[fork])
     rebuild(lp)
 
 
-@kernel
+@inlined
 def take_up(lp: Lp, n_base: int, scenarios: Scenarios, decisions: Decisions, tree: Tree) -> None:
     """The first of the open nodes into the hand, its decisions into `decisions` and its program into lp."""
     pop(tree)
     node, forks = tree.nodes[HAND], tree.forks
     fork = node.fork
-    decisions.must[:] = forks.must[fork]
-    decisions.lost[:] = forks.lost[fork]
-    decisions.floor[:] = forks.floor[fork]
+    assign(decisions.must, forks.must[fork])
+    assign(decisions.lost, forks.lost[fork])
+    assign(decisions.floor, forks.floor[fork])
     decide(decisions, node.scenario, node.keeps)
     load_rows(lp, n_base, scenarios, tree, fork)
     forks.children[fork] -= 1

@@ -2,8 +2,42 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
 from core.arrays import FloatArray, IntArray
-from core.solver.branch_and_bound.compiling import kernel
+from core.jit import inlined, kernel
+
+Value = TypeVar("Value", bound=np.generic)
+
+
+@inlined
+def assign(target: NDArray[Value], source: NDArray[Value]) -> None:
+    """target[:] = source, and no more: an assignment of slices brings with it the words for shapes that do not fit."""
+    for j in range(len(target)):
+        target[j] = source[j]
+
+
+@inlined
+def assign_product(target: FloatArray, values: FloatArray, factor: float) -> None:
+    for j in range(len(target)):
+        target[j] = factor * values[j]
+
+
+@inlined
+def assign_quotient(target: FloatArray, values: FloatArray, divisor: float) -> None:
+    for j in range(len(target)):
+        target[j] = values[j] / divisor
+
+
+@inlined
+def largest_magnitude(values: FloatArray) -> float:
+    largest = 0.0
+    for j in range(len(values)):
+        largest = max(largest, abs(values[j]))
+    return largest
 
 
 @kernel

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from core.arrays import FloatArray, IntArray
+from core.jit import inlined
 from core.solver.branch_and_bound.bounds import gains, tighten
 from core.solver.branch_and_bound.branching import BRANCH, KEEP, NEITHER, PseudoCosts, choose, learn
-from core.solver.branch_and_bound.compiling import kernel
 from core.solver.branch_and_bound.cuts import THRESHOLD, relax
 from core.solver.branch_and_bound.decisions import Decisions, decide, losses_left
 from core.solver.branch_and_bound.dual_simplex import CUT_OFF, INFEASIBLE, OPTIMAL, PAUSED, certified_objective
@@ -51,7 +51,7 @@ class Arrival(NamedTuple):
     parent_cost: float
 
 
-@kernel
+@inlined
 def process(
     lp: Lp,
     scenarios: Scenarios,
@@ -95,7 +95,7 @@ def process(
             return OPTIMAL
 
 
-@kernel
+@inlined
 def is_leaf(multiples: FloatArray, gain: FloatArray, left: int) -> bool:
     """No more scenarios are below the threshold than may be."""
     below = 0
@@ -104,7 +104,7 @@ def is_leaf(multiples: FloatArray, gain: FloatArray, left: int) -> bool:
     return below <= left
 
 
-@kernel
+@inlined
 def assess(
     lp: Lp,
     scenarios: Scenarios,
@@ -130,7 +130,7 @@ def assess(
     return LEAF if is_leaf(visit.multiples, visit.gain, losses_left(decisions, max_losses)) else STANDS
 
 
-@kernel
+@inlined
 def visit_node(
     lp: Lp,
     scratch: Lp,

@@ -1,4 +1,4 @@
-"""How often a session was lost, and what befell it."""
+"""How often the run of a session was lost, and its recovery history."""
 
 from __future__ import annotations
 

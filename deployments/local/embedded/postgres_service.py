@@ -98,7 +98,7 @@ class PostgresService:
     def _wait_for_vacancy(self, deadline: float) -> int | None:
         """The held server lock, once no process of an earlier server is left; None if that one answers after all.
 
-        It may be recovering, shutting down, or be orphaned; whoever started it is no longer there to say.
+        It may be recovering, shutting down, or be orphaned; the process that started it is gone.
         """
         lock = open_lock(self._files.server_lock)
         try:
@@ -123,7 +123,7 @@ class PostgresService:
             durable = self._settings.get("fsync") != "off"
             create_cluster(files, programs, account, lock=lock, durable=durable)
         check_version(files, major_version(programs))
-        # Nobody holds the lock but us, so whatever process has this pid now is a stranger or a zombie.
+        # Nobody holds the lock but us, so a process with this pid is unrelated, or a zombie.
         files.pid_file.unlink(missing_ok=True)
         if not (same_port and self._port_file.exists()):
             self._port_file.write_text(str(_free_port()))

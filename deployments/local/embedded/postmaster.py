@@ -1,7 +1,7 @@
 """The server's processes, as the operating system sees them: finding and stopping them.
 
 Whether any of them lives is not guessed from a pid file: each inherits the descriptor that holds `server.lock`, from
-before the first one starts until the last one has ended. A zombie holds no descriptor, and a stranger that was given
+before the first one starts until the last one has ended. A zombie holds no descriptor, and an unrelated process with
 the same pid does not hold this one.
 
 `python -m deployments.local.embedded.postmaster ROOT` stops the server; it imports little, since the warden calls it.

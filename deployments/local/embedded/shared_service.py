@@ -7,7 +7,7 @@ Three lock files in the service's directory, and a marker:
     warden.lock   exclusive as long as a warden lives
     started       is there from before a start until after a stop
 
-Everybody takes `users` first and `start` second, and nobody waits for `users` while holding `start`, so there is no
+Every process takes `users` first and `start` second, and none waits for `users` while holding `start`, so there is no
 deadlock. Locks go with their holder, so a `kill -9` leaves none behind. Then the warden, a small process that waits for
 `users` to become free, stops the service in place of the user that could not. Killing the warden does no harm as long
 as users leave properly, and the next one to join posts a new one.

@@ -1,4 +1,4 @@
-"""Waits until nobody uses a shared service any more, then stops it: `warden.py DIRECTORY OWN_LOCK STOP_COMMAND...`.
+"""Waits until a shared service has no users, then stops it: `warden.py DIRECTORY OWN_LOCK STOP_COMMAND...`.
 
 It is there for users that die without leaving. The standard library alone, and run by its path, so that it costs little
 while it waits. OWN_LOCK is the inherited descriptor that says a warden is on duty.
@@ -22,7 +22,7 @@ def watch(directory: Path, own_lock: int, stop_command: list[str]) -> None:
     if started.exists():
         subprocess.run(stop_command, cwd="/", stdin=subprocess.DEVNULL, check=True)
         started.unlink()
-    # First the own lock: whoever joins as soon as `users` is free must see that no warden is on duty.
+    # First the own lock: a process that joins as soon as `users` is free must see that no warden is on duty.
     for descriptor in (own_lock, start, users):
         os.close(descriptor)
 

@@ -155,7 +155,7 @@ def test_ctrl_c_says_how_to_resume_and_leaves_the_session_free_at_once(
         "SELECT FROM matrix_generations WHERE matrix_key = :key AND finished_at IS NULL AND lease_expires_at > now()"
     )
     assert rows(database, leases, key=session.matrix_key) == []
-    assert "nobody runs it" in processes.call("status", str(session_id))[0]
+    assert "no process runs it" in processes.call("status", str(session_id))[0]
 
 
 def test_a_live_run_is_not_taken_over_by_resume(processes: CommandLine, database: Engine, caught_in: Caught) -> None:

@@ -66,6 +66,7 @@ ROWS = [
     Row("GET", f"{API}/sessions/{{ended_id}}/events", 401, 200, 200, 200, 404, 200),
     Row("POST", f"{API}/sessions/{{session_id}}/frontier", 401, 403, 403, 409, 404, 409, query=VARY),
     Row("GET", f"{API}/sessions/{{session_id}}/frontier", 401, 404, 404, 404, 404, 404, query=VARY),
+    Row("DELETE", f"{API}/sessions/{{session_id}}/frontier", 401, 403, 403, 404, 404, 404, query=VARY),
     Row("GET", "/api/funds", 401, 200, 200, 200, 200, 200),
     Row("GET", "/api/calibrations", 401, 200, 200, 200, 404, 200, query=FUND),
     Row("GET", f"/api/calibrations/{SMALL['calibrationVersion']}", 401, 200, 200, 200, 404, 200, query=FUND),

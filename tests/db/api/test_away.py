@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from db.engine import Patience, make_engine, transaction
-from deployments.cli.api_command import PATIENCE
+from db.engine import Timeouts, make_engine, transaction
+from deployments.cli.api_command import TIMEOUTS
 from deployments.local.throw_away import throw_away_server
 from tests.db.api.serving import serving
 from tests.waiting import eventually
@@ -16,7 +16,7 @@ SOON_S = 30.0
 
 
 def test_where_no_database_answers_it_says_so_and_when_to_come_again() -> None:
-    engine = make_engine("postgresql://nobody@127.0.0.1:1/none", patience=PATIENCE)
+    engine = make_engine("postgresql://nobody@127.0.0.1:1/none", timeouts=TIMEOUTS)
     with serving(engine) as served, served.client("vcf_any") as client:
         assert client.get("/health").status_code == 200
         for path in ("/ready", "/api/funds"):
@@ -27,11 +27,11 @@ def test_where_no_database_answers_it_says_so_and_when_to_come_again() -> None:
     engine.dispose()
 
 
-@pytest.mark.parametrize("patience", [Patience(connect_s=2, pool_s=1.5, statement_s=2)])
-def test_every_connection_cut_is_made_anew(patience: Patience) -> None:
+@pytest.mark.parametrize("timeouts", [Timeouts(connect_s=2, pool_s=1.5, statement_s=2)])
+def test_every_connection_cut_is_made_anew(timeouts: Timeouts) -> None:
     with throw_away_server() as server:
         server.ensure_database("cut")
-        engine = make_engine(server.url("cut"), patience=patience)
+        engine = make_engine(server.url("cut"), timeouts=timeouts)
         from db.bootstrap import prepare_database  # noqa: PLC0415
 
         prepare_database(engine)

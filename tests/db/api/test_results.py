@@ -11,18 +11,24 @@ import pytest
 
 from core.result.model import Result
 from tests.conftest import NewDatabase
-from tests.db.api.serving import serving
+from tests.db.api.serving import Served, serving
+from tests.db.frontiers import solve_all
 from tests.db.page.carried_out import RELAXED, carried_out
-from tests.waiting import eventually
 
 API = "/api/optimization"
 
 
 @pytest.fixture(scope="module")
-def client(new_database: NewDatabase, api_template: str) -> Iterator[httpx.Client]:
+def served(new_database: NewDatabase, api_template: str) -> Iterator[Served]:
+    with new_database(api_template) as engine, serving(engine) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def client(served: Served) -> Iterator[httpx.Client]:
     """Its base is the server's; `completed` lies in its database."""
-    with new_database(api_template) as engine, serving(engine) as served, served.client(served.token()) as client:
-        client.headers["X-Completed"] = str(carried_out(engine, **RELAXED))
+    with served.client(served.token()) as client:
+        client.headers["X-Completed"] = str(carried_out(served.engine, **RELAXED))
         yield client
 
 
@@ -74,12 +80,15 @@ def test_its_matrix_can_be_read_about_bucket_by_bucket(client: httpx.Client, com
 
 
 def test_what_a_limit_costs_is_solved_on_request_and_the_same_when_asked_again(
-    client: httpx.Client, completed: str
+    client: httpx.Client, completed: str, served: Served
 ) -> None:
     frontier, vary = f"{API}/sessions/{completed}/frontier", {"vary": "minExpectedWinners=0:2:3"}
     assert client.get(frontier, params=vary).status_code == 404
-    assert client.post(frontier, params=vary).status_code in (200, 202)
-    assert eventually(lambda: client.get(frontier, params=vary).json()["status"] in ("done", "failed"))
+    asked = client.post(frontier, params=vary)
+    assert asked.status_code == 202
+    assert client.get(asked.headers["location"]).json() == asked.json()
+    assert asked.json() == {"status": "waiting", "solved": 0, "of": 3, "frontier": None, "error": None}
+    solve_all(served.engine)
     done = client.post(frontier, params=vary)
     assert done.status_code == 200
     document = done.json()
@@ -89,3 +98,29 @@ def test_what_a_limit_costs_is_solved_on_request_and_the_same_when_asked_again(
     best = [point["pass1EStar"] for point in points if point["status"] != "infeasible"]
     assert best == sorted(best)
     assert client.get(frontier, params={"vary": "fundId=1:2:3"}).json()["problems"][0]["field"] == "vary"
+
+
+def test_any_api_process_answers_for_a_frontier(served: Served, client: httpx.Client, completed: str) -> None:
+    """Asked for at one, followed and cancelled at another, which was started later."""
+    frontier, vary = f"{API}/sessions/{completed}/frontier", {"vary": "cvarLimit=0.5:0.9:3"}
+    assert client.post(frontier, params=vary).status_code == 202
+    with serving(served.engine) as other, other.client(other.token(name="other")) as second:
+        assert second.get(frontier, params=vary).json()["status"] == "waiting"
+        assert second.delete(frontier, params=vary).json()["status"] == "failed"
+        assert client.delete(frontier, params=vary).status_code == 409
+        assert "cancelled by local" in client.get(frontier, params=vary).json()["error"]
+        assert second.post(frontier, params=vary).json()["status"] == "waiting"
+        solve_all(served.engine)
+        first_answer = client.get(frontier, params=vary).json()
+        assert first_answer["status"] == "done"
+        assert second.get(frontier, params=vary).json() == first_answer
+
+
+def test_a_frontier_of_a_session_that_is_not_completed_or_over_values_that_cannot_be_is_refused(
+    client: httpx.Client, completed: str
+) -> None:
+    frontier = f"{API}/sessions/{completed}/frontier"
+    refused = client.post(frontier, params={"vary": "cvarLimit=0.5:1.5:3"})
+    assert (refused.status_code, refused.json()["problems"][0]["field"]) == (422, "cvarLimit")
+    assert client.post(frontier).status_code == 422
+    assert client.get(frontier, params={"vary": "cvarLimit=0.5:1.5:3"}).status_code == 404

@@ -6,7 +6,15 @@ from sqlalchemy import Connection, DateTime, text
 
 from db.tables import metadata
 
-_LIVING = ("optimization_sessions", "job_outbox", "scenario_matrices", "matrix_generations", "session_events")
+_LIVING = (
+    "optimization_sessions",
+    "job_outbox",
+    "scenario_matrices",
+    "matrix_generations",
+    "session_events",
+    "frontier_jobs",
+    "frontier_points",
+)
 
 
 def _moved(table: str) -> str:

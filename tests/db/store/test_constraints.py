@@ -17,6 +17,7 @@ USER = "'00000000-0000-4000-8000-000000000002'"
 NOBODY = "'00000000-0000-4000-8000-00000000dead'"
 SESSION = "'00000000-0000-4000-8000-0000000000aa'"
 COMPANY = "'00000000-0000-4000-8000-0000000000bb'"
+FRONTIER = "'00000000-0000-4000-8000-0000000000cc'"
 KEY = "'matrix_v1.2_" + "0" * 64 + "'"
 SHA = "'" + "1" * 64 + "'"
 OTHER_SHA = "'" + "2" * 64 + "'"
@@ -83,6 +84,34 @@ PROCESSING = {
 }
 ENQUEUED = {**PENDING, "status": "'enqueued'", "enqueued_at": "now()"}
 SPENT = {**PENDING, "status": "'failed'", "error_reason": "'because'"}
+
+FRONTIER_REQUESTED = {
+    "frontier_id": FRONTIER,
+    "session_id": SESSION,
+    "created_by": USER,
+    "vary": """'{"field": "cvarLimit", "values": [0.1, 0.2]}'""",
+    "vary_hash": SHA,
+    "request": "'{}'",
+    "matrix_key": KEY,
+    "status": "'REQUESTED'",
+}
+FRONTIER_SOLVING = {**FRONTIER_REQUESTED, **LEASE, "status": "'SOLVING'", "started_at": "now()"}
+FRONTIER_COMPLETED = {**FRONTIER_REQUESTED, "status": "'COMPLETED'", "completed_at": "now()", "document": "'{}'"}
+FRONTIER_FAILED = {
+    **FRONTIER_REQUESTED,
+    "status": "'FAILED'",
+    "error_code": "'cancelled'",
+    "error_reason": "'because'",
+    "completed_at": "now()",
+}
+FRONTIER_POINT = {"point_key": SHA, "matrix_key": KEY, "value": "0.1", "point": "'{}'"}
+FRONTIER_JOB = {
+    "idempotency_key": f"'frontier:' || {FRONTIER}",
+    "job_type": "'frontier'",
+    "frontier_id": FRONTIER,
+    "payload": "'{}'",
+    "status": "'pending'",
+}
 
 EVENT = {"session_id": SESSION, "epoch": "0", "kind": "'rescued'", "detail": "'because'"}
 
@@ -175,6 +204,12 @@ VALID: list[tuple[str, Row]] = [
     ("job_outbox", PROCESSING),
     ("job_outbox", ENQUEUED),
     ("job_outbox", SPENT),
+    ("job_outbox", FRONTIER_JOB),
+    ("frontier_jobs", FRONTIER_REQUESTED),
+    ("frontier_jobs", FRONTIER_SOLVING),
+    ("frontier_jobs", FRONTIER_COMPLETED),
+    ("frontier_jobs", FRONTIER_FAILED),
+    ("frontier_points", FRONTIER_POINT),
     ("session_events", EVENT),
     ("access_tokens", TOKEN),
     ("access_tokens", {**TOKEN, "scopes": "'{admin, read, request}'", "revoked_at": "now()"}),
@@ -187,7 +222,8 @@ VALID: list[tuple[str, Row]] = [
 NEEDED_FIRST: dict[str, list[tuple[str, Row]]] = {
     "fund_members": [("funds", {"name": "'Fund'"})],
     "investments": [("portfolio_companies", COMPANY_ROW)],
-    "job_outbox": [("optimization_sessions", REQUESTED)],
+    "job_outbox": [("optimization_sessions", REQUESTED), ("frontier_jobs", FRONTIER_REQUESTED)],
+    "frontier_jobs": [("optimization_sessions", REQUESTED)],
     "session_events": [("optimization_sessions", REQUESTED)],
 }
 
@@ -391,8 +427,8 @@ FOREIGN_KEYS_AND_CHECKS = [
     *_cases(
         "job_outbox",
         PENDING,
-        chk_job_type=[{"job_type": "'validation'"}],
         chk_idempotency_key=[{"idempotency_key": "'optimization_session:x'"}],
+        chk_job_subject=[{"frontier_id": FRONTIER}, {"session_id": "NULL", "idempotency_key": "'any'"}],
         chk_payload=[{"payload": "'null'"}],
         chk_status=[{"status": "'done'"}],
         chk_epoch=[{"epoch": "-1"}],
@@ -414,6 +450,50 @@ FOREIGN_KEYS_AND_CHECKS = [
     ),
     *_cases("job_outbox", ENQUEUED, chk_enqueued_at_status=[{"enqueued_at": "NULL"}]),
     *_cases("job_outbox", SPENT, chk_error_reason_status=[{"error_reason": "NULL"}]),
+    *_cases(
+        "job_outbox",
+        FRONTIER_JOB,
+        # With the key that would go with it, or that would be refused first.
+        chk_job_type=[{"job_type": "'validation'", "idempotency_key": f"'validation:' || {FRONTIER}"}],
+        chk_job_subject=[{"session_id": SESSION, "idempotency_key": f"'frontier:' || {SESSION}"}],
+        fk_job_outbox_frontier_id=[{"frontier_id": NOBODY, "idempotency_key": f"'frontier:' || {NOBODY}"}],
+    ),
+    *_cases(
+        "frontier_jobs",
+        FRONTIER_REQUESTED,
+        chk_vary=[{"vary": "'[]'"}],
+        chk_vary_hash=[{"vary_hash": "'abc'"}],
+        chk_request=[{"request": "'null'"}],
+        chk_matrix_key=[{"matrix_key": "'matrix_v1.1_0'"}],
+        chk_status=[{"status": "'OPTIMIZING'"}],
+        chk_epoch=[{"epoch": "-1"}],
+        chk_rescues=[{"rescues": "-1"}],
+        chk_solved=[{"solved": "-1"}],
+        chk_lease_status=[LEASE],
+        chk_started_at_status=[{"status": "'SOLVING'"}],
+        chk_completed_at_status=[{"completed_at": "now()"}],
+        chk_error_status=[{"error_code": "'x'", "error_reason": "'y'"}],
+        chk_document=[{**FRONTIER_COMPLETED, "document": "'[]'"}],
+        chk_document_status=[{"document": "'{}'"}],
+        fk_frontier_jobs_session_id=[{"session_id": NOBODY}],
+        fk_frontier_jobs_created_by=[{"created_by": NOBODY}],
+    ),
+    *_cases(
+        "frontier_jobs",
+        FRONTIER_SOLVING,
+        chk_lease=[{"lease_expires_at": "NULL"}],
+        chk_lease_owner=[{"lease_token": "NULL", "lease_expires_at": "NULL"}],
+    ),
+    *_cases("frontier_jobs", FRONTIER_COMPLETED, chk_document_status=[{"document": "NULL"}]),
+    *_cases("frontier_jobs", FRONTIER_FAILED, chk_error_status=[{"error_reason": "NULL"}]),
+    *_cases(
+        "frontier_points",
+        FRONTIER_POINT,
+        chk_point_key=[{"point_key": "'abc'"}],
+        chk_matrix_key=[{"matrix_key": "'matrix_v1.1_0'"}],
+        chk_value=[{"value": "'NaN'"}, {"value": "'Infinity'"}, {"value": "'-Infinity'"}],
+        chk_point=[{"point": "'[]'"}],
+    ),
     *_cases(
         "session_events",
         EVENT,
@@ -488,6 +568,9 @@ DUPLICATES = [
         {**PENDING, "job_id": NOBODY},
         pk_job_outbox=[{"session_id": COMPANY, "idempotency_key": f"'optimization_session:' || {COMPANY}"}],
     ),
+    *_cases("frontier_jobs", FRONTIER_REQUESTED, pk_frontier_jobs=[{"vary_hash": OTHER_SHA}]),
+    *_cases("frontier_jobs", FRONTIER_REQUESTED, uq_frontier_jobs_session_id_vary_hash=[{"frontier_id": NOBODY}]),
+    *_cases("frontier_points", FRONTIER_POINT, pk_frontier_points=[{}]),
     *_cases("session_events", {**EVENT, "event_id": "1"}, pk_session_events=[{}]),
     *_cases(
         "access_tokens",
@@ -563,17 +646,23 @@ def test_every_constraint_has_a_case(connection: Connection) -> None:
         """)
     )
     tested = {(case.table, case.constraint) for case in FOREIGN_KEYS_AND_CHECKS + DUPLICATES}
-    # A second row for a session has its idempotency key too, which is checked first.
-    assert {tuple(row) for row in existing} - tested == {("job_outbox", "uq_job_outbox_session_id")}
+    # A second row for a session or frontier has its idempotency key too, which is checked first.
+    by_key = {("job_outbox", "uq_job_outbox_session_id"), ("job_outbox", "uq_job_outbox_frontier_id")}
+    assert {tuple(row) for row in existing} - tested == by_key
 
 
-def test_a_second_outbox_row_for_a_session_is_refused_by_an_index_of_its_own(connection: Connection) -> None:
+@pytest.mark.parametrize(
+    ("row", "constraint"), [(PENDING, "uq_job_outbox_session_id"), (FRONTIER_JOB, "uq_job_outbox_frontier_id")]
+)
+def test_a_second_outbox_row_for_the_same_is_refused_by_an_index_of_its_own(
+    connection: Connection, row: Row, constraint: str
+) -> None:
     _prepare(connection, "job_outbox")
-    _insert(connection, "job_outbox", PENDING)
+    _insert(connection, "job_outbox", row)
     connection.exec_driver_sql("ALTER TABLE job_outbox DROP CONSTRAINT uq_job_outbox_idempotency_key")
     with pytest.raises(IntegrityError) as caught:
-        _insert(connection, "job_outbox", PENDING)
-    assert _broken_constraint(caught.value) == "uq_job_outbox_session_id"
+        _insert(connection, "job_outbox", row)
+    assert _broken_constraint(caught.value) == constraint
 
 
 def test_evicting_a_matrix_leaves_its_sessions(connection: Connection) -> None:

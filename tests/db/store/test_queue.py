@@ -63,8 +63,9 @@ def test_the_list_names_fund_and_trouble_and_begins_with_the_longest_due(connect
     (job,) = outbox.claim_jobs(connection, 1)
     outbox.fail_claim(connection, job, "refused")
     let_pass(connection, 60)
-    fresh, flow_run_id = bridge_session(connection), uuid4()
+    flow_run_id = uuid4()
     enqueued = stray_session(connection, flow_run_id)
+    fresh = bridge_session(connection)
     listed = queue.list_jobs(connection, 10)
     assert [row.session_id for row in listed] == [trouble, enqueued, fresh]
     assert {row.fund for row in listed} == {find_fund(connection, EXAMPLE_FUND_ID).name}

@@ -99,7 +99,7 @@ def test_all_that_is_old_goes_and_is_counted_in_batches_that_nobody_waits_for(en
     with _transactions(engine) as took:
         assert clean_up(engine, SETTINGS) == CleanupReport(MATRICES_AT_ONCE + 3, JOBS_AT_ONCE + 2, 0)
     # Matrices and rows in two batches each, and a look that finds nothing more at the end of each kind.
-    assert len(took) == 7
+    assert len(took) == 8
     assert max(took) < 1
     assert (_count(engine, "scenario_matrices"), _count(engine, "job_outbox")) == (1, 1)
     assert _count(engine, "optimization_sessions") == JOBS_AT_ONCE + 3

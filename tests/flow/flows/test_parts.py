@@ -25,8 +25,8 @@ from db.matrix_values import payload_of
 from db.settings import Settings
 from flows import out_of_sample as out_of_sample_flow
 from tasks import large_matrix
-from tasks.large_matrix import matrix_part, simulate
-from tasks.parts import in_parts, task_runner
+from tasks.block_ranges import in_block_ranges, task_runner
+from tasks.large_matrix import matrix_block_range, simulate
 from tests.flow.flows.product import Product, task_states
 from tests.unit.core.examples import example_normalized
 
@@ -60,7 +60,7 @@ def _simulated(document: dict[str, Any], settings: Settings) -> ScenarioMatrix:
 
 @flow(persist_result=False, validate_parameters=False)
 def _made(document: dict[str, Any], settings: Settings) -> list[Any]:
-    return in_parts(matrix_part, [Part(0, 1000)], {"key_document": document}, settings, _tell)
+    return in_block_ranges(matrix_block_range, [Part(0, 1000)], {"key_document": document}, settings, _tell)
 
 
 def _same(one: ScenarioMatrix, other: ScenarioMatrix) -> bool:
@@ -130,7 +130,7 @@ def test_a_dask_scheduler_that_does_not_answer_is_said_to_be_unavailable(
     monkeypatch.setitem(timeouts, "connect", "1s")
     settings = _settings(tmp_path, "dask").model_copy(update={"dask_address": "tcp://127.0.0.1:9"})
     with pytest.raises(Unavailable, match=r"task runner dask cannot begin: .*tcp://127\.0\.0\.1:9"):
-        in_parts(matrix_part, [Part(0, 1_000)], {}, settings, _tell)
+        in_block_ranges(matrix_block_range, [Part(0, 1_000)], {}, settings, _tell)
 
 
 def test_the_workers_are_those_that_were_asked_for(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_session_that_is_lost_ends_its_generation_without_failing_the_matrix(
     """Somebody cancels the session while the parts of its matrix are made."""
     fence = product.ask(scenarioGenConfig={"scenarioCount": 1_500})
     monkeypatch.setattr(pipeline, "parts_of", partial(parts_of, draws_per_part=1))
-    real = large_matrix.in_parts
+    real = large_matrix.in_block_ranges
 
     def cancelled_meanwhile(task: Any, parts: Any, shared: Any, settings: Settings, progress: Any) -> Any:
         product.sql(
@@ -170,7 +170,7 @@ def test_a_session_that_is_lost_ends_its_generation_without_failing_the_matrix(
 
         return real(task, parts, shared, settings, told)
 
-    monkeypatch.setattr(large_matrix, "in_parts", cancelled_meanwhile)
+    monkeypatch.setattr(large_matrix, "in_block_ranges", cancelled_meanwhile)
 
     state = product.run(fence)
 
@@ -190,7 +190,7 @@ def test_millions_of_scenarios_of_a_session_are_those_of_its_validation(product:
     assert session.status is SessionStatus.COMPLETED
     assert session.validation_metrics is not None
     told: list[tuple[int, int]] = []
-    out_of_sample_flow.tell(lambda done, parts: told.append((done, parts)))
+    out_of_sample_flow.report_progress_to(lambda done, parts: told.append((done, parts)))
 
     document = out_of_sample_flow.out_of_sample(session.session_id, 3_300).as_json()
 

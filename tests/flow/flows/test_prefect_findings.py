@@ -12,12 +12,12 @@ from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.states import Completed, Crashed, Running, State
 
-from deployments.local.health import SCHEDULE_PATIENCE, Finding, prefect_findings
+from deployments.local.health import SCHEDULE_OVERDUE, Finding, prefect_findings
 from deployments.local.registration import REAPER
 
 pytestmark = pytest.mark.xdist_group("flows")
 
-LATER = SCHEDULE_PATIENCE + timedelta(seconds=30)
+LATER = SCHEDULE_OVERDUE + timedelta(seconds=30)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_pools_that_are_not_there_have_no_workers(client: SyncPrefectClient) -> 
     findings = {finding.subject: finding for finding in prefect_findings(client)}
     assert not findings["deployments"].fine
     for subject in ("workers of vcfolio", "workers of vcfolio-maintenance"):
-        assert findings[subject].words.startswith("none polls")
+        assert findings[subject].words.startswith("none is polling")
 
 
 def test_a_schedule_may_be_new_but_not_for_long(client: SyncPrefectClient, reaper: UUID) -> None:

@@ -44,7 +44,7 @@ def solving(processes: CommandLine, database: Engine, write: Callable[..., str],
             if action == "stop":
                 return psutil.Process(process.pid).status() == psutil.STATUS_STOPPED
             new = _session_ids(database) - known
-            return any("work" in (_load(database, session_id).progress or {}) for session_id in new)
+            return any("step" in (_load(database, session_id).progress or {}) for session_id in new)
 
         assert eventually(reached)
         (session_id,) = _session_ids(database) - known
@@ -96,4 +96,4 @@ def test_ctrl_c_says_how_to_resume_and_leaves_the_session_free_at_once(
     assert "Traceback" not in notes
     session = _load(database, session_id)
     assert (session.status, session.lease_token) == (SessionStatus.OPTIMIZING, None)
-    assert "nobody runs it" in processes.call("status", str(session_id))[0]
+    assert "no process runs it" in processes.call("status", str(session_id))[0]

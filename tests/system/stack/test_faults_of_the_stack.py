@@ -55,7 +55,7 @@ def test_a_worker_killed_with_its_run_is_started_again_and_the_session_is_finish
     stack.part("worker").kill()
     runner.kill()
     assert stack.wait_for(session_id).status is SessionStatus.COMPLETED
-    assert "worker ended with signal 9; it is started again" in stack.log.read_text()
+    assert "worker ended with signal 9; it is restarted" in stack.log.read_text()
 
 
 def test_a_bridge_killed_loses_nothing(stack: Stack, ask: Callable[..., str]) -> None:
@@ -99,7 +99,7 @@ def test_a_prefect_server_killed_is_started_again_at_its_address(stack: Stack, a
     session_id = ask()
     assert stack.wait_for(session_id).status is SessionStatus.COMPLETED
     assert stack.prefect_url == address
-    assert "the Prefect server had died and is started again" in stack.log.read_text()
+    assert "the Prefect server died and is restarted" in stack.log.read_text()
 
 
 def test_a_session_survives_an_immediate_restart_of_postgres(stack: Stack) -> None:

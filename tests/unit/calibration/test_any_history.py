@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.calibration.calibration import calibrate_by_survival
-from core.calibration.report import remarks
 from core.calibration.snapshot import CalibrationSnapshot
 from core.calibration.survival import SurvivalTerms
 from core.calibration.tables import calibration_tables
+from core.charts.calibration_report import remarks
 from core.errors import BadInput
 from db.benchmarks import DEFAULT_BENCHMARK, shipped_benchmarks
 from tests.unit.calibration.histories import SOURCE, read

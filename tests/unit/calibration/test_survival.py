@@ -15,10 +15,10 @@ from core.calibration.aalen_johansen import aalen_johansen
 from core.calibration.calibration import calibrate_by_simple_cohort, calibrate_by_survival
 from core.calibration.history import History
 from core.calibration.outcomes import realized_multiples
-from core.calibration.report import calibration_report, remarks
 from core.calibration.snapshot import CalibrationSnapshot
 from core.calibration.survival import SurvivalTerms, survival_estimates
 from core.calibration.tables import calibration_tables
+from core.charts.calibration_report import calibration_report, remarks
 from core.charts.incidence import incidence_chart
 from core.errors import BadInput
 from core.stages import Stage

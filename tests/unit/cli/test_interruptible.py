@@ -14,7 +14,7 @@ from deployments.cli import interruptible
 def test_work_that_is_left_behind_complains_of_nothing_on_the_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(interruptible, "STOP_PATIENCE_S", 0.0)
+    monkeypatch.setattr(interruptible, "STOP_TIMEOUT_S", 0.0)
     monkeypatch.setattr(logging, "raiseExceptions", True)
     ends, ended = threading.Event(), threading.Event()
     broken = logging.StreamHandler()

@@ -15,7 +15,7 @@ import pytest
 from core.arrays import BoolArray
 from core.errors import BadInput, Cancelled, SolverFailed
 from core.solver.backends import WithFallback, make_backend
-from core.solver.branch_and_bound import compiling, exploration
+from core.solver.branch_and_bound import exploration
 from core.solver.branch_and_bound.backend import BranchAndBoundBackend
 from core.solver.branch_and_bound.bounds import tighten
 from core.solver.branch_and_bound.decisions import Decisions, losses_left
@@ -526,17 +526,6 @@ def test_a_backend_that_does_not_exist_is_bad_input() -> None:
         make_backend("simplex")
     assert make_backend().name == "auto"
     assert make_backend("highs").name == "highs"
-
-
-def test_kernels_are_kept_where_they_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert compiling.CACHE_DIRECTORY is not None
-    assert compiling.CACHE_DIRECTORY.name == f"kernels-{compiling.source_digest()}"
-    monkeypatch.setattr(compiling, "PACKAGE", tmp_path / "file" / "package")
-    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
-    (tmp_path / "file").write_text("no directory can be made below a file")
-    assert compiling.choose_cache_directory().is_relative_to(tmp_path / "home")
-    monkeypatch.setattr(Path, "home", lambda: tmp_path / "file")
-    assert compiling.choose_cache_directory() is None
 
 
 def test_loading_the_interface_does_not_load_the_compiler() -> None:

@@ -7,10 +7,10 @@ import statistics
 import numpy as np
 import pytest
 
-from core.matrix.bucket_stats import bucket_stats
 from core.matrix.key import simulation_inputs
 from core.matrix.scenario_matrix import ScenarioMatrix, ScenarioState
 from core.result.build import bucket_figures_of
+from core.risk.bucket_stats import bucket_stats
 from core.simulation.models import model_of
 from tests.unit.core.examples import example_normalized
 

@@ -12,8 +12,8 @@ from core.portfolio.limits import Limits
 from core.portfolio.problem import PortfolioProblem
 from core.request.normalized_config import NormalizedConfig, WeightBounds
 from core.solver.backends import make_backend
-from core.solver.highs import HighsBackend
 from core.solver.program import SolveControl, SolverBackend
+from core.solver.textbook import TextbookBackend
 from core.stages import Stage
 from tests.unit.core.limits_oracle import least_violation
 from tests.unit.core.simulated_fund import deal_bucket, make_config, matrix_of
@@ -69,6 +69,6 @@ def test_without_the_work_to_prove_anything_dispensable_everything_stays_named()
     config, matrix = tight_fund(3)
     # HiGHS proves nothing with one unit of work; the branch and bound is through with this fund before its first look.
     starved = replace(CONTROL, work_limit=1)
-    narrow, full = conflict_of(config, matrix), conflict_of(config, matrix, starved, HighsBackend())
+    narrow, full = conflict_of(config, matrix), conflict_of(config, matrix, starved, TextbookBackend())
     assert set(narrow) < set(full)
     assert {"cvar_max", "p_loss_max", "expected_winners_min", "bucket_max_weight"} <= set(full)

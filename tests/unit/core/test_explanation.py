@@ -14,8 +14,8 @@ from core.portfolio.relax import RelaxedBound
 from core.portfolio.relaxation_explanation import explain_relaxation, explain_single_limit_repair
 from core.portfolio.single_limit_repairs import SingleLimitRepair, single_limit_repairs
 from core.request.normalized_config import NormalizedConfig, WeightBounds
-from core.solver.highs import HighsBackend
 from core.solver.program import SolveControl
+from core.solver.textbook import TextbookBackend
 from core.stages import Stage
 from tests.unit.core.limits_oracle import least_violation
 from tests.unit.core.simulated_fund import deal_bucket, make_config, matrix_of
@@ -27,7 +27,7 @@ CONTROL = SolveControl(work_limit=400_000)
 
 def explained(config: NormalizedConfig, matrix: ScenarioMatrix, control: SolveControl = CONTROL) -> ConflictExplanation:
     problem = PortfolioProblem.of(config, matrix)
-    return explain_conflict(problem, Limits.of(config, matrix.n_scenarios), HighsBackend(), control)
+    return explain_conflict(problem, Limits.of(config, matrix.n_scenarios), TextbookBackend(), control)
 
 
 def in_conflict(seed: int) -> tuple[NormalizedConfig, ScenarioMatrix]:
@@ -212,7 +212,7 @@ def test_with_little_work_a_way_out_is_an_interval_around_the_true_one(work_limi
         full = explained(config, matrix)
         true = {way.constraint_id: way for way in full.single_limit_repairs}
         hasty = single_limit_repairs(
-            problem, limits, full.constraints, HighsBackend(), replace(CONTROL, work_limit=work_limit)
+            problem, limits, full.constraints, TextbookBackend(), replace(CONTROL, work_limit=work_limit)
         )
         for way in hasty.ways:
             exact = true[way.constraint_id]

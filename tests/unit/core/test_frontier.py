@@ -21,8 +21,8 @@ from core.portfolio.problem import PortfolioProblem
 from core.request.normalize import normalize
 from core.request.normalized_config import NormalizedConfig
 from core.risk.recheck import recheck
-from core.solver.highs import HighsBackend
 from core.solver.program import SolveControl
+from core.solver.textbook import TextbookBackend
 from tests.unit.core.examples import example_request, example_snapshot
 from tests.unit.core.oracles import textbook_mip
 from tests.unit.core.test_optimize import fund_of
@@ -165,7 +165,7 @@ def family(
                 VALUES[one.rank],
                 config.model_copy(update={LIMIT: VALUES[one.rank]}),
                 matrix,
-                HighsBackend(),
+                TextbookBackend(),
                 control,
                 start=one.start,
             )

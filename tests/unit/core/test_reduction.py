@@ -14,7 +14,6 @@ from scipy.stats import wasserstein_distance
 from core.canonical import canonical_json
 from core.errors import BadInput
 from core.matrix.key import simulation_inputs
-from core.matrix.reduction.loss import reduction_loss, wasserstein
 from core.matrix.reduction.matrix import reduce_as_asked, reduce_matrix
 from core.matrix.reduction.selection import select_scenarios
 from core.matrix.scenario_matrix import ScenarioMatrix
@@ -24,6 +23,7 @@ from core.portfolio.strict import evaluate
 from core.request import parse_request
 from core.request.normalize import normalize
 from core.result.build import validation_of
+from core.risk.reduction_loss import reduction_loss, wasserstein
 from core.risk.validate import validate
 from core.simulation.models import model_of
 from db.benchmarks import shipped_benchmarks

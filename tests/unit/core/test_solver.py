@@ -9,16 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.errors import Cancelled
+from core.errors import Cancelled, SolverFailed
 from core.portfolio.tie_break import deviations, tie_break_program, weights_of
 from core.solver.branch_and_bound.backend import BranchAndBoundBackend
 from core.solver.feasibility import is_feasible, loss_count, loss_tail, multiples
-from core.solver.highs import HighsBackend
 from core.solver.highs_model import HighsModel
-from core.solver.program import LOSS_THRESHOLD, ChanceProgram, Polytope, SolveControl, SolverBackend
-from core.solver.reduced_mip import ReducedMip
+from core.solver.program import ChanceProgram, Polytope, SolveControl, SolverBackend
 from core.solver.rows import SparseRows, dense_rows
-from core.solver.tightening import ScenarioBounds
+from core.solver.textbook import TextbookBackend
 from core.solver.work import WorkMeter
 from tests.unit.core.oracles import (
     AWKWARD_KINDS,
@@ -34,7 +32,7 @@ RECORDED = Path(__file__).parents[2] / "golden" / "chance_programs.json"
 
 CONTROL = SolveControl(work_limit=300_000)
 GAP = 1.01 * CONTROL.relative_gap
-BACKENDS: tuple[SolverBackend, ...] = (HighsBackend(), BranchAndBoundBackend())
+BACKENDS: tuple[SolverBackend, ...] = (TextbookBackend(), BranchAndBoundBackend())
 
 
 @pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
@@ -135,7 +133,7 @@ def hard_program() -> ChanceProgram:
     rng = np.random.Generator(np.random.Philox(5))
     program = random_program(rng, 12, 80, cap=0.25)
     free = replace(program, max_losses=80, cvar_limit=1.0)
-    loose = HighsBackend().maximize(free, CONTROL)
+    loose = TextbookBackend().maximize(free, CONTROL)
     assert loose.x is not None
     return replace(free, max_losses=int(0.85 * loss_count(multiples(free, loose.x))))
 
@@ -248,12 +246,27 @@ def test_a_portfolio_that_returns_exactly_what_was_invested_is_found(backend: So
     assert outcome.x == pytest.approx([0.5, 0.5], abs=1e-8)
 
 
-def test_a_program_without_undecided_scenarios_is_bounded_by_its_optimum_and_not_by_zero() -> None:
-    program = portfolio_program([[4.0, 2.0], [2.0, 3.0]], max_losses=2)
-    decided = ScenarioBounds(np.ones(2), np.ones(2, dtype=bool), np.zeros(2, dtype=bool))
-    mip = ReducedMip(program, decided, CONTROL, threshold=LOSS_THRESHOLD, with_cvar=False, cutoff=None)
-    assert mip.model.run() == "optimal"
-    assert mip.model.bound == pytest.approx(3.0)
+def test_a_program_in_which_nothing_can_be_lost_is_bounded_by_its_optimum_and_not_by_zero(
+    backend: SolverBackend,
+) -> None:
+    outcome = backend.maximize(portfolio_program([[4.0, 2.0], [2.0, 3.0]], max_losses=2), CONTROL)
+    assert outcome.status == "optimal"
+    assert outcome.bound == pytest.approx(3.0, rel=GAP)
+
+
+def test_infeasible_is_never_taken_from_highs_without_a_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = hard_program()
+    run = HighsModel.run
+
+    def wrong_once(self: HighsModel, iteration_limit: int | None = None) -> str:
+        monkeypatch.setattr(HighsModel, "run", run)
+        return "infeasible"
+
+    monkeypatch.setattr(HighsModel, "run", wrong_once)
+    with pytest.raises(SolverFailed, match="does not prove it"):
+        TextbookBackend().maximize(program, CONTROL)
+    empty = replace(program, max_losses=0, cvar_limit=0.0)
+    assert TextbookBackend().maximize(empty, CONTROL).status == "infeasible"
 
 
 def test_any_answer_is_enough_where_any_answer_was_asked_for(backend: SolverBackend) -> None:

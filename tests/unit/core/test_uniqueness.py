@@ -18,12 +18,12 @@ from core.result.model import TieBreak
 from core.result.sentences import uniqueness_sentence
 from core.solver.branch_and_bound.backend import BranchAndBoundBackend
 from core.solver.feasibility import is_feasible
-from core.solver.highs import HighsBackend
 from core.solver.program import ChanceProgram, Polytope, SolveControl, SolverBackend
+from core.solver.textbook import TextbookBackend
 from tests.unit.core.oracles import exact_highs, is_solved, random_program
 
 CONTROL = SolveControl(work_limit=300_000)
-BACKENDS: tuple[SolverBackend, ...] = (HighsBackend(), BranchAndBoundBackend())
+BACKENDS: tuple[SolverBackend, ...] = (TextbookBackend(), BranchAndBoundBackend())
 
 
 @pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
@@ -102,7 +102,7 @@ def test_two_sets_of_losses_that_tie_are_two_answers(backend: SolverBackend) -> 
     found = asked(program, 0.5, weights, backend)
     assert found.unique is False
     assert found.witness.weights == pytest.approx(weights[::-1], abs=1e-5)
-    assert found.reproducible
+    assert found.effort.reproducible
 
 
 def test_a_set_of_losses_that_is_farther_leaves_the_answer_unique(backend: SolverBackend) -> None:
@@ -163,7 +163,7 @@ def test_a_cancel_is_heard_and_the_safety_net_of_time_confessed() -> None:
         asked(program, floor, weights, backend, control=replace(CONTROL, interrupted=lambda: "cancelled"))
     late = asked(program, floor, weights, backend, control=replace(CONTROL, interrupted=lambda: "time"))
     assert late.unique is None
-    assert not late.reproducible
+    assert not late.effort.reproducible
 
 
 def reach_by_enumeration(

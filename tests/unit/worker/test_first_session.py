@@ -23,11 +23,11 @@ ANOTHER = """
 from dataclasses import replace
 from core.request import parse_request
 from core.solver.backends import make_backend
-from core.solver.branch_and_bound.first_program import first_program
 from core.solver.program import SolveControl
+from core.warmup import small_program
 from tests.asked import SMALL
 
-program = first_program()
+program = small_program()
 for caps in range(0, 60, 6):
     make_backend().maximize(replace(program, max_losses=caps), SolveControl())
 normalized = first.normalize(parse_request(SMALL), first.shipped_benchmark())

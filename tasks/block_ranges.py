@@ -1,7 +1,7 @@
-"""Work beyond one core's comfort: parts of it as mapped tasks, on whatever task runner is configured.
+"""Work too large for one core: ranges of scenario blocks as mapped tasks, on the task runner that is configured.
 
-A worker needs memory for its part alone. Which runner it is, how many workers it has and in which order they end
-changes no result, because parts are put together in their own order.
+A worker needs memory for its own range only. The result does not depend on the runner, on its number of workers or on
+the order in which they finish, because the ranges are assembled in their own order.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ from core.simulation.parts import Part
 from db.settings import Settings
 
 Progress = Callable[[int, int], None]
-"""Told how many parts are done, of how many. What it raises ends the work: parts that have not begun never do."""
+"""Called with the number of finished ranges and their total. If it raises, ranges that have not started never do."""
 
 
-def in_parts(
-    task: Task[..., Any], parts: Sequence[Part], shared: Mapping[str, Any], settings: Settings, progress: Progress
+def in_block_ranges(
+    task: Task[..., Any], ranges: Sequence[Part], shared: Mapping[str, Any], settings: Settings, progress: Progress
 ) -> list[Any]:
-    """What `task(**shared, start=..., stop=...)` returns for each part, in their order. Called within a flow run.
+    """What `task(**shared, start=..., stop=...)` returns for each range, in their order. Called within a flow run.
 
-    Raises what the first part that fails has raised, BadInput for a task runner that is not to be had, and Unavailable
-    for one that cannot begin.
+    Raises what the first failing range raised, BadInput for a task runner that is not installed, and Unavailable for
+    one that cannot start.
     """
     runner = task_runner(settings)
-    mapped = {"start": [part.start for part in parts], "stop": [part.stop for part in parts]}
+    mapped = {"start": [each.start for each in ranges], "stop": [each.stop for each in ranges]}
     with runner:
         try:
             futures = runner.map(task, {**{name: unmapped(value) for name, value in shared.items()}, **mapped})
         except OSError as error:  # Dask's word for a scheduler that does not answer
-            raise Unavailable(f"the task runner {settings.task_runner} cannot begin: {error}") from error
+            raise Unavailable(f"the task runner {settings.task_runner} cannot start: {error}") from error
         found = []
         for done, future in enumerate(futures):
-            progress(done, len(parts))
+            progress(done, len(ranges))
             found.append(future.result())
-    progress(len(parts), len(parts))
+    progress(len(ranges), len(ranges))
     return found
 
 

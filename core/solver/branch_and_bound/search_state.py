@@ -6,6 +6,7 @@ import numpy as np
 
 from core.solver.branch_and_bound.incumbents import Incumbents
 from core.solver.branch_and_bound.relaxation import EngineMeter
+from core.solver.effort import Effort
 from core.solver.program import ChanceProgram, SolveControl, SolveOutcome, SolveProgress, SolveStatus
 
 OVERRUN_TOLERANCE = 1e-6
@@ -15,7 +16,7 @@ CUT_SHARE = 0.9
 """Cut-offs take this share of the gap that is allowed; the rest is for rounding and margins."""
 
 
-class Knowledge:
+class SearchState:
     """Costs are minus objectives. `overtaken`: the best objective that a cut-off may have left out.
 
     seeks_any: the program asks for any feasible point; the cost is then by how much the loss budget is overstepped.
@@ -77,9 +78,7 @@ class Knowledge:
             x=self.incumbents.x,
             objective=self.incumbents.objective if found else None,
             bound=max(self.bound, self.incumbents.objective),
-            nodes=self.nodes,
-            work=self.meter.spent,
-            reproducible=self.meter.reproducible,
+            effort=Effort(self.nodes, self.meter.spent, self.meter.reproducible),
             backend=backend,
         )
 

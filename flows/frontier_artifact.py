@@ -1,0 +1,25 @@
+"""A frontier as Markdown, for the artifact of the run that solved it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core.charts.canvas import markdown_image
+from core.charts.frontier import frontier_chart
+from core.frontier.document import frontier_picture, in_words
+
+
+def frontier_markdown(document: dict[str, Any]) -> str:
+    """The picture and a table of the points."""
+    picture = frontier_picture(document)
+    lines = [
+        markdown_image(in_words(document["vary"]["field"]), frontier_chart(picture, "svg")),
+        "",
+        "| value | status | best expected MOIC | at most | loss probability | CVaR |",
+        "| ---: | --- | ---: | ---: | ---: | ---: |",
+    ]
+    for point in document["points"]:
+        figures = (point[name] for name in ("pass1EStar", "bound", "lossProbability", "cvar"))
+        cells = " | ".join("" if figure is None else f"{figure:.4f}" for figure in figures)
+        lines.append(f"| {point['value']:.6g} | {point['status']} | {cells} |")
+    return "\n".join(lines)

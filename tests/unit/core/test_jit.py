@@ -1,0 +1,243 @@
+"""Compiled code on disk: never stale, never in the way. Each process is a real one, in a small checkout of its own."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from core import jit
+
+PROJECT = Path(__file__).resolve().parents[3]
+
+KERNELS = """
+from core.jit import inlined, kernel
+from core.simulation.rate import grown
+
+@inlined
+def halved(x):
+    return 0.5 * x
+
+@kernel
+def total(values):
+    result = 0.0
+    for value in values:
+        result += halved(grown(value))
+    return result
+"""
+RATE = """
+from core.jit import kernel
+
+@kernel
+def grown(x):
+    return FACTOR * x
+"""
+WORK = """
+import json, sys
+import numpy as np
+from core.solver.kernels import total
+if "wait" in sys.argv:
+    print("ready", flush=True)
+    sys.stdin.readline()
+value = total(np.arange(5.0))
+stats = total.stats
+print(json.dumps([value, sum(stats.cache_hits.values()), sum(stats.cache_misses.values())]), flush=True)
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    value: float
+    loaded: int
+    compiled: int
+
+
+class Checkout:
+    """A project that holds the real core/jit.py and two kernels, one of which calls the other across packages."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.core = directory / "core"
+        for package in (self.core, self.core / "solver", self.core / "simulation"):
+            package.mkdir(parents=True)
+            (package / "__init__.py").touch()
+        shutil.copy(jit.__file__, self.core / "jit.py")
+        (self.core / "solver" / "kernels.py").write_text(KERNELS)
+        self.write_rate("2.0")
+        (directory / "work.py").write_text(WORK)
+        self.home = directory / "home"
+        self.home.mkdir()
+
+    def write_rate(self, factor: str) -> None:
+        (self.core / "simulation" / "rate.py").write_text(RATE.replace("FACTOR", factor))
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        settings = {"PATH": os.defpath, "HOME": str(self.home), "PYTHONDONTWRITEBYTECODE": "1", **environment}
+        return subprocess.Popen(
+            [sys.executable, str(self.directory / "work.py"), *arguments],
+            cwd=self.directory,
+            env=settings,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, **environment: str) -> Outcome:
+        return finished(self.start(**environment))
+
+    def stored(self) -> list[Path]:
+        return sorted(self.directory.rglob("*.kernel"))
+
+    def make_read_only(self) -> None:
+        """Nothing can be made where a file stands; to root, permissions would say nothing."""
+        shutil.rmtree(self.core / "__pycache__", ignore_errors=True)
+        (self.core / "__pycache__").write_text("")
+
+
+def finished(process: subprocess.Popen[str], answer: str = "") -> Outcome:
+    out, err = process.communicate(answer, timeout=120)
+    assert (process.returncode, err) == (0, "")
+    return Outcome(*json.loads(out.splitlines()[-1]))
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    return Checkout(tmp_path / "checkout")
+
+
+def test_a_second_process_loads_what_the_first_compiled(checkout: Checkout) -> None:
+    assert checkout.run() == Outcome(10.0, loaded=0, compiled=1)
+    assert checkout.run() == Outcome(10.0, loaded=1, compiled=0)
+    assert [path.parent.parent for path in checkout.stored()] == [checkout.core / "__pycache__"] * 2
+
+
+def test_an_edit_of_a_kernel_in_another_package_reaches_its_callers(checkout: Checkout) -> None:
+    assert checkout.run().value == 10.0
+    checkout.write_rate("4.0")
+    assert checkout.run() == Outcome(20.0, loaded=0, compiled=1)
+
+
+def test_a_read_only_checkout_keeps_its_kernels_in_the_users_cache(checkout: Checkout) -> None:
+    checkout.make_read_only()
+    assert checkout.run().compiled == 1
+    assert all(path.is_relative_to(checkout.home / ".cache" / "vcfolio") for path in checkout.stored())
+    assert checkout.run() == Outcome(10.0, loaded=1, compiled=0)
+
+
+@pytest.mark.parametrize("home", ["", "/proc/nowhere", "work.py"])
+def test_without_any_place_to_write_kernels_are_compiled_each_time(checkout: Checkout, home: str) -> None:
+    checkout.make_read_only()
+    unwritable = str(checkout.directory / "work.py" / "cache")
+    home = str(checkout.directory / home) if home == "work.py" else home
+    for _ in range(2):
+        assert checkout.run(HOME=home, NUMBA_CACHE_DIR=unwritable) == Outcome(10.0, loaded=0, compiled=1)
+    assert checkout.stored() == []
+
+
+def test_a_named_cache_directory_is_used_and_one_that_cannot_be_written_is_passed_over(checkout: Checkout) -> None:
+    named = checkout.directory / "named"
+    assert checkout.run(NUMBA_CACHE_DIR=str(named)).compiled == 1
+    assert all(path.is_relative_to(named) for path in checkout.stored())
+    assert checkout.run(NUMBA_CACHE_DIR=str(named)).loaded == 1
+    shutil.rmtree(named)
+    named.write_text("")
+    assert checkout.run(NUMBA_CACHE_DIR=str(named)).compiled == 1
+    assert all(path.is_relative_to(checkout.core) for path in checkout.stored())
+
+
+def test_kernels_that_an_installation_has_are_loaded_though_its_directory_cannot_be_written(checkout: Checkout) -> None:
+    checkout.run()
+    directory = checkout.stored()[0].parent
+    before = sorted(directory.iterdir())
+    directory.chmod(0o555)
+    try:
+        assert checkout.run(HOME="/proc/nowhere") == Outcome(10.0, loaded=1, compiled=0)
+    finally:
+        directory.chmod(0o755)
+    assert sorted(directory.iterdir()) == before
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut in the checksum", "cut in the code", "last byte missing", "garbage"])
+def test_a_damaged_file_is_compiled_anew_and_replaced(checkout: Checkout, damage: str) -> None:
+    checkout.run()
+    for path in checkout.stored():
+        whole = path.read_bytes()
+        lengths = {"empty": 0, "cut in the checksum": 7, "cut in the code": len(whole) // 2}
+        path.write_bytes(bytes(range(256)) * 40 if damage == "garbage" else whole[: lengths.get(damage, -1)])
+    assert checkout.run() == Outcome(10.0, loaded=0, compiled=1)
+    assert checkout.run() == Outcome(10.0, loaded=1, compiled=0)
+
+
+def test_a_file_that_is_whole_but_holds_something_else_is_compiled_anew(checkout: Checkout) -> None:
+    checkout.run()
+    for path in checkout.stored():
+        payload = b"not what was stored"
+        path.write_bytes(jit.hashlib.sha256(payload).digest() + payload)
+    assert checkout.run() == Outcome(10.0, loaded=0, compiled=1)
+
+
+def test_processes_that_compile_at_the_same_time_do_not_disturb_each_other(checkout: Checkout) -> None:
+    processes = [checkout.start("wait") for _ in range(3)]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert {finished(process).value for process in processes} == {10.0}
+    assert checkout.run() == Outcome(10.0, loaded=1, compiled=0)
+    assert sorted(checkout.stored()[0].parent.iterdir()) == checkout.stored()
+
+
+def test_code_for_another_processor_is_not_loaded(checkout: Checkout) -> None:
+    assert checkout.run(NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="").compiled == 1
+    assert checkout.run() == Outcome(10.0, loaded=0, compiled=1)
+    assert len(checkout.stored()) == 4
+
+
+def test_importing_the_solver_and_the_simulation_writes_nothing_and_looks_for_no_cache() -> None:
+    code = """
+import sys
+
+def watch(event, arguments):
+    if event in ("os.mkdir", "os.rename", "os.remove", "tempfile.mkstemp", "tempfile.mkdtemp"):
+        print(event, arguments)
+    if event == "open" and ("kernels-" in str(arguments[0]) or (arguments[2] or 0) & 3):
+        print(event, arguments)
+
+sys.addaudithook(watch)
+import core.solver.branch_and_bound.search, core.simulation.models
+assert "numba" in sys.modules
+"""
+    outcome = subprocess.run(
+        [sys.executable, "-B", "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    assert outcome.stdout == ""
+
+
+def test_the_digest_and_the_stamp_of_the_set_up_cover_every_module_with_kernels() -> None:
+    covered = set(jit.source_files())
+    for path in (PROJECT / "core").rglob("*.py"):
+        if any(imported == "core.jit" for imported in imports_of(path)) and path.name != "warmup.py":
+            assert path in covered, path
+    tree = ast.parse((PROJECT / "run").read_text(encoding="utf-8"))
+    assigned = {
+        node.targets[0].id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
+    assert ast.literal_eval(assigned["KERNEL_SOURCES"]) == jit.SOURCES
+
+
+def imports_of(path: Path) -> list[str | None]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
