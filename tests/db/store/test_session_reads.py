@@ -106,6 +106,11 @@ def test_figures_and_relaxations_are_listed_once_there_are_any(connection: Conne
     (after,) = list_sessions(connection, user, limit=10)
     shown = (after.expected_moic, after.loss_probability, after.cvar, after.expected_winners, after.relaxed)
     assert shown == (2.5, 0.1, 0.2, 3.0, True)
+    assert after.verdict is None
+    with_verdict = {"schemaVersion": 2, "verdict": {"status": "broken"}}
+    assert sessions.complete(connection, fence, with_verdict)
+    (judged,) = list_sessions(connection, user, limit=10)
+    assert judged.verdict == "broken"
 
 
 def test_the_newest_request_is_the_funds_own(connection: Connection) -> None:
