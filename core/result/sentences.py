@@ -36,11 +36,16 @@ def purchase_sentences(allocation: Sequence[Holding]) -> tuple[str, ...]:
     bought = [holding for holding in allocation if holding.deal_count > 0]
     bought.sort(key=lambda holding: (-holding.deal_count * holding.all_in_cost_per_deal, holding.bucket_id))
     return tuple(
-        f"{plural(holding.deal_count, f'{holding.stage} {holding.sector} deal')} at "
+        f"{plural(holding.deal_count, f'{_round_name(holding.stage)} {holding.sector} deal')} at "
         f"{short_dollars(holding.all_in_cost_per_deal)} (first check {short_dollars(holding.avg_check_size)}, reserves "
         f"{short_dollars(holding.all_in_cost_per_deal - holding.avg_check_size)})"
         for holding in bought
     )
+
+
+def _round_name(stage: str) -> str:
+    """As the trade calls the round: Seed, Series A."""
+    return f"Series {stage}" if len(stage) == 1 else stage
 
 
 def whole_deals_sentence(validation: Validation) -> str:
