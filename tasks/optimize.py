@@ -68,6 +68,7 @@ class _Watch:
     def begin(self, step: str) -> None:
         self._step = step
         self._heartbeat.report({"stage": "optimize", "step": step})
+        fault_point("optimize.solving", lambda: self.interrupted() is not None)
 
     def progress(self, progress: SolveProgress) -> None:
         # Other steps optimize something else than the multiple, which these two fields are read as.
@@ -82,7 +83,6 @@ class _Watch:
                 "work": progress.work,
             }
         )
-        fault_point("optimize.solving", lambda: self.interrupted() is not None)
 
     def interrupted(self) -> Interruption | None:
         if self._heartbeat.lost.is_set() or self._stopped.is_set():

@@ -125,7 +125,7 @@ def test_a_solver_whose_session_is_lost_stops_and_writes_nothing(
 ) -> None:
     fence = product.ask()
     with held("optimize.solving"), in_background(product.run, fence) as run:
-        product.until(lambda: "work" in (product.session(fence).progress or {}))
+        product.until(lambda: "step" in (product.session(fence).progress or {}))
         lose(product, fence)
         lost = product.session(fence)
         assert run.result(timeout=PATIENCE_S).name == end

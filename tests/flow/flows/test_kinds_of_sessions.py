@@ -194,7 +194,7 @@ def _ask_cancel_ask(product: Product) -> list[SessionRow]:
     """The second attempt is a new session, as it must be."""
     first = product.ask()
     with held("optimize.solving"), in_background(product.run, first) as running:
-        product.until(lambda: "work" in (product.session(first).progress or {}))
+        product.until(lambda: "step" in (product.session(first).progress or {}))
         with transaction(product.engine) as conn:
             assert cancel(conn, first.session_id, "the partners want to think about it")
         assert running.result(timeout=PATIENCE_S).name == "Cancelled"

@@ -44,7 +44,7 @@ def solving(processes: CommandLine, database: Engine, write: Callable[..., str],
             if action == "stop":
                 return psutil.Process(process.pid).status() == psutil.STATUS_STOPPED
             new = _session_ids(database) - known
-            return any("work" in (_load(database, session_id).progress or {}) for session_id in new)
+            return any("step" in (_load(database, session_id).progress or {}) for session_id in new)
 
         assert eventually(reached)
         (session_id,) = _session_ids(database) - known
