@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from core.result.model import LimitedEstimate, LimitStatus, Result
+from core.result.model import Result
 from core.result.sentences import (
-    holds_in_words,
+    limit_verdict,
     proof_sentences,
     purchase_sentences,
     relaxation_sentences,
     whole_deals_sentence,
 )
-from core.result.wording import FIGURES, constraint_limit, constraint_name, constraint_value
-
-HEADINGS: dict[LimitStatus, str] = {
-    "holds": "✓ Holds",
-    "within_error": "? Too close to call",
-    "broken": "✕ Does not hold",
-}
+from core.result.wording import FIGURES, STATUS_MARKS, STATUS_WORDS, constraint_limit, constraint_name, constraint_value
 
 
 def verdict_markdown(result: Result) -> str:
     """Whether what is bought keeps the limits as asked, each limit that does not clearly, and what to buy."""
     verdict = result.verdict
-    lines = [f"## {HEADINGS[verdict.status]}", "", verdict.sentence, ""]
+    lines = [f"## {STATUS_MARKS[verdict.status]} {STATUS_WORDS[verdict.status]}", "", verdict.sentence, ""]
     lines += [f"- {limit.sentence}" for limit in verdict.limits if limit.status != "holds"]
     lines += [f"- {note}" for note in verdict.notes]
     lines += ["", "### What to buy", ""]
@@ -33,7 +27,8 @@ def verdict_markdown(result: Result) -> str:
 
 def constraints_markdown(result: Result) -> str:
     """Every constraint; those that were relaxed and those that bind stand out in words and bold type."""
-    lines = ["| limit | enforced | actual | slack | |", "|---|---:|---:|---:|---|"]
+    lines = ["On the scenarios that the portfolio was chosen on, as weights:", ""]
+    lines += ["| limit | enforced | actual | slack | |", "|---|---:|---:|---:|---|"]
     for entry in result.constraints:
         remarks = []
         if not entry.satisfied:
@@ -62,19 +57,17 @@ def risk_markdown(result: Result) -> str:
     lines = [
         f"Out of sample: {weights.scenarios:,} scenarios that the portfolio was not chosen on, with 95% intervals.",
         "",
-        "| | limit | in sample | weights | holds? | whole deals | holds? |",
-        "|---|---:|---:|---:|---|---:|---|",
+        "| | limit as asked | in sample | weights | whole deals | limit, by the worse of the two |",
+        "|---|---:|---:|---:|---:|---|",
     ]
     for figure in FIGURES:
-        of_weights, of_deals = figure.estimate(weights), figure.estimate(deals)
         cells = (
             figure.label,
-            figure.limit(of_weights),
+            figure.asked(result.verdict),
             figure.shown(figure.of(result)),
-            figure.with_interval(of_weights),
-            holds_in_words(of_weights) if isinstance(of_weights, LimitedEstimate) else "",
-            figure.with_interval(of_deals),
-            holds_in_words(of_deals) if isinstance(of_deals, LimitedEstimate) else "",
+            figure.with_interval(figure.estimate(weights)),
+            figure.with_interval(figure.estimate(deals)),
+            limit_verdict(result.verdict, figure, result.validation),
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, "", " ".join(proof_sentences(result))])

@@ -17,17 +17,19 @@ from core.result.model import (
     VerdictLimit,
 )
 from core.result.sentences import optimism_sentence, proof_sentences, whole_deals_sentence
-from core.result.wording import COMPARISON_NAMES, FIGURES, Figure, constraint_limit, constraint_name
+from core.result.wording import (
+    COMPARISON_NAMES,
+    FIGURES,
+    STATUS_WORDS,
+    Figure,
+    constraint_limit,
+    constraint_name,
+    worst_share,
+)
 from core.stages import Stage
 
 SHOWN_WEIGHT = 5e-5
 """Weights that would be written as 0.00% are summed up in one line."""
-
-STATUS_WORDS: dict[LimitStatus, str] = {
-    "holds": "Holds",
-    "within_error": "Too close to call",
-    "broken": "Does not hold",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +178,22 @@ def _total(name: str, rows: Sequence[AllocationRow]) -> Total:
     )
 
 
-def risk_view(result: Result) -> tuple[RiskFigure, ...]:
+def risk_view(result: Result, cvar_confidence: float) -> tuple[RiskFigure, ...]:
     """The four figures in the order in which partners ask for them; statuses are those of the verdict."""
     judged = {limit.constraint_id: limit for limit in result.verdict.limits}
-    return tuple(_risk_figure(result, figure, judged.get(figure.constraint or "")) for figure in FIGURES)
+    tail = f"the average loss in the {worst_share(cvar_confidence)} of scenarios, as a share of the capital"
+    return tuple(
+        _risk_figure(
+            result,
+            figure,
+            judged.get(figure.constraint or ""),
+            tail if figure.constraint == "cvar_max" else figure.meaning,
+        )
+        for figure in FIGURES
+    )
 
 
-def _risk_figure(result: Result, figure: Figure, judged: VerdictLimit | None) -> RiskFigure:
+def _risk_figure(result: Result, figure: Figure, judged: VerdictLimit | None, meaning: str) -> RiskFigure:
     validation = result.validation
     weights = figure.estimate(validation.out_of_sample)
     deals = figure.estimate(validation.whole_deals.out_of_sample)
@@ -191,7 +202,7 @@ def _risk_figure(result: Result, figure: Figure, judged: VerdictLimit | None) ->
     return RiskFigure(
         name=figure.name,
         label=figure.label[0].upper() + figure.label[1:],
-        meaning=figure.meaning,
+        meaning=meaning,
         status=None if judged is None else judged.status,
         word="No limit" if judged is None else STATUS_WORDS[judged.status],
         sentence="" if judged is None else judged.sentence,

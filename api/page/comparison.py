@@ -6,14 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from api.page.answer import STATUS_WORDS
 from api.page.form import FormContext, Input, all_inputs, form_groups
 from api.page.form_text import shown as shown_in_form
 from core.formatting import percent
 from core.request.fields import Location
 from core.request.wording import field_path
 from core.result.model import Result
-from core.result.wording import FIGURES, Figure, constraint_limit, constraint_name
+from core.result.wording import FIGURES, STATUS_WORDS, Figure, constraint_limit, constraint_name
 
 SHOWN_SHIFT = 5e-4
 """Weights that differ by less are printed alike, and not listed."""

@@ -74,7 +74,7 @@ def session(request: Request, session_id: UUID, who: PageVisitor, engine: Databa
         return page(request, "session.html", who, **context)
     multiples = charts.portfolio_multiples(engine, row)
     rows = () if multiples is None else charts.multiples_rows(multiples)
-    return page(request, "result.html", who, **context, **_answered(row), multiples_rows=rows)
+    return page(request, "result.html", who, **context, **answered(row), multiples_rows=rows)
 
 
 @router.get("/sessions/{session_id}/progress")
@@ -92,7 +92,7 @@ def report(request: Request, session_id: UUID, who: PageVisitor, engine: Databas
         row = completed(conn, seen)
     multiples = charts.portfolio_multiples(engine, row)
     rows = () if multiples is None else charts.multiples_rows(multiples)
-    context = {**_about(seen), **_answered(row), "multiples_rows": rows, "request_json": _pretty(row.request)}
+    context = {**_about(seen), **answered(row), "multiples_rows": rows, "request_json": _pretty(row.request)}
     return page(request, "report.html", who, **context, config_json=_pretty(row.normalized_config))
 
 
@@ -154,6 +154,7 @@ def compare(request: Request, who: PageVisitor, engine: Database, a: UUID, b: UU
         who,
         sessions=seen,
         completed=both,
+        verdicts=[answer.headline(result.verdict) for result in results],
         asked=comparison.request_differences(rows[0].request, rows[1].request),
         figures=comparison.figure_differences(*results) if both else [],
         weights=comparison.weight_differences(*results) if both else [],
@@ -169,14 +170,15 @@ def _about(seen: SessionStatusView) -> dict[str, Any]:
     }
 
 
-def _answered(row: SessionRow) -> dict[str, Any]:
+def answered(row: SessionRow) -> dict[str, Any]:
+    """What result page and report show of a completed session."""
     result = session_result(row)
     return {
         "result": result,
         "headline": answer.headline(result.verdict),
         "verdict_limits": answer.limit_rows(result.verdict),
         "purchases": purchase_sentences(result.allocation),
-        "risk": answer.risk_view(result),
+        "risk": answer.risk_view(result, row.normalized_config["cvar_confidence_level"]),
         "allocation": answer.allocation_view(result.allocation),
         "constraints": constraint_report(result),
         "regimes": answer.regimes_view(result.validation.whole_deals.out_of_sample),

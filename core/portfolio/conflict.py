@@ -9,6 +9,7 @@ from core.portfolio.limits import Limits
 from core.portfolio.problem import PortfolioProblem
 from core.portfolio.relaxation_explanation import explain_single_limit_repair
 from core.portfolio.single_limit_repairs import SingleLimitRepair, single_limit_repairs
+from core.solver.effort import Effort
 from core.solver.program import SolveControl, SolverBackend
 
 
@@ -19,9 +20,7 @@ class ConflictExplanation:
     constraints: tuple[str, ...]
     single_limit_repairs: tuple[SingleLimitRepair, ...]
     sentences: tuple[str, ...]
-    nodes: int
-    work: int
-    reproducible: bool
+    effort: Effort
 
     def __str__(self) -> str:
         if len(self.constraints) == 1:
@@ -43,7 +42,5 @@ def explain_conflict(
         conflict.constraints,
         found.ways,
         tuple(explain_single_limit_repair(way, asked, problem.n_scenarios) for way in found.ways),
-        conflict.nodes + found.nodes,
-        conflict.work + found.work,
-        conflict.reproducible and found.reproducible,
+        conflict.effort + found.effort,
     )

@@ -8,17 +8,16 @@ from dataclasses import dataclass, replace
 from core.portfolio.elastic import ElasticSearch
 from core.portfolio.limits import Limits
 from core.portfolio.problem import RELAXATION_ORDER, ConstraintType, PortfolioProblem
+from core.solver.effort import Effort
 from core.solver.program import SolveControl, SolverBackend
 
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """constraints: ids, the lowest priority first. nodes, work: what it took to find them."""
+    """constraints: ids, the lowest priority first. effort: what it took to find them."""
 
     constraints: tuple[str, ...]
-    nodes: int
-    work: int
-    reproducible: bool
+    effort: Effort
 
 
 def conflicting_constraints(
@@ -44,7 +43,7 @@ def conflicting_constraints(
         rest_ids = [i for i in ids if i != constraint_id]
         if finder.impossible(rest_ids, share=len(tried) - position):
             ids = rest_ids
-    return Conflict(tuple(ids), finder.nodes, control.work_limit - finder.work_left, finder.reproducible)
+    return Conflict(tuple(ids), finder.effort)
 
 
 class _DeletionFilter(ElasticSearch):

@@ -11,6 +11,7 @@ import numpy as np
 from core.arrays import FloatArray
 from core.portfolio.limits import Limits
 from core.portfolio.problem import ConstraintType, LinearConstraint, PortfolioProblem
+from core.solver.effort import Effort
 from core.solver.program import ChanceProgram, Polytope, SolveControl, SolveOutcome, SolverBackend
 
 CvarRole = Literal["absent", "enforced", "elastic"]
@@ -142,8 +143,7 @@ class ElasticSearch:
         self.control = control
         self.rows = tuple(problem.linear_constraints(limits))
         self.work_left = control.work_limit
-        self.nodes = 0
-        self.reproducible = True
+        self.effort = Effort()
 
     def share(self, of: int) -> int:
         """An even share of the work that is left, among so many."""
@@ -155,6 +155,5 @@ class ElasticSearch:
     def solve(self, step: ElasticStep, control: SolveControl) -> SolveOutcome:
         outcome = self.backend.maximize(step.program(), control)
         self.work_left = max(0, self.work_left - outcome.work)
-        self.nodes += outcome.nodes
-        self.reproducible = self.reproducible and outcome.reproducible
+        self.effort += outcome.effort
         return outcome

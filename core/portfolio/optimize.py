@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from core.portfolio.strict import StrictFigures, evaluate, normalize_weights
 from core.portfolio.tie_break import deviation, deviations, tie_break_program, weights_of, with_objective_floor
 from core.portfolio.uniqueness import Uniqueness, only_as_close
 from core.request.normalized_config import NormalizedConfig
+from core.solver.effort import Effort
 from core.solver.feasibility import is_feasible
 from core.solver.program import ChanceProgram, SolveControl, SolveOutcome, SolverBackend
 
@@ -84,17 +85,17 @@ def optimize(
         return result
 
     first: SolveOutcome = timed(PRIMARY_STEP, lambda: backend.maximize(problem.program(limits), control, start))
-    effort = _Effort().plus(first)
+    effort = first.effort
     if first.status == "infeasible":
         if explain:
             conflict = timed("conflict", lambda: explain_conflict(problem, limits, backend, control))
         if config.relaxation_mode == "off":
             raise Infeasible(str(conflict or "no portfolio satisfies every limit"))
-        effort = effort.plus(conflict or _Effort())
+        effort += conflict.effort if conflict else Effort()
         relaxed: Relaxed = timed("relaxation", lambda: relax_minimally(problem, limits, backend, control))
         limits, relaxations = relaxed.limits, relaxed.bounds
         first = timed(PRIMARY_STEP, lambda: backend.maximize(problem.program(limits), control, relaxed.weights))
-        effort = effort.plus(relaxed).plus(first)
+        effort += relaxed.effort + first.effort
     if first.x is None or first.objective is None:
         raise NoAnswerWithinLimit(
             f"no portfolio was found within the work limit of {control.work_limit}; "
@@ -102,7 +103,7 @@ def optimize(
         )
     program = problem.program(limits)
     second: _SecondPass = timed("tie-break", lambda: _tie_break(program, first, config, backend, control))
-    effort = effort.plus(second.outcome)
+    effort += second.outcome.effort
     prices: ShadowPrices | None = None
     uniqueness: Uniqueness | None = None
     if explain:
@@ -119,9 +120,9 @@ def optimize(
                 proven=second.proven,
             ),
         )
-        effort = effort.plus(uniqueness)
+        effort += uniqueness.effort
         prices = timed("prices", lambda: binding_shadow_prices(problem, limits, first, backend, control))
-        effort = effort.plus(prices)
+        effort += prices.effort
     figures = evaluate(second.weights, matrix, config)
     return Optimum(
         weights=second.weights,
@@ -146,27 +147,6 @@ def optimize(
             control=control,
         ),
     )
-
-
-class _Spent(Protocol):
-    @property
-    def nodes(self) -> int: ...
-    @property
-    def work(self) -> int: ...
-    @property
-    def reproducible(self) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Effort:
-    """What all solves of the session took together."""
-
-    nodes: int = 0
-    work: int = 0
-    reproducible: bool = True
-
-    def plus(self, other: _Spent) -> _Effort:
-        return _Effort(self.nodes + other.nodes, self.work + other.work, self.reproducible and other.reproducible)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +207,7 @@ def _unique(uniqueness: Uniqueness | None, problem: PortfolioProblem) -> dict[st
 def _audit(
     first: SolveOutcome,
     second: _SecondPass,
-    effort: _Effort,
+    effort: Effort,
     seconds: dict[str, float],
     *,
     unique: dict[str, Any],

@@ -23,6 +23,7 @@ from core.portfolio.problem import (
     PortfolioProblem,
 )
 from core.portfolio.strict import normalize_weights
+from core.solver.effort import Effort
 from core.solver.feasibility import loss_count, loss_tail
 from core.solver.program import LINEAR_TOLERANCE, SolveControl, SolveOutcome, SolverBackend
 from core.solver.sums import combination, dot
@@ -65,9 +66,7 @@ class Relaxed:
     limits: Limits
     bounds: tuple[RelaxedBound, ...]
     weights: FloatArray
-    work: int
-    nodes: int
-    reproducible: bool
+    effort: Effort
 
 
 def relax_minimally(
@@ -102,8 +101,7 @@ class _MinimalRelaxation:
         self.proven: dict[ConstraintType, float] = {}
         self.bounds: list[RelaxedBound] = []
         self.weights = np.full(problem.n_buckets, 1.0 / problem.n_buckets)
-        self.work = self.nodes = 0
-        self.reproducible = True
+        self.effort = Effort()
 
     def relax_losses(self) -> None:
         """The least number of losing scenarios, every other limit left out."""
@@ -161,7 +159,7 @@ class _MinimalRelaxation:
             )
         order = {name: position for position, name in enumerate(RELAXATION_ORDER)}
         self.bounds.sort(key=lambda bound: (order[bound.type], bound.constraint_id))
-        return Relaxed(limits, tuple(self.bounds), self.weights, self.work, self.nodes, self.reproducible)
+        return Relaxed(limits, tuple(self.bounds), self.weights, self.effort)
 
     def _step(self, minimize: ConstraintType | None, cvar: CvarRole) -> ElasticStep:
         return ElasticStep(
@@ -184,9 +182,7 @@ class _MinimalRelaxation:
     def _solve(self, step: ElasticStep, control: SolveControl) -> SolveOutcome:
         """Solve from the portfolio at hand and keep the one that is found."""
         outcome = self.backend.maximize(step.program(), control, step.point(self.weights, self._cvar()))
-        self.work += outcome.work
-        self.nodes += outcome.nodes
-        self.reproducible = self.reproducible and outcome.reproducible
+        self.effort += outcome.effort
         if outcome.x is not None:
             self.weights = normalize_weights(outcome.x[: self.problem.n_buckets])
         return outcome

@@ -18,6 +18,7 @@ from core.arrays import FloatArray
 from core.portfolio.limits import Limits
 from core.portfolio.problem import PortfolioProblem
 from core.portfolio.relax import moved_by
+from core.solver.effort import Effort
 from core.solver.feasibility import loss_count, multiples, worst_scenarios
 from core.solver.one_sided_dual import FixedLosses, Loosening
 from core.solver.program import ChanceProgram, SolveControl, SolveOutcome, SolverBackend
@@ -59,9 +60,7 @@ class ShadowPrices:
 
     by_constraint: dict[str, ShadowPrice]
     complete: bool
-    nodes: int
-    work: int
-    reproducible: bool
+    effort: Effort
 
 
 def binding_shadow_prices(
@@ -83,14 +82,8 @@ def binding_shadow_prices(
     resolved = _one_more_loss(program, first, backend, control)
     if resolved is not None:
         outcome, by_constraint["p_loss_max"] = resolved
-        return ShadowPrices(
-            by_constraint,
-            complete,
-            outcome.nodes,
-            meter.spent + outcome.work,
-            meter.reproducible and outcome.reproducible,
-        )
-    return ShadowPrices(by_constraint, complete, 0, meter.spent, meter.reproducible)
+        return ShadowPrices(by_constraint, complete, meter.effort + outcome.effort)
+    return ShadowPrices(by_constraint, complete, meter.effort)
 
 
 def _add_duals(

@@ -10,6 +10,7 @@ from core.portfolio.elastic import ElasticSearch, ElasticStep
 from core.portfolio.limits import Limits
 from core.portfolio.loss_search import Attempt, least_losses
 from core.portfolio.problem import ConstraintType, PortfolioProblem
+from core.solver.effort import Effort
 from core.solver.feasibility import loss_count
 from core.solver.program import SolveControl, SolverBackend
 from core.solver.sums import combination
@@ -40,9 +41,7 @@ class SingleLimitRepair:
 @dataclass(frozen=True, slots=True)
 class SingleLimitRepairs:
     ways: tuple[SingleLimitRepair, ...]
-    nodes: int
-    work: int
-    reproducible: bool
+    effort: Effort
 
 
 def single_limit_repairs(
@@ -59,7 +58,7 @@ def single_limit_repairs(
         way = search.of(constraint_id, given, share=len(conflict) - position)
         if way is not None:
             ways.append(way)
-    return SingleLimitRepairs(tuple(ways), search.nodes, control.work_limit - search.work_left, search.reproducible)
+    return SingleLimitRepairs(tuple(ways), search.effort)
 
 
 class _Search(ElasticSearch):

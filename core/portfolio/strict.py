@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.arrays import Float32Array, FloatArray
-from core.errors import BadInput, SolverFailed
+from core.errors import SolverFailed
 from core.matrix.scenario_matrix import ScenarioMatrix
 from core.request.normalized_config import NormalizedConfig
+from core.risk.measures import cvar
 from core.solver.feasibility import loss_count
 
 WEIGHT_TOLERANCE = 1e-6
@@ -65,23 +66,6 @@ def shortfalls(multiples: FloatArray) -> FloatArray:
     return np.maximum(0.0, 1.0 - multiples)
 
 
-def conditional_value_at_risk(losses: FloatArray, confidence: float) -> float:
-    """Mean of the worst `1 - confidence` share of losses; the scenario on the edge of the tail counts in part.
-
-    losses: shape (n_scenarios,), fraction of capital, >= 0. confidence: in [0, 1), e.g. 0.95.
-    Raises BadInput for an empty array or a confidence outside [0, 1).
-    Source: Rockafellar & Uryasev (2002), "Conditional value-at-risk for general loss distributions", proposition 8.
-    """
-    if losses.size == 0:
-        raise BadInput.of("losses", [], "CVaR needs at least one scenario")
-    if not 0.0 <= confidence < 1.0:
-        raise BadInput.of("cvar_confidence_level", confidence, "must be in [0, 1)")
-    tail = (1.0 - confidence) * losses.size
-    worst = -np.sort(-losses)[: math.ceil(tail)]
-    share = np.clip(tail - np.arange(worst.size), 0.0, 1.0)
-    return math.fsum(share * worst) / tail
-
-
 def expected_winners(weights: FloatArray, config: NormalizedConfig, win_probability: FloatArray) -> float:
     """sum_b (w_b * fund size / all-in cost of a deal) * P(winner), in companies; deals may be fractions here."""
     return math.fsum(
@@ -109,6 +93,6 @@ def evaluate(
         expected_moic=exact_mean(multiples),
         loss_count=losses,
         loss_probability=losses / matrix.n_scenarios,
-        cvar=conditional_value_at_risk(shortfalls(multiples), config.cvar_confidence_level),
+        cvar=cvar(shortfalls(multiples), config.cvar_confidence_level),
         expected_winners=expected_winners(weights, config, matrix.win_probability),
     )

@@ -36,6 +36,7 @@ from core.arrays import FloatArray, IntArray
 from core.portfolio.strict import normalize_weights
 from core.portfolio.tie_break import deviation, deviations, tie_break_program, weights_of, with_objective_floor
 from core.solver.cut_lp import MARGIN, CutLp, cvar_cut
+from core.solver.effort import Effort
 from core.solver.feasibility import is_feasible, multiples
 from core.solver.objective_target import ObjectiveTarget
 from core.solver.program import (
@@ -85,9 +86,7 @@ class Uniqueness:
 
     unique: bool | None
     witness: Witness | None
-    nodes: int
-    work: int
-    reproducible: bool
+    effort: Effort
 
 
 def only_as_close(
@@ -140,8 +139,7 @@ class _Proof:
         self.portfolio = multiples(self.near, self.point)
         self.backend = backend
         self.control = control
-        self.nodes = self.work = 0
-        self.reproducible = True
+        self.effort = Effort()
 
     def run(self, *, proven: bool) -> Uniqueness:
         unique, witness = None, None
@@ -151,7 +149,7 @@ class _Proof:
             unique, witness = False, found.witness
         except (_Unsettled, LimitReached):
             pass
-        return Uniqueness(unique, witness, self.nodes, self.work, self.reproducible)
+        return Uniqueness(unique, witness, self.effort)
 
     def _only_one(self, *, proven: bool) -> bool | None:
         if self.deviation <= 0.5 * WEIGHT_TOLERANCE - SLACK:
@@ -242,8 +240,7 @@ class _Proof:
         try:
             found = relaxed.maximize(required)
         finally:
-            self.work += meter.spent
-            self.reproducible = self.reproducible and meter.reproducible
+            self.effort += meter.effort
         prices = np.abs(relaxed.model.row_duals) if found is not None else np.zeros(relaxed.model.n_rows)
         return np.array([prices[row] if (row := relaxed.row_of_scenario.get(int(s))) else 0.0 for s in held])
 
@@ -260,15 +257,14 @@ class _Proof:
         return program.with_rows(payoff[None, :], least, np.inf)
 
     def _left(self) -> int:
-        if self.work >= self.control.work_limit:
+        if self.effort.work >= self.control.work_limit:
             raise LimitReached
-        return self.control.work_limit - self.work
+        return self.control.work_limit - self.effort.work
 
     def _solve(self, program: ChanceProgram, control: SolveControl, enough: float = np.inf) -> SolveOutcome:
         """From the answer, until it is closed or something better than `enough` is found."""
         watch = ObjectiveTarget(control, enough)
         outcome = self.backend.maximize(program, watch.control(self._left()), self.point)
-        self.nodes += outcome.nodes
-        self.work += outcome.work
-        self.reproducible = self.reproducible and (outcome.reproducible or watch.stopped)
+        # Stopped at the same moment every time, the solve is reproducible, though it says that it was cut short.
+        self.effort += replace(outcome.effort, reproducible=outcome.reproducible or watch.stopped)
         return outcome

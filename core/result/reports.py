@@ -16,11 +16,13 @@ from core.risk.stress_report import StressedPortfolio, StressReport
 class LargeSampleDocument(Document):
     """The weights, and the whole deals that they buy, in very many scenarios out of sample."""
 
-    session_id: UUID
-    scenarios: int
-    weights: OutOfSample
-    whole_deals: OutOfSample
-    comparison_portfolios: tuple[ComparisonPortfolio, ...] = Field(alias="rivals")
+    session_id: UUID = Field(description="whose portfolio it is")
+    scenarios: int = Field(description="how many were drawn")
+    weights: OutOfSample = Field(description="in buckets of as many companies as the matrix has")
+    whole_deals: OutOfSample = Field(description="as it can be bought")
+    comparison_portfolios: tuple[ComparisonPortfolio, ...] = Field(
+        alias="rivals", description="equal weights in the same scenarios, unless they are the portfolio"
+    )
 
     @classmethod
     def of(cls, session_id: UUID, found: LargeSample) -> LargeSampleDocument:
@@ -34,18 +36,18 @@ class LargeSampleDocument(Document):
 
 
 class RegimeShare(Document):
-    """probability: in the session; share: under the stress, null where none was asked for."""
+    """How often the scenarios are in one macro regime."""
 
-    probability: float
-    share: float | None
+    probability: float = Field(description="in the session")
+    share: float | None = Field(description="under the stress; null where none was asked for")
 
 
 class StressedFigures(Document):
     """One portfolio: as simulated, within each regime, and under the shares that were asked for."""
 
-    as_simulated: ScenarioFigures
-    by_regime: tuple[RegimeFigures, ...]
-    stressed: ScenarioFigures | None
+    as_simulated: ScenarioFigures = Field(description="every scenario weighs the same")
+    by_regime: tuple[RegimeFigures, ...] = Field(description="within each macro regime")
+    stressed: ScenarioFigures | None = Field(description="under the shares asked for; null where none were")
 
     @classmethod
     def of(cls, found: StressedPortfolio) -> StressedFigures:
@@ -57,11 +59,11 @@ class StressedFigures(Document):
 
 
 class StressDocument(Document):
-    session_id: UUID
-    scenarios: int
-    regimes: dict[str, RegimeShare]
-    weights: StressedFigures
-    whole_deals: StressedFigures
+    session_id: UUID = Field(description="whose portfolio it is")
+    scenarios: int = Field(description="how many were drawn")
+    regimes: dict[str, RegimeShare] = Field(description="by name")
+    weights: StressedFigures = Field(description="in buckets of as many companies as the matrix has")
+    whole_deals: StressedFigures = Field(description="as it can be bought")
 
     @classmethod
     def of(cls, session_id: UUID, found: StressReport) -> StressDocument:

@@ -17,9 +17,12 @@ from core.result.model import (
     ShadowPrice,
     TieBreak,
     Validation,
+    Verdict,
 )
 from core.result.wording import (
     COMPARISON_NAMES,
+    STATUS_WORDS,
+    Figure,
     constraint_limit,
     constraint_name,
 )
@@ -96,11 +99,11 @@ def uniqueness_sentence(tie_break: TieBreak) -> str | None:
     )
 
 
-def optimism_sentence(fresh: OutOfSample) -> str:
-    error = fresh.expected_moic.standard_error
+def optimism_sentence(found: OutOfSample) -> str:
+    error = found.expected_moic.standard_error
     known = "" if error is None else f", which is known to ± {multiple(error, 3)}"
     return (
-        f"Optimism gap: the expected MOIC on its own scenarios is {signed_multiple(fresh.optimism_gap)} from that "
+        f"Optimism gap: the expected MOIC on its own scenarios is {signed_multiple(found.optimism_gap)} from that "
         f"out of sample{known}."
     )
 
@@ -182,10 +185,34 @@ def _comparison(other: ComparisonPortfolio, scenarios: int) -> str:
     return sentence
 
 
-def holds_in_words(estimate: LimitedEstimate) -> str:
-    """Whether a figure keeps the limit as enforced: "yes", "no", "within error; 12,000 scenarios would tell"."""
-    if estimate.holds_out_of_sample is None:
+def limit_verdict(verdict: Verdict, figure: Figure, validation: Validation) -> str:
+    """The verdict on the limit of a figure, "too close to call; 12,000 scenarios would tell"; "" without a limit."""
+    found = [limit for limit in verdict.limits if limit.constraint_id == figure.constraint]
+    if not found:
         return ""
-    said = estimate.holds_out_of_sample.replace("_", " ")
-    needed = estimate.required_sample_size
-    return said if needed is None else f"{said}; {needed:,} scenarios would tell"
+    (judged,) = found
+    said = STATUS_WORDS[judged.status].lower()
+    if judged.status != "within_error" or judged.asked != judged.enforced:
+        return said
+    return said + _would_tell(_limited(figure, validation.out_of_sample, validation.whole_deals.out_of_sample))
+
+
+def kept_by_both(figure: Figure, weights: OutOfSample, whole_deals: OutOfSample) -> str:
+    """Whether weights and whole deals keep a limit as enforced: "yes", "no", "within error"; "" without a limit."""
+    limited = _limited(figure, weights, whole_deals)
+    answers = [estimate.holds_out_of_sample for estimate in limited]
+    if "no" in answers:
+        return "no"
+    if "within_error" in answers:
+        return "within error" + _would_tell(limited)
+    return "yes" if "yes" in answers else ""
+
+
+def _limited(figure: Figure, *portfolios: OutOfSample) -> list[LimitedEstimate]:
+    estimates = [figure.estimate(portfolio) for portfolio in portfolios]
+    return [estimate for estimate in estimates if isinstance(estimate, LimitedEstimate)]
+
+
+def _would_tell(estimates: Sequence[LimitedEstimate]) -> str:
+    needed = [estimate.required_sample_size for estimate in estimates if estimate.required_sample_size is not None]
+    return f"; {max(needed):,} scenarios would tell" if needed else ""

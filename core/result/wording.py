@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from core.formatting import count, limit_percent, percent
 from core.portfolio.problem import ConstraintType
-from core.result.model import Estimate, FigureName, LimitedEstimate
+from core.result.model import Estimate, FigureName, LimitedEstimate, LimitStatus, Verdict
 from core.solver.program import LINEAR_TOLERANCE
 
 CONSTRAINT_NAMES = {
@@ -22,6 +22,12 @@ BOUND_NAMES = {
     "stage_min_weight": "Minimum in stage {}",
     "stage_max_weight": "Maximum in stage {}",
 }
+STATUS_WORDS: dict[LimitStatus, str] = {
+    "holds": "Holds",
+    "within_error": "Too close to call",
+    "broken": "Does not hold",
+}
+STATUS_MARKS: dict[LimitStatus, str] = {"holds": "✓", "within_error": "?", "broken": "✕"}
 COMPARISON_NAMES = {"equal_weights": "equal weights", "greedy": "the greedy portfolio"}
 MOST_DECIMALS = 8
 """Of percent: more than the tolerance of limits, so that a figure that breaks its limit is told from it."""
@@ -49,7 +55,7 @@ def constraint_value(kind: str, value: float, decimals: int = 2) -> str:
 
 def constraint_limit(kind: str, limit: float) -> str:
     """A limit as it was given: 35%, 1.4."""
-    return f"{round(limit, 4) + 0.0:.12g}" if kind == "expected_winners_min" else limit_percent(limit)
+    return _plain(limit, 4) if kind == "expected_winners_min" else limit_percent(limit)
 
 
 def beside_limit(kind: ConstraintType, value: float, limit: float) -> tuple[str, str]:
@@ -66,8 +72,14 @@ def beside_limit(kind: ConstraintType, value: float, limit: float) -> tuple[str,
             round(scale * value, decimals) - round(scale * limit, max(of_limit, decimals))
         ):
             decimals += 1
-    shown = f"{round(scale * limit, max(of_limit, decimals)) + 0.0:.12g}"
+    shown = _plain(scale * limit, max(of_limit, decimals))
     return write(value, decimals), shown if winners else f"{shown}%"
+
+
+def _plain(value: float, decimals: int) -> str:
+    """At most so many decimals, without closing zeros and never with an exponent."""
+    text = f"{round(value, decimals) + 0.0:.{decimals}f}"
+    return text.rstrip("0").rstrip(".")
 
 
 def _side(difference: float) -> int:
@@ -103,11 +115,17 @@ class Figure:
         found: float | None = getattr(document, self.attribute)
         return found
 
-    def limit(self, estimate: Estimate) -> str:
-        """The limit of a figure out of sample, with the side on which it lies; empty where it has none."""
+    def enforced(self, estimate: Estimate) -> str:
+        """The limit of a figure out of sample as enforced, with the side on which it lies; empty where it has none."""
         limit = estimate.limit if isinstance(estimate, LimitedEstimate) else None
-        if limit is None:
-            return ""
+        return "" if limit is None else self._sided(limit)
+
+    def asked(self, verdict: Verdict) -> str:
+        """The limit as asked, with the side on which it lies; empty where it has none."""
+        found = [limit.asked for limit in verdict.limits if limit.constraint_id == self.constraint]
+        return self._sided(found[0]) if found else ""
+
+    def _sided(self, limit: float) -> str:
         sign = "≥ " if self.constraint == "expected_winners_min" else "≤ "
         return sign + constraint_limit(self.constraint or "", limit)
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from core.portfolio.limits import Limits
-from core.portfolio.strict import conditional_value_at_risk, exact_mean, shortfalls
+from core.portfolio.strict import exact_mean, shortfalls
+from core.risk import measures
 from core.risk.intervals import Interval, bootstrap, resampled_cvar, resampled_mean, wilson
 from core.risk.out_of_sample_trial import PortfolioDraws
 from core.risk.recheck import excess, shortage
@@ -93,7 +94,7 @@ def judge_out_of_sample(
         inputs.matrix_key,
     )
     mean, lost = exact_mean(multiples), loss_count(multiples)
-    cvar = conditional_value_at_risk(losses, confidence)
+    cvar = measures.cvar(losses, confidence)
     errors = standard_errors(multiples, winners, confidence)
     assert errors.expected_moic is not None
     assert errors.loss_probability is not None

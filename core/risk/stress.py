@@ -16,6 +16,7 @@ import numpy as np
 from core.arrays import FloatArray
 from core.errors import BadInput, FieldProblem
 from core.portfolio.strict import shortfalls
+from core.risk.measures import cvar
 from core.risk.out_of_sample_trial import PortfolioDraws
 from core.risk.sampling_error import StandardErrors, tail_contributions
 from core.simulation.inputs import Regime
@@ -67,7 +68,7 @@ def stressed(draws: PortfolioDraws, shares: FloatArray, cvar_confidence: float) 
         effective_scenarios=1.0 / math.fsum(weights**2),
         expected_moic=math.fsum(weights * draws.multiples),
         loss_probability=math.fsum(weights * lost),
-        cvar=_weighted_cvar(losses, weights, cvar_confidence),
+        cvar=cvar(losses, cvar_confidence, weights),
         expected_winners=math.fsum(weights * draws.winners),
         errors=StandardErrors(error(draws.multiples), error(lost), error(tail), error(draws.winners)),
     )
@@ -131,15 +132,6 @@ def _sum_problems(wanted: Mapping[str, float], regimes: Sequence[Regime]) -> lis
     if others == 0.0 and total < 1.0 - SUM_TOLERANCE:
         return [FieldProblem("stress", total, "is the sum of the shares; with every regime named it must be 1")]
     return []
-
-
-def _weighted_cvar(losses: FloatArray, weights: FloatArray, confidence: float) -> float:
-    """Mean of the worst `1 - confidence` of the weight; the scenario on the edge of the tail counts in part."""
-    order = np.argsort(-losses, kind="stable")
-    tail = 1.0 - confidence
-    before = np.cumsum(weights[order]) - weights[order]
-    in_tail = np.clip(tail - before, 0.0, weights[order])
-    return math.fsum(in_tail * losses[order]) / tail
 
 
 def _stratified_error(values: FloatArray, draws: PortfolioDraws, shares: FloatArray) -> float | None:

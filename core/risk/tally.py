@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from core.arrays import BoolArray, FloatArray, IntArray
 from core.portfolio.strict import exact_mean, shortfalls
+from core.risk import measures
 from core.risk.out_of_sample_trial import PortfolioDraws
 from core.risk.sampling_error import StandardErrors
 from core.simulation.parts import BLOCK_SCENARIOS
@@ -151,11 +152,11 @@ def tallied_figures(found: Tally, confidence: float, regime: int | None = None) 
 
 
 def _cvar_with_error(losses: FloatArray, n: int, confidence: float) -> tuple[float, float | None]:
-    """As `strict.conditional_value_at_risk` and `sampling_error.tail_contributions` have it; scenarios without a loss
+    """As `measures.cvar` and `sampling_error.tail_contributions` have it; scenarios without a loss
     are not among `losses`, and only counted."""
     tail = (1.0 - confidence) * n
     worst = -np.sort(-losses)[: math.ceil(tail)]
-    cvar = math.fsum(np.clip(tail - np.arange(worst.size), 0.0, 1.0) * worst) / tail
+    cvar = measures.cvar(losses, confidence, n_scenarios=n)
     if n == 1:
         return cvar, None
     edge = max(0, math.ceil(tail - ROUNDING) - 1)

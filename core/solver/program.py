@@ -19,6 +19,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from core.arrays import FloatArray
+from core.solver.effort import Effort
 
 LOSS_THRESHOLD = 1.0 - 1e-9
 """A scenario is a loss when its portfolio multiple, recomputed in float64, is below this."""
@@ -112,7 +113,7 @@ class SolveOutcome:
     """An anytime answer.
 
     status: `optimal` (gap closed), `feasible` (an answer, gap open), `infeasible` (proven), `unknown` (no answer yet).
-    x: (n,) or None; objective: of x; bound: no feasible x can do better; work: units of work spent.
+    x: (n,) or None; objective: of x; bound: no feasible x can do better.
     fallback: why another backend than the one asked for gave the answer, None where it did.
     """
 
@@ -120,11 +121,21 @@ class SolveOutcome:
     x: FloatArray | None
     objective: float | None
     bound: float
-    nodes: int
-    work: int
-    reproducible: bool
+    effort: Effort
     backend: str
     fallback: str | None = None
+
+    @property
+    def nodes(self) -> int:
+        return self.effort.nodes
+
+    @property
+    def work(self) -> int:
+        return self.effort.work
+
+    @property
+    def reproducible(self) -> bool:
+        return self.effort.reproducible
 
     @property
     def gap(self) -> float:

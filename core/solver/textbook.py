@@ -21,6 +21,7 @@ import numpy as np
 from core.arrays import FloatArray
 from core.errors import SolverFailed
 from core.solver.cut_lp import MARGIN, RESOLUTION, CutLp
+from core.solver.effort import Effort
 from core.solver.feasibility import is_feasible, multiples, worst_scenarios
 from core.solver.highs_model import HighsModel, OptionValue
 from core.solver.program import (
@@ -81,8 +82,8 @@ class _Search:
             status = "optimal" if self._closed() else "feasible"
         objective = self.objective if found else None
         bound = max(self.bound, self.objective)
-        work, reproducible = self.meter.spent, self.meter.reproducible
-        return SolveOutcome(status, self.x, objective, bound, self.nodes, work, reproducible, TextbookBackend.name)
+        effort = Effort(self.nodes, self.meter.spent, self.meter.reproducible)
+        return SolveOutcome(status, self.x, objective, bound, effort, TextbookBackend.name)
 
     def _search(self) -> bool:
         """True when the program is proven to have no feasible point."""

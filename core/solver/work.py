@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core.arrays import FloatArray
 from core.errors import Cancelled
+from core.solver.effort import Effort
 from core.solver.highs_model import HighsModel
 from core.solver.program import Interruption, SolveControl
 
@@ -31,6 +32,10 @@ class WorkMeter:
     @property
     def remaining(self) -> int:
         return max(0, self.limit - self.spent)
+
+    @property
+    def effort(self) -> Effort:
+        return Effort(0, self.spent, self.reproducible)
 
     @property
     def reproducible(self) -> bool:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from core.errors import BadInput, Cancelled
 from core.result.reports import LargeSampleDocument
-from core.result.sentences import comparison_sentences, optimism_sentence
+from core.result.sentences import comparison_sentences, kept_by_both, optimism_sentence
 from core.result.wording import FIGURES
 from core.session_states import SessionStatus
 from db.engine import transaction
@@ -21,7 +21,7 @@ from db.settings import load_settings
 from deployments.cli import terminal
 from deployments.cli.arguments import AsJson, SessionId
 from deployments.cli.interruptible import run_interruptibly
-from deployments.cli.result_view import holds, regimes_table
+from deployments.cli.result_view import regimes_table
 from deployments.local.services import FlowServices, flow_services
 
 
@@ -81,16 +81,18 @@ def _render(document: LargeSampleDocument) -> None:
     title = f"{document.scenarios:,} scenarios that the portfolio was not chosen on (out of sample), 95% intervals"
     table = Table(title=title, title_justify="left")
     table.add_column("")
-    table.add_column("limit", justify="right", overflow="fold")
-    for heading in ("weights", "whole deals"):
+    for heading in ("limit as enforced", "weights", "whole deals"):
         table.add_column(heading, justify="right", overflow="fold")
-        table.add_column("holds?")
+    table.add_column("kept by both?", overflow="fold")
     for figure in FIGURES:
-        cells = []
-        for portfolio in (document.weights, document.whole_deals):
-            estimate = figure.estimate(portfolio)
-            cells += [figure.with_interval(estimate), holds(estimate)]
-        table.add_row(figure.label, figure.limit(figure.estimate(document.weights)), *cells)
+        weights, deals = figure.estimate(document.weights), figure.estimate(document.whole_deals)
+        table.add_row(
+            figure.label,
+            figure.enforced(weights),
+            figure.with_interval(weights),
+            figure.with_interval(deals),
+            kept_by_both(figure, document.weights, document.whole_deals),
+        )
     terminal.output.print(table)
     terminal.output.print(regimes_table(document.whole_deals.by_regime))
     lines = (

@@ -14,7 +14,6 @@ from core.result.model import (
     BucketFigures,
     Constraint,
     Holding,
-    LimitedEstimate,
     LimitStatus,
     RegimeFigures,
     Result,
@@ -22,7 +21,7 @@ from core.result.model import (
 )
 from core.result.sentences import (
     comparison_sentences,
-    holds_in_words,
+    limit_verdict,
     optimism_sentence,
     price_sentences,
     proof_sentences,
@@ -30,7 +29,7 @@ from core.result.sentences import (
     relaxation_sentences,
     whole_deals_sentence,
 )
-from core.result.wording import FIGURES, constraint_limit, constraint_name, constraint_value
+from core.result.wording import FIGURES, STATUS_WORDS, constraint_limit, constraint_name, constraint_value
 
 SHOWN_WEIGHT = 5e-5
 """Weights that would be printed as 0.00% are summed up in one line."""
@@ -38,11 +37,7 @@ SHOWN_WEIGHT = 5e-5
 BUCKET_COLUMNS = ("mean MOIC", "median", "90% below", "loses money", "winners")
 """Of a bucket alone, in the matrix's scenarios."""
 
-MARKS: dict[LimitStatus, tuple[str, str]] = {
-    "holds": ("HOLDS", "bold green"),
-    "within_error": ("TOO CLOSE TO CALL", "bold yellow"),
-    "broken": ("DOES NOT HOLD", "bold red"),
-}
+STYLES: dict[LimitStatus, str] = {"holds": "bold green", "within_error": "bold yellow", "broken": "bold red"}
 
 
 def render_result(result: Result, console: Console) -> None:
@@ -67,8 +62,8 @@ def render_result(result: Result, console: Console) -> None:
 
 def print_verdict(verdict: Verdict, console: Console) -> None:
     """Whether what is bought keeps the limits as asked; then each limit that does not clearly, and the notes."""
-    mark, style = MARKS[verdict.status]
-    console.print(Text.assemble((mark, style), ". ", verdict.sentence), soft_wrap=True)
+    word = STATUS_WORDS[verdict.status].upper()
+    console.print(Text.assemble((word, STYLES[verdict.status]), ". ", verdict.sentence), soft_wrap=True)
     open_limits = [limit.sentence for limit in verdict.limits if limit.status != "holds"]
     _print_lines([f"  {line}" for line in (*open_limits, *verdict.notes)], console)
 
@@ -141,28 +136,19 @@ def _figures_table(result: Result) -> Table:
     )
     table = Table(title=title, title_justify="left")
     table.add_column("")
-    for heading in ("limit", "in sample", "weights, out of sample"):
+    for heading in ("limit as asked", "in sample", "weights, out of sample", "whole deals, out of sample"):
         table.add_column(heading, justify="right", overflow="fold")
-    table.add_column("holds?")
-    table.add_column("whole deals, out of sample", justify="right", overflow="fold")
-    table.add_column("holds?")
+    table.add_column("limit, by the worse of the two", overflow="fold")
     for figure in FIGURES:
-        of_weights, of_deals = figure.estimate(weights), figure.estimate(deals)
         table.add_row(
             figure.label,
-            figure.limit(of_weights),
+            figure.asked(result.verdict),
             figure.with_error(figure.of(result), figure.error(validation.standard_errors)),
-            figure.with_interval(of_weights),
-            holds(of_weights),
-            figure.with_interval(of_deals),
-            holds(of_deals),
+            figure.with_interval(figure.estimate(weights)),
+            figure.with_interval(figure.estimate(deals)),
+            limit_verdict(result.verdict, figure, validation),
         )
     return table
-
-
-def holds(estimate: object) -> str:
-    """Empty for a figure without a limit."""
-    return holds_in_words(estimate) if isinstance(estimate, LimitedEstimate) else ""
 
 
 def regimes_table(by_regime: Sequence[RegimeFigures]) -> Table:

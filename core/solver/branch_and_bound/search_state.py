@@ -6,6 +6,7 @@ import numpy as np
 
 from core.solver.branch_and_bound.incumbents import Incumbents
 from core.solver.branch_and_bound.relaxation import EngineMeter
+from core.solver.effort import Effort
 from core.solver.program import ChanceProgram, SolveControl, SolveOutcome, SolveProgress, SolveStatus
 
 OVERRUN_TOLERANCE = 1e-6
@@ -77,9 +78,7 @@ class SearchState:
             x=self.incumbents.x,
             objective=self.incumbents.objective if found else None,
             bound=max(self.bound, self.incumbents.objective),
-            nodes=self.nodes,
-            work=self.meter.spent,
-            reproducible=self.meter.reproducible,
+            effort=Effort(self.nodes, self.meter.spent, self.meter.reproducible),
             backend=backend,
         )
 

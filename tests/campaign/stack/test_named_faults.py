@@ -182,3 +182,23 @@ def test_an_allocation_tampered_with_before_it_is_validated_never_completes(stac
     after = stack.wait_for(session_id)
     assert (after.status, after.error_code) == (SessionStatus.FAILED, "invalid_allocation")
     assert after.validation_metrics is None
+
+
+def test_a_frontier_whose_run_is_killed_goes_on_at_the_first_missing_point(stack: Stack, world: str) -> None:
+    session_id = stack.request(taxonomyVersion=world)
+    assert stack.wait_for(session_id).status is SessionStatus.COMPLETED
+    points = "SELECT point_key, created_at FROM frontier_points WHERE matrix_key = :key"
+    key = stack.session(session_id).matrix_key
+    with stopped(stack.part("bridge")):
+        frontier_id = stack.request_frontier(session_id, "maxLossProbability=0.4:0.8:3")
+        run = stack.frontier_run_with_fault(frontier_id, "frontier.point_stored")
+        assert eventually(lambda: stack.flow_run(run)["state_name"] == "Crashed"), stack.flow_run(run)
+        stack.let_pass(60)
+        before = set(stack.rows(points, key=key))
+        assert before
+    state = "SELECT status, epoch, rescues, error_reason FROM frontier_jobs WHERE frontier_id = :id"
+    done = [("COMPLETED", 1, 1, None)]
+    assert eventually(lambda: stack.rows(state, id=frontier_id) == done), stack.rows(state, id=frontier_id)
+    after = set(stack.rows(points, key=key))
+    assert before <= after
+    assert len(after) == 3

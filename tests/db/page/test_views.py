@@ -12,7 +12,6 @@ from sqlalchemy import Engine
 
 from api.page import figures
 from api.page.answer import (
-    STATUS_WORDS,
     allocation_view,
     comparison_rows,
     headline,
@@ -25,7 +24,7 @@ from api.page.constraints import constraint_report
 from api.page.steps import progress_view
 from core import formatting
 from core.result.model import LimitStatus, RegimeFigures, Result
-from core.result.wording import constraint_name, constraint_value
+from core.result.wording import STATUS_WORDS, constraint_name, constraint_value
 from core.session_states import SessionStatus
 from db.engine import transaction
 from db.funds import local_user_id
@@ -69,7 +68,7 @@ def test_statuses_of_headline_limits_and_figures_are_those_of_the_verdict(
     )
     verdict = completed.verdict.model_copy(update={"status": status, "limits": limits, "notes": ("A note.",)})
     changed = completed.model_copy(update={"verdict": verdict})
-    cvar = next(figure for figure in risk_view(changed) if figure.name == "cvar")
+    cvar = next(figure for figure in risk_view(changed, 0.95) if figure.name == "cvar")
     assert (cvar.status, cvar.word, cvar.limit) == (status, STATUS_WORDS[status], "at most 90%")
     told = headline(verdict)
     assert (told.status, told.word, told.sentence, told.notes) == (
@@ -84,7 +83,7 @@ def test_statuses_of_headline_limits_and_figures_are_those_of_the_verdict(
 
 
 def test_a_figure_without_a_limit_has_no_verdict(completed: Result) -> None:
-    moic = next(figure for figure in risk_view(completed) if figure.name == "expectedMoic")
+    moic = next(figure for figure in risk_view(completed, 0.95) if figure.name == "expectedMoic")
     assert (moic.status, moic.word, moic.limit) == (None, "No limit", "-")
 
 

@@ -44,9 +44,9 @@ def test_a_row_that_nobody_claims_is_told_after_a_minute(engine: Engine) -> None
         ([bridge_session], "; without one: 1, see `vcfolio outbox list`"),
         (
             [lambda conn: stray_session(conn, uuid4())],
-            "; with a flow run: 1, which more workers or a larger VCFOLIO_MAX_SESSIONS would begin sooner",
+            "; with a flow run: 1, more workers or a larger VCFOLIO_MAX_SESSIONS would start them sooner",
         ),
-        ([bridge_session, inline_session, bridge_session], "would begin sooner; without one: 2, see"),
+        ([bridge_session, inline_session, bridge_session], "would start them sooner; without one: 2, see"),
     ],
 )
 def test_sessions_that_wait_for_long_are_told_with_what_would_help(

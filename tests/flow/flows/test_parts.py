@@ -190,7 +190,7 @@ def test_millions_of_scenarios_of_a_session_are_those_of_its_validation(product:
     assert session.status is SessionStatus.COMPLETED
     assert session.validation_metrics is not None
     told: list[tuple[int, int]] = []
-    out_of_sample_flow.tell(lambda done, parts: told.append((done, parts)))
+    out_of_sample_flow.report_progress_to(lambda done, parts: told.append((done, parts)))
 
     document = out_of_sample_flow.out_of_sample(session.session_id, 3_300).as_json()
 

@@ -51,7 +51,7 @@ def test_pools_that_are_not_there_have_no_workers(client: SyncPrefectClient) -> 
     findings = {finding.subject: finding for finding in prefect_findings(client)}
     assert not findings["deployments"].fine
     for subject in ("workers of vcfolio", "workers of vcfolio-maintenance"):
-        assert findings[subject].words.startswith("none polls")
+        assert findings[subject].words.startswith("none is polling")
 
 
 def test_a_schedule_may_be_new_but_not_for_long(client: SyncPrefectClient, reaper: UUID) -> None:

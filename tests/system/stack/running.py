@@ -16,11 +16,13 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from sqlalchemy import Engine, text
 
 from core.errors import Unavailable
+from core.frontier.variation import parse_variation
 from core.request import parse_request
 from core.session_states import SessionStatus
 from db.engine import transaction
 from db.events import events_of
 from db.fault_points import FaultPoint
+from db.frontier_requests import request_frontier
 from db.funds import local_user_id
 from db.requests import request_session
 from db.sessions import SessionRow, cancel, load_session
@@ -64,18 +66,34 @@ class Stack:
             self.run_with_fault(session_id, "optimize.solving", action)
         return session_id
 
-    def run_with_fault(self, session_id: str, fault: FaultPoint, action: str = "kill") -> str:
+    def request_frontier(self, session_id: str, vary: str) -> str:
+        """As the API stores it: the id of a new frontier."""
+        with transaction(self.engine) as conn:
+            session = load_session(conn, UUID(session_id))
+            frontier = request_frontier(
+                conn, Settings(home="/nowhere"), session, parse_variation([vary]), session.created_by
+            )
+        return str(frontier.frontier_id)
+
+    def run_with_fault(self, session_id: str, fault: FaultPoint) -> str:
         """The flow run that the bridge would make, with the fault armed in its process; the bridge must be stopped.
 
         When the bridge goes on it is given this very run, since the idempotency key is the same.
         """
-        deployment = self.prefect("GET", "/deployments/name/optimize-session/optimize-session")
+        return self._run_with_fault("optimize-session", "optimization_session", "session_id", session_id, fault)
+
+    def frontier_run_with_fault(self, frontier_id: str, fault: FaultPoint) -> str:
+        """As `run_with_fault`, for a frontier."""
+        return self._run_with_fault("solve-frontier", "frontier", "frontier_id", frontier_id, fault)
+
+    def _run_with_fault(self, flow: str, job_type: str, parameter: str, subject: str, fault: FaultPoint) -> str:
+        deployment = self.prefect("GET", f"/deployments/name/{flow}/{flow}")
         run = self.prefect(
             "POST",
             f"/deployments/{deployment['id']}/create_flow_run",
-            parameters={"session_id": session_id, "epoch": 0},
-            idempotency_key=f"optimization_session:{session_id}:0",
-            job_variables={"env": {"VCFOLIO_FAULT": f"{fault}={action}"}},
+            parameters={parameter: subject, "epoch": 0},
+            idempotency_key=f"{job_type}:{subject}:0",
+            job_variables={"env": {"VCFOLIO_FAULT": f"{fault}=kill"}},
         )
         return str(run["id"])
 

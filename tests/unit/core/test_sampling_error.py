@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.portfolio.strict import conditional_value_at_risk, shortfalls
+from core.portfolio.strict import shortfalls
 from core.risk.comparison_portfolios import ComparisonPortfolio
 from core.risk.intervals import NORMAL_QUANTILE
+from core.risk.measures import cvar
 from core.risk.sampling_error import mean_error, required_sample_size, standard_errors, tail_contributions
 from core.risk.validate import ValidationMetrics
 from core.stages import Stage
@@ -25,9 +26,7 @@ def drawn_multiples(seed: int, n: int) -> np.ndarray:
 
 def test_standard_errors_are_the_spread_of_the_figures_over_many_samples() -> None:
     samples = [drawn_multiples(seed, 800) for seed in range(800)]
-    figures = np.array(
-        [(m.mean(), (m < 1).mean(), conditional_value_at_risk(shortfalls(m), 0.9), (2 * m).mean()) for m in samples]
-    )
+    figures = np.array([(m.mean(), (m < 1).mean(), cvar(shortfalls(m), 0.9), (2 * m).mean()) for m in samples])
     told = [standard_errors(m, 2 * m, 0.9) for m in samples]
     claimed = np.array([(e.expected_moic, e.loss_probability, e.cvar, e.expected_winners) for e in told])
     # A standard deviation of 800 values is known to 1 / sqrt(1600) = 2.5%; CVaR's formula holds to first order.
@@ -40,7 +39,7 @@ def test_value_at_risk_and_its_tail_contributions_make_the_cvar(losses: list[flo
     contributions = tail_contributions(values, confidence)
     beyond = np.flatnonzero(contributions > 0)
     at_risk = (values[beyond] - contributions[beyond] * (1 - confidence)).max() if beyond.size else values.max()
-    assert at_risk + contributions.mean() == pytest.approx(conditional_value_at_risk(values, confidence), abs=1e-9)
+    assert at_risk + contributions.mean() == pytest.approx(cvar(values, confidence), abs=1e-9)
 
 
 def test_one_scenario_tells_nothing_of_its_error() -> None:

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from core.errors import BadInput
 from core.portfolio.dollars import whole_deals
-from core.portfolio.strict import conditional_value_at_risk, shortfalls
+from core.portfolio.strict import shortfalls
 from core.result.build import validation_of
 from core.result.reports import StressDocument
+from core.risk.measures import cvar
 from core.risk.out_of_sample_trial import OutOfSampleTrial, PortfolioDraws
 from core.risk.stress import by_regime, stress_shares, stressed
 from core.risk.stress_report import stress_report
@@ -46,7 +47,7 @@ def test_a_single_regime_gives_the_plain_figures(multiples: list[float], confide
     values = np.array(multiples)
     found = stressed(draws_of(multiples, [0] * len(multiples)), np.array([1.0]), confidence)
     assert found.expected_moic == pytest.approx(values.mean())
-    assert found.cvar == pytest.approx(conditional_value_at_risk(shortfalls(values), confidence), abs=1e-9)
+    assert found.cvar == pytest.approx(cvar(shortfalls(values), confidence), abs=1e-9)
     assert found.effective_scenarios == pytest.approx(values.size)
     assert found.errors.expected_moic == pytest.approx(values.std(ddof=1) / math.sqrt(values.size))
 

@@ -14,13 +14,13 @@ from hypothesis.extra.numpy import arrays
 from core.errors import BadInput, SolverFailed
 from core.portfolio.limits import Limits
 from core.portfolio.strict import (
-    conditional_value_at_risk,
     evaluate,
     loss_count,
     normalize_weights,
     portfolio_multiples,
     shortfalls,
 )
+from core.risk.measures import cvar
 from core.stages import Stage
 from tests.unit.core.simulated_fund import deal_bucket, make_config, matrix_of
 
@@ -44,22 +44,22 @@ def test_cvar_is_the_mean_of_the_worst_tail_with_its_last_scenario_in_part(
     losses: np.ndarray, confidence: float
 ) -> None:
     expected = float(exact_cvar(losses, confidence))
-    assert conditional_value_at_risk(losses, confidence) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    assert cvar(losses, confidence) == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
 @given(losses=losses_strategy, confidence=confidences)
 def test_cvar_is_the_least_value_of_rockafellar_and_uryasevs_function(losses: np.ndarray, confidence: float) -> None:
     # The function is piecewise linear in t and so takes its least value at one of the losses.
     values = [t + np.maximum(losses - t, 0).sum() / ((1 - confidence) * losses.size) for t in losses]
-    assert conditional_value_at_risk(losses, confidence) == pytest.approx(min(values), rel=1e-9, abs=1e-12)
+    assert cvar(losses, confidence) == pytest.approx(min(values), rel=1e-9, abs=1e-12)
 
 
 def test_cvar_by_hand() -> None:
     losses = np.array([0.1, 0.0, 0.5, 0.3])
-    assert conditional_value_at_risk(losses, 0.0) == pytest.approx(0.225)
-    assert conditional_value_at_risk(losses, 0.5) == pytest.approx(0.4)
-    assert conditional_value_at_risk(losses, 0.6) == pytest.approx((0.5 + 0.6 * 0.3) / 1.6)
-    assert conditional_value_at_risk(losses, 0.9) == pytest.approx(0.5)
+    assert cvar(losses, 0.0) == pytest.approx(0.225)
+    assert cvar(losses, 0.5) == pytest.approx(0.4)
+    assert cvar(losses, 0.6) == pytest.approx((0.5 + 0.6 * 0.3) / 1.6)
+    assert cvar(losses, 0.9) == pytest.approx(0.5)
 
 
 @given(losses=losses_strategy, low=confidences, high=confidences)
@@ -67,7 +67,7 @@ def test_cvar_grows_with_confidence_and_lies_between_mean_and_worst(
     losses: np.ndarray, low: float, high: float
 ) -> None:
     low, high = sorted((low, high))
-    at_low, at_high = conditional_value_at_risk(losses, low), conditional_value_at_risk(losses, high)
+    at_low, at_high = cvar(losses, low), cvar(losses, high)
     assert losses.mean() - 1e-12 <= at_low <= at_high + 1e-12
     assert at_high <= losses.max() + 1e-12
 
@@ -77,7 +77,7 @@ def test_cvar_without_scenarios_or_with_an_impossible_confidence_is_an_error(
     losses: list[float], confidence: float
 ) -> None:
     with pytest.raises(BadInput):
-        conditional_value_at_risk(np.array(losses), confidence)
+        cvar(np.array(losses), confidence)
 
 
 @given(data=st.data(), n_buckets=st.integers(1, 8), cash=st.floats(0, 1))
@@ -164,3 +164,11 @@ def test_the_allowed_losses_are_the_whole_scenarios_within_the_probability(
     limits = Limits.of(config, scenarios)
     assert limits.max_losses == allowed
     assert (limits.cvar_limit, limits.cvar_confidence, limits.bucket_max_weight) == (0.3, 0.95, None)
+
+
+@pytest.mark.parametrize("confidence", [0.0, 0.5, 0.6, 0.95])
+def test_equal_weights_and_losses_left_out_change_nothing_about_cvar(confidence: float) -> None:
+    losses = np.array([0.5, 0.5, 0.2, 0.0, 0.5, 0.0, 0.1, 0.0])
+    expected = cvar(losses, confidence)
+    assert cvar(losses, confidence, np.full(8, 1 / 8)) == pytest.approx(expected, abs=1e-15)
+    assert cvar(losses[losses > 0.0], confidence, n_scenarios=8) == expected

@@ -102,7 +102,7 @@ def test_two_sets_of_losses_that_tie_are_two_answers(backend: SolverBackend) -> 
     found = asked(program, 0.5, weights, backend)
     assert found.unique is False
     assert found.witness.weights == pytest.approx(weights[::-1], abs=1e-5)
-    assert found.reproducible
+    assert found.effort.reproducible
 
 
 def test_a_set_of_losses_that_is_farther_leaves_the_answer_unique(backend: SolverBackend) -> None:
@@ -163,7 +163,7 @@ def test_a_cancel_is_heard_and_the_safety_net_of_time_confessed() -> None:
         asked(program, floor, weights, backend, control=replace(CONTROL, interrupted=lambda: "cancelled"))
     late = asked(program, floor, weights, backend, control=replace(CONTROL, interrupted=lambda: "time"))
     assert late.unique is None
-    assert not late.reproducible
+    assert not late.effort.reproducible
 
 
 def reach_by_enumeration(

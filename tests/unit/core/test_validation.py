@@ -16,11 +16,11 @@ from core.errors import BadInput, Cancelled
 from core.matrix.scenario_matrix import ScenarioMatrix
 from core.portfolio.dollars import whole_deals
 from core.portfolio.limits import Limits
-from core.portfolio.strict import conditional_value_at_risk
 from core.request.normalized_config import NormalizedConfig, WeightBounds
 from core.result.build import validation_of
 from core.risk.greedy import greedy_portfolio
 from core.risk.intervals import Interval, bootstrap, resampled_cvar, resampled_mean, wilson
+from core.risk.measures import cvar
 from core.risk.out_of_sample import Estimate, at_least, at_most
 from core.risk.recheck import recheck
 from core.risk.validate import ValidationMetrics, validate
@@ -174,7 +174,7 @@ def test_a_resampled_cvar_is_the_cvar_of_the_resampled_losses(data: st.DataObjec
     drawn = data.draw(st.lists(st.integers(0, losses.size - 1), min_size=losses.size, max_size=losses.size))
     counts = np.bincount(drawn, minlength=losses.size)[np.newaxis]
     resampled = resampled_cvar(losses, confidence)(counts)
-    assert resampled.tolist() == pytest.approx([conditional_value_at_risk(losses[drawn], confidence)], abs=1e-12)
+    assert resampled.tolist() == pytest.approx([cvar(losses[drawn], confidence)], abs=1e-12)
     assert resampled_mean(losses)(counts).tolist() == pytest.approx([losses[drawn].mean()])
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from core import pipeline
+from core.matrix.key import simulation_inputs
 from core.portfolio.problem import ConstraintType
+from core.request import parse_request
 from core.result.model import (
     Constraint,
     Estimate,
@@ -23,6 +27,8 @@ from core.result.model import (
 )
 from core.result.verdict import verdict_of
 from core.session_states import SessionStatus
+from core.solver.program import SolveControl
+from db.benchmarks import shipped_benchmark
 from db.sessions import SessionRow
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "sessions_v1"
@@ -77,6 +83,32 @@ def stored_session(name: str) -> SessionRow:
         validation_started_at=BEGAN + timedelta(seconds=2),
         completed_at=BEGAN + timedelta(seconds=3),
         rescues=0,
+    )
+
+
+def optimized_session(changes: dict[str, Any]) -> SessionRow:
+    """The example request with changes, carried out in this process, as a session stores it today."""
+    request = golden("fund")["request"] | changes
+    prepared = pipeline.prepare(parse_request(request), shipped_benchmark(request["calibrationVersion"]))
+    matrix = pipeline.simulate(prepared.key_document)
+    optimized = pipeline.optimize(prepared.config, matrix, SolveControl(work_limit=prepared.config.work_limit))
+    validation = pipeline.validate(
+        prepared.config,
+        matrix,
+        simulation_inputs(prepared.key_document),
+        allocation=optimized.allocation,
+        optimization=optimized.optimization,
+    )
+    return replace(
+        stored_session("fund"),
+        request=request,
+        normalized_config=prepared.config.model_dump(mode="json"),
+        matrix_key=prepared.matrix_key,
+        matrix_key_json=dict(prepared.key_document),
+        allocation=[one.as_json() for one in optimized.allocation],
+        solver_metadata=optimized.optimization.as_json(),
+        validation_metrics=validation.as_json(),
+        pass1_e_star=optimized.pass1_e_star,
     )
 
 
