@@ -61,6 +61,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "xdist_group(name): of one group, run in one process")
     servers.home()
     if not hasattr(config, "workerinput"):
         # Called after every fixture's end, and the workers'.

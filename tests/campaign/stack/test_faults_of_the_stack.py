@@ -31,7 +31,7 @@ def test_a_run_stopped_for_longer_than_its_lease_writes_nothing_when_it_goes_on(
     assert stack.events(session_id) == ["rescued", "stale_write_refused"]
 
 
-def testcancel_in_prefect_reaches_a_run_that_outlives_its_worker(stack: Stack, ask: Callable[..., str]) -> None:
+def test_cancel_in_prefect_reaches_a_run_that_outlives_its_worker(stack: Stack, ask: Callable[..., str]) -> None:
     session_id = stack.request_caught("hold")
     runner = stack.runner_of(stack.solving(session_id))
     worker = stack.part("worker")
@@ -48,7 +48,7 @@ def testcancel_in_prefect_reaches_a_run_that_outlives_its_worker(stack: Stack, a
     assert len(stack.flow_runs(session_id)) == 1
 
 
-def testcancel_in_prefect_ends_a_run_of_which_no_process_is_left(stack: Stack, ask: Callable[..., str]) -> None:
+def test_cancel_in_prefect_ends_a_run_of_which_no_process_is_left(stack: Stack, ask: Callable[..., str]) -> None:
     session_id = stack.request_caught("hold")
     runner = stack.runner_of(stack.solving(session_id))
     (run,) = stack.flow_runs(session_id)

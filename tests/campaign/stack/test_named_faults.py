@@ -184,8 +184,8 @@ def test_an_allocation_tampered_with_before_it_is_validated_never_completes(stac
     assert after.validation_metrics is None
 
 
-def test_a_frontier_whose_run_is_killed_goes_on_at_the_first_missing_point(stack: Stack, world: str) -> None:
-    session_id = stack.request(taxonomyVersion=world)
+def test_a_frontier_whose_run_is_killed_goes_on_at_the_first_missing_point(stack: Stack, taxonomy: str) -> None:
+    session_id = stack.request(taxonomyVersion=taxonomy)
     assert stack.wait_for(session_id).status is SessionStatus.COMPLETED
     points = "SELECT point_key, created_at FROM frontier_points WHERE matrix_key = :key"
     key = stack.session(session_id).matrix_key

@@ -48,7 +48,7 @@ def test_it_stores_what_the_frontier_of_the_same_request_is_and_shows_it_as_an_a
     assert state.name == "Completed", state
     done = stored(product, asked)
     assert done.status is FrontierStatus.COMPLETED
-    assert done.document == frontier({**SMALL, **LOOSE, "taxonomyVersion": product.world}, VARY)
+    assert done.document == frontier({**SMALL, **LOOSE, "taxonomyVersion": product.taxonomy}, VARY)
     run_id = state.state_details.flow_run_id
     assert task_states(run_id, "matrix", "point") == {"matrix": ["Completed"], "point": ["Completed"] * 4}
     with get_client(sync_client=True) as client:

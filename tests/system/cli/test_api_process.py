@@ -45,7 +45,7 @@ def test_a_token_opens_the_api_until_it_is_revoked_and_a_link_the_page_once(
 ) -> None:
     secret, note = vcfolio.call("token", "add", "nightly", "--scope", "read")
     secret = secret.strip()
-    assert "not shown again" in note
+    assert "shown only once" in note
     (token,) = [one for one in vcfolio.json("token", "list", "--json") if one["name"] == "nightly"]
     assert (token["user"], token["scopes"], token["revokedAt"]) == ("local", ["read"], None)
     assert secret not in vcfolio.call("token", "list")[0]

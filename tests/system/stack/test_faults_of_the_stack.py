@@ -35,7 +35,7 @@ def test_cancel_stops_a_running_solve_and_its_run(stack: Stack, ask: Callable[..
     assert "FAILED" in notes
 
 
-def testcancel_in_prefect_ends_the_session(stack: Stack, ask: Callable[..., str]) -> None:
+def test_cancel_in_prefect_ends_the_session(stack: Stack, ask: Callable[..., str]) -> None:
     session_id = stack.request_caught("hold")
     runner = stack.runner_of(stack.solving(session_id))
     (run,) = stack.flow_runs(session_id)

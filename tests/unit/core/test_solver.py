@@ -274,7 +274,8 @@ def test_any_answer_is_enough_where_any_answer_was_asked_for(backend: SolverBack
     indifferent = replace(program, objective=np.zeros(12))
     outcome = backend.maximize(indifferent, CONTROL.any_answer())
     assert outcome.status == "optimal"
-    assert outcome.nodes == 0
+    # HiGHS counts the root.
+    assert outcome.nodes <= (1 if outcome.backend == "highs" else 0)
     full = backend.maximize(program, CONTROL)
     assert outcome.work < full.work / 3
 

@@ -139,7 +139,7 @@ def larger_case() -> tuple[ChanceProgram, float, FloatArray]:
         first = backend.maximize(program, CONTROL)
         if first.objective is not None:
             weights = most_even(program, first.objective - 0.01, backend)
-            if asked(program, first.objective - 0.01, weights, backend).work > 50:
+            if asked(program, first.objective - 0.01, weights, backend).effort.work > 50:
                 return program, first.objective - 0.01, weights
     raise AssertionError("no case takes work")
 
@@ -148,10 +148,13 @@ def test_the_work_limit_is_kept_and_decides_the_same_way_every_time() -> None:
     backend, (program, floor, weights) = BranchAndBoundBackend(), larger_case()
     whole = asked(program, floor, weights, backend)
     assert whole.unique
-    short = replace(CONTROL, work_limit=whole.work // 2)
+    short = replace(CONTROL, work_limit=whole.effort.work // 2)
     assert asked(program, floor, weights, backend, control=short).unique is None
     # A twentieth of the limit at least, and no more than the tie-break took.
-    assert asked(program, floor, weights, backend, tie_break_work=0).work <= 0.05 * CONTROL.work_limit + whole.work
+    assert (
+        asked(program, floor, weights, backend, tie_break_work=0).effort.work
+        <= 0.05 * CONTROL.work_limit + whole.effort.work
+    )
     for control in (CONTROL, short):
         first, second = (asked(program, floor, weights, backend, control=control) for _ in range(2))
         assert first == second
