@@ -67,6 +67,8 @@ class _Search:
         self.objective = -np.inf
         self.bound = _trivial_bound(program)
         self.nodes = 0
+        self.stopped = False
+        """Whether the last run of HiGHS was ended by the work limit or from outside."""
 
     def run(self, start: FloatArray | None) -> SolveOutcome:
         proven_empty = False
@@ -91,9 +93,9 @@ class _Search:
             self._report(self.bound, self.nodes)
             if self._closed():
                 break
-            x = self._solve(
-                textbook_model(self.program, threshold, self._options()), proves=threshold == LOSS_THRESHOLD
-            )
+            # Half the gap, the other half is for what the strict check costs.
+            options = _options(0.5 * self.control.relative_gap, 0.5 * self.control.absolute_gap)
+            x = self._solve(textbook_model(self.program, threshold, options), proves=threshold == LOSS_THRESHOLD)
             if x is not None:
                 self._answer_near(x)
             elif threshold == LOSS_THRESHOLD:
@@ -102,12 +104,6 @@ class _Search:
                 return self._is_proven_empty()
         self._report(self.bound, self.nodes)
         return False
-
-    def _options(self) -> dict[str, OptionValue]:
-        """Half the gap, the other half is for what the strict check costs."""
-        relative, absolute = 0.5 * self.control.relative_gap, 0.5 * self.control.absolute_gap
-        # Without a bound HiGHS runs its feasibility pump, seconds that nothing can interrupt; this one never binds.
-        return {"mip_rel_gap": relative, "mip_abs_gap": absolute, "objective_bound": 1e30}
 
     def _solve(self, model: HighsModel, *, proves: bool) -> FloatArray | None:
         """The best point (n,) found; None when there is none. proves: its bound is one of the program."""
@@ -120,8 +116,10 @@ class _Search:
             if proves:
                 nodes = self.nodes + max(0, int(progress.mip_node_count))
                 self._report(min(self.bound, float(progress.mip_dual_bound)), nodes)
-            return self.meter.interrupted() or self.meter.spent >= until
+            self.stopped = self.meter.interrupted() or self.meter.spent >= until
+            return self.stopped
 
+        self.stopped = False
         model.interrupt_when(must_stop)
         outcome = model.run()
         self.nodes += model.nodes
@@ -157,11 +155,15 @@ class _Search:
 
         "Infeasible" alone is a statement without evidence, and has been wrong.
         """
-        model = textbook_model(self.program, LOSS_THRESHOLD, self._options(), elastic=True)
+        # However wide a gap the answer may have: half of the least violation is enough of a proof that it is not zero.
+        options = _options(0.5, 0.5 * PROVEN_VIOLATION)
+        model = textbook_model(self.program, LOSS_THRESHOLD, options, elastic=True)
         self._solve(model, proves=False)
         if -model.bound > PROVEN_VIOLATION:
             return True
         self.meter.check()
+        if self.stopped:
+            raise LimitReached
         raise SolverFailed("HiGHS calls the program infeasible, and does not prove it")
 
     def _closed(self) -> bool:
@@ -171,6 +173,11 @@ class _Search:
     def _report(self, bound: float, nodes: int) -> None:
         objective = None if self.x is None else self.objective
         self.control.progress(SolveProgress(objective, max(bound, self.objective), nodes, self.meter.spent))
+
+
+def _options(relative_gap: float, absolute_gap: float) -> dict[str, OptionValue]:
+    # Without a bound HiGHS runs its feasibility pump, seconds that nothing can interrupt; this one never binds.
+    return {"mip_rel_gap": relative_gap, "mip_abs_gap": absolute_gap, "objective_bound": 1e30}
 
 
 def textbook_model(
