@@ -22,7 +22,7 @@ from core.solver.branch_and_bound.cuts import THRESHOLD
 from core.solver.branch_and_bound.decisions import Decisions
 from core.solver.branch_and_bound.dual_simplex import certified_objective
 from core.solver.branch_and_bound.scenarios import Scenarios
-from core.solver.branch_and_bound.tableau import ROWS, WORK, Lp
+from core.solver.branch_and_bound.tableau import ROWS, WORK, Lp, lines_work
 from core.solver.branch_and_bound.vectors import add_rows
 
 SAFETY = 1e-7
@@ -154,7 +154,7 @@ def tighten(
         if must[s] or lost[s] or multiples[s] >= below:
             continue
         multiple_line(lp, scenarios.payoffs[s], column_lines, weights, line)
-        lp.counts[WORK] += n * n
+        lp.counts[WORK] += lines_work(lp)
         here = multiples[s] - SAFETY
         least = here - largest_move(line, -1.0, moves, slack, here - floor[s], ratio)
         if least >= THRESHOLD:

@@ -25,6 +25,7 @@ from core.solver.branch_and_bound.tableau import (
     SINCE_FRESH,
     WORK,
     Lp,
+    lines_work,
     part_ties,
     pivot,
     rebuild,
@@ -83,7 +84,7 @@ def certified_minimum(lp: Lp, target: FloatArray, multipliers: FloatArray) -> fl
     for k in range(n):
         bound += target[k] * (lp.lower[k] if target[k] > 0.0 else lp.upper[k])
         magnitude += size[k] * max(abs(lp.lower[k]), abs(lp.upper[k]))
-    lp.counts[WORK] += 2 * n * n
+    lp.counts[WORK] += 2 * lines_work(lp)
     return bound - ROUNDING * magnitude
 
 

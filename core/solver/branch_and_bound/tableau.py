@@ -27,6 +27,7 @@ ROWS, SINCE_FRESH, WORK = 0, 1, 2
 """Places in `counts`: rows in use; pivots since the dictionary was computed from the rows; multiplications done."""
 
 GOLDEN = 0.6180339887498949
+FEWEST_LINES = 256
 """Multiples of the golden ratio's fraction, modulo 1, are spread evenly."""
 
 
@@ -127,6 +128,16 @@ def activity_range(lp: Lp, row: FloatArray) -> tuple[float, float]:
     return low, high
 
 
+@inlined
+def lines_work(lp: Lp) -> int:
+    """Work of a combination of tableau rows of basic columns, of which there are at most as many as rows.
+
+    Few rows count as `FEWEST_LINES`, so that the work of small programs does not depend on their number.
+    """
+    n = len(lp.cost)
+    return n * min(n, max(lp.counts[ROWS], FEWEST_LINES))
+
+
 @kernel
 def add_row(lp: Lp, row: FloatArray, low: float, high: float, kind: int, tag: int) -> None:
     """Append low <= row @ x <= high, with its activity as a basic variable. Infinite bounds become implied ones."""
@@ -154,7 +165,7 @@ def add_row(lp: Lp, row: FloatArray, low: float, high: float, kind: int, tag: in
     lp.basic[m] = n + m
     lp.basic_value[m] = value
     lp.counts[ROWS] = m + 1
-    lp.counts[WORK] += n * n
+    lp.counts[WORK] += lines_work(lp)
 
 
 @inlined
@@ -268,7 +279,7 @@ def set_cost(lp: Lp, cost: FloatArray) -> None:
             line = lp.tableau[i]
             for j in range(n):
                 lp.reduced[j] += factor * line[j]
-    lp.counts[WORK] += n * n
+    lp.counts[WORK] += lines_work(lp)
     make_dual_feasible(lp)
 
 
