@@ -75,25 +75,28 @@ class Stack:
             )
         return str(frontier.frontier_id)
 
-    def run_with_fault(self, session_id: str, fault: FaultPoint) -> str:
+    def run_with_fault(
+        self, session_id: str, fault: FaultPoint, action: Literal["kill", "hold", "stop"] = "kill"
+    ) -> str:
         """The flow run that the bridge would make, with the fault armed in its process; the bridge must be stopped.
 
         When the bridge goes on it is given this very run, since the idempotency key is the same.
         """
-        return self._run_with_fault("optimize-session", "optimization_session", "session_id", session_id, fault)
+        armed = f"{fault}={action}"
+        return self._run_with_fault("optimize-session", "optimization_session", "session_id", session_id, armed)
 
     def frontier_run_with_fault(self, frontier_id: str, fault: FaultPoint) -> str:
         """As `run_with_fault`, for a frontier."""
-        return self._run_with_fault("solve-frontier", "frontier", "frontier_id", frontier_id, fault)
+        return self._run_with_fault("solve-frontier", "frontier", "frontier_id", frontier_id, f"{fault}=kill")
 
-    def _run_with_fault(self, flow: str, job_type: str, parameter: str, subject: str, fault: FaultPoint) -> str:
+    def _run_with_fault(self, flow: str, job_type: str, parameter: str, subject: str, armed: str) -> str:
         deployment = self.prefect("GET", f"/deployments/name/{flow}/{flow}")
         run = self.prefect(
             "POST",
             f"/deployments/{deployment['id']}/create_flow_run",
             parameters={parameter: subject, "epoch": 0},
             idempotency_key=f"{job_type}:{subject}:0",
-            job_variables={"env": {"VCFOLIO_FAULT": f"{fault}=kill"}},
+            job_variables={"env": {"VCFOLIO_FAULT": armed}},
         )
         return str(run["id"])
 
