@@ -96,20 +96,6 @@ def test_killing_the_only_user_leaves_no_server_behind(user, embedded):
     assert eventually(lambda: stopped(observer.root))
 
 
-def test_killing_the_warden_too_leaves_a_server_that_the_next_user_stops(user, embedded):
-    victim, observer = user(), embedded()
-    port = victim.join()
-    assert eventually(lambda: bool(wardens(observer.root)))
-    for process in wardens(observer.root):
-        process.kill()
-    victim.kill()
-    assert not stopped(observer.root)
-    with observer:
-        assert observer.port == port
-        assert eventually(lambda: len(wardens(observer.root)) == 1), "whoever joins posts a new warden"
-    assert stopped(observer.root)
-
-
 def test_after_a_killed_postmaster_the_next_user_finds_all_that_was_committed(user, embedded):
     bystander, postgres = user(), embedded(fsync="on")
     with postgres:

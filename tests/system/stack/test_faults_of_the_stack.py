@@ -102,15 +102,6 @@ def test_a_prefect_server_killed_is_started_again_at_its_address(stack: Stack, a
     assert "the Prefect server died and is restarted" in stack.log.read_text()
 
 
-def test_a_session_survives_an_immediate_restart_of_postgres(stack: Stack) -> None:
-    session_id = stack.request_caught("stop")
-    runner = stack.solver_stopped(session_id)
-    _restart_at_once(stack)
-    runner.resume()
-    assert stack.wait_for(session_id).status is SessionStatus.COMPLETED
-    assert stack.rows("SELECT count(*) FROM job_outbox WHERE session_id = :id", id=session_id) == [(1,)]
-
-
 def _restart_at_once(stack: Stack) -> None:
     """As `pg_ctl stop -m immediate` does, which is a crash; the stack starts the server again."""
     pid = int((stack.postgres.root / "cluster" / "data" / "postmaster.pid").read_text().split()[0])
