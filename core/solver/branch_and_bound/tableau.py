@@ -135,7 +135,7 @@ def lines_work(lp: Lp) -> int:
     Few rows count as `FEWEST_LINES`, so that the work of small programs does not depend on their number.
     """
     n = len(lp.cost)
-    return n * min(n, max(lp.counts[ROWS], FEWEST_LINES))
+    return int(n * min(n, max(lp.counts[ROWS], FEWEST_LINES)))
 
 
 @kernel
