@@ -43,7 +43,7 @@ def test_linear_programs_agree_with_highs(seeds: range) -> None:
 
 
 def test_limits_are_relaxed_by_the_least_that_those_of_higher_priority_leave(seeds: range) -> None:
-    for seed in [*range(15, 45), *seeds]:
+    for seed in [*range(45), *seeds]:
         with naming(f"seed {seed}"):
             is_relaxed_by_the_least(seed)
 
