@@ -16,6 +16,7 @@ from core.frontier.point import solve_point
 from core.request.normalized_config import NormalizedConfig
 from core.solver.backends import make_backend
 from core.solver.program import Interruption, SolveControl
+from db.fault_points import fault_point
 from db.frontiers import FrontierFence
 from db.matrices import MatrixReference
 from db.matrix_values import load_matrix
@@ -68,10 +69,12 @@ def frontier_point(
             return "cancelled"
         return "time" if time.monotonic() > deadline else None
 
+    matrix = load_matrix(runtime.engine(), reference)
+    fault_point("frontier.solving", lambda: interrupted() is not None)
     point = solve_point(
         value,
         at_value,
-        load_matrix(runtime.engine(), reference),
+        matrix,
         make_backend(),
         SolveControl(work_limit=at_value.work_limit, interrupted=interrupted),
         start=None if start is None else np.array(start),

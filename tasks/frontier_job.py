@@ -125,8 +125,10 @@ class FrontierRun(Beat):
         if stored is not None:
             point = FrontierPoint.from_json(stored)
         else:
-            control = SolveControl(work_limit=config.work_limit, interrupted=self._alarm())
+            interrupted = self._alarm()
+            control = SolveControl(work_limit=config.work_limit, interrupted=interrupted)
             matrix = self._loaded(reference)
+            fault_point("frontier.solving", lambda: interrupted() is not None)
             point = solve_point(value, config, matrix, make_backend(), control, start=assignment.start)
         with transaction(self._engine) as conn:
             self._must(count_point(conn, self.fence))

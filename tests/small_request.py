@@ -1,4 +1,4 @@
-"""Requests that several kinds of tests ask: one that is done at once, and one whose optimum takes minutes to prove."""
+"""A request that is done at once."""
 
 from __future__ import annotations
 
@@ -17,15 +17,3 @@ SMALL: dict[str, Any] = {
     "validationScenarios": 100,
     "calibrationVersion": DEFAULT_BENCHMARK,
 }
-
-HARD: dict[str, Any] = {
-    "buckets": {"stages": ["Seed", "A", "B", "C"], "sectors": [f"S{number}" for number in range(12)]},
-    "maxLossProbability": 0.12,
-    "cvarLimit": 0.3,
-    "minExpectedWinners": 1.75,
-    "bucketMaxWeight": 0.15,
-    "scenarioGenConfig": {"scenarioCount": 400},
-    "workLimit": 2**31 - 1,
-    "taxonomyVersion": "fffd945f7a9677ea4279504f614a35",
-}
-"""Changes to SMALL. In its world an answer is found within seconds; in many others all is proven at once."""

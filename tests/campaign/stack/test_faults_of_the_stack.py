@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.xdist_group("campaign-stack"), pytest.mark.usefixtures
 def test_a_run_stopped_for_longer_than_its_lease_writes_nothing_when_it_goes_on(stack: Stack, taxonomy: str) -> None:
     session_id = stack.request_caught("stop", taxonomyVersion=taxonomy)
     zombie = stack.solver_stopped(session_id)
-    stack.let_pass(STOPPED_LEASE_S)
+    stack.advance_clock(STOPPED_LEASE_S)
     done = stack.wait_for(session_id)
     assert (done.status, done.epoch) == (SessionStatus.COMPLETED, 1)
     zombie.resume()

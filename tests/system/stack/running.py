@@ -29,8 +29,8 @@ from db.sessions import SessionRow, cancel, load_session
 from db.settings import Settings
 from deployments.local.embedded.postgres import EmbeddedPostgres
 from deployments.local.prefect_server_process import ServerProcess
-from tests.asked import SMALL
-from tests.db.store.passing_time import let_pass
+from tests.db.store.database_clock import advance_clock
+from tests.small_request import SMALL
 from tests.task_names import task_of
 from tests.waiting import eventually
 
@@ -82,8 +82,8 @@ class Stack:
         """The flow run that the bridge would make, with the fault armed in its process; the bridge must be stopped.
 
         When the bridge goes on it is given this very run, since the idempotency key is the same. The lease of a run
-        that is to be stopped outlasts every test, so that no test depends on being quick: `let_pass(STOPPED_LEASE_S)`
-        ends it.
+        that is to be stopped outlasts every test, so that none depends on being quick: a test that wants it to end
+        says `advance_clock(STOPPED_LEASE_S)`.
         """
         armed = {"VCFOLIO_FAULT": f"{fault}={action}"}
         lease = {"VCFOLIO_LEASE_S": str(STOPPED_LEASE_S)} if action == "stop" else {}
@@ -105,10 +105,10 @@ class Stack:
         )
         return str(run["id"])
 
-    def let_pass(self, seconds: float) -> None:
+    def advance_clock(self, seconds: float) -> None:
         """So much time, as the database tells it."""
         with transaction(self.engine) as conn:
-            let_pass(conn, seconds)
+            advance_clock(conn, seconds)
 
     # What the database says.
 

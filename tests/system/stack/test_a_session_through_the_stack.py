@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from core.session_states import SessionStatus
-from tests.asked import SMALL
+from tests.small_request import SMALL
 from tests.system.stack.running import Stack
 from tests.waiting import eventually
 
