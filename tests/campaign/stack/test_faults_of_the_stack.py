@@ -102,7 +102,7 @@ def test_a_matrix_row_corrupted_is_rebuilt(stack: Stack, ask: Callable[..., str]
     assert (again.matrix_generation, again.matrix_origin) == (2, "generated")
     # What its run logs by Prefect's logger names the session as well.
     lines = [line for line in stack.log.read_text().splitlines() if str(again.session_id) in line]
-    assert [json.loads(line)["epoch"] for line in lines if "generated anew" in line] == [0]
+    assert [json.loads(line)["epoch"] for line in lines if "generated again" in line] == [0]
 
 
 def test_a_matrix_invalidated_while_prefect_remembers_it_is_made_anew(stack: Stack, ask: Callable[..., str]) -> None:
