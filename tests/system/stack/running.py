@@ -207,6 +207,17 @@ class Stack:
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
+    @contextmanager
+    def schedule(self, deployment_id: str, interval_s: float) -> Iterator[None]:
+        """One more schedule of the deployment, while the block lasts."""
+        url = f"{self.prefect_url}/deployments/{deployment_id}/schedules"
+        added = [{"active": True, "schedule": {"interval": interval_s}}]
+        (schedule,) = httpx.post(url, json=added, timeout=60, trust_env=False).raise_for_status().json()
+        try:
+            yield
+        finally:
+            httpx.delete(f"{url}/{schedule['id']}", timeout=60, trust_env=False).raise_for_status()
+
     def flow_runs(self, session_id: str) -> list[dict[str, Any]]:
         """All that were ever made for the session, oldest first."""
         runs: list[dict[str, Any]] = []
