@@ -52,7 +52,13 @@ def exit_probability(entry: Stage, transitions: Mapping[Stage, StageTransitions]
     return exited
 
 
-def fresh(inputs: SimulationInputs, scenario_count: int, companies: IntArray, start: int = 0) -> FreshScenarios:
+def fresh(
+    inputs: SimulationInputs,
+    scenario_count: int,
+    companies: IntArray,
+    start: int = 0,
+    purpose: Purpose = Purpose.OUT_OF_SAMPLE,
+) -> FreshScenarios:
     """Fresh scenarios from `start` on, with `companies[b]` independent companies in bucket b; none at all give 0.
 
     companies: (n_buckets,), >= 0; those of a bucket share its shocks, the idiosyncratic one included. start: the first
@@ -67,7 +73,7 @@ def fresh(inputs: SimulationInputs, scenario_count: int, companies: IntArray, st
     for first in range(0, scenario_count, BLOCK_SCENARIOS):
         block, count = (start + first) // BLOCK_SCENARIOS, min(BLOCK_SCENARIOS, scenario_count - first)
         here = slice(first, first + count)
-        regime, regime_shock, total_shock = _draw_worlds(inputs, block)
+        regime, regime_shock, total_shock = _draw_worlds(inputs, purpose, block)
         regimes[here] = regime[:count]
         for position, bucket in enumerate(inputs.buckets):
             if companies[position] == 0:
@@ -76,7 +82,7 @@ def fresh(inputs: SimulationInputs, scenario_count: int, companies: IntArray, st
             first_stream = (position + 1) << 32
             total = np.zeros(BLOCK_SCENARIOS)
             for company in range(companies[position]):
-                total += _draw_company(inputs, law, block, first_stream + company)
+                total += _draw_company(inputs, law, purpose, block, first_stream + company)
             moic[position, here] = total[:count] / companies[position]
     return FreshScenarios(moic, regimes)
 
@@ -104,11 +110,11 @@ def _company_law(
     return _CompanyModel(exit_chance, exponent, smallest)
 
 
-def _draw_worlds(inputs: SimulationInputs, block: int) -> tuple[IntArray, FloatArray, FloatArray]:
+def _draw_worlds(inputs: SimulationInputs, purpose: Purpose, block: int) -> tuple[IntArray, FloatArray, FloatArray]:
     """Regime and regime shock, (BLOCK_SCENARIOS,), and the buckets' own shocks, (n_buckets, BLOCK_SCENARIOS)."""
     sectors = sorted({bucket.sector for bucket in inputs.buckets})
     rows = 2 + len(sectors) + len(inputs.buckets)
-    u = uniforms(inputs.matrix_key, Purpose.OUT_OF_SAMPLE, block, WORLD_STREAM, rows * BLOCK_SCENARIOS)
+    u = uniforms(inputs.matrix_key, purpose, block, WORLD_STREAM, rows * BLOCK_SCENARIOS)
     u = u.reshape(rows, BLOCK_SCENARIOS)
     cumulative = np.cumsum([regime.probability for regime in inputs.regimes])
     regime = np.minimum(np.searchsorted(cumulative, u[0], side="right"), len(inputs.regimes) - 1)
@@ -121,11 +127,13 @@ def _draw_worlds(inputs: SimulationInputs, block: int) -> tuple[IntArray, FloatA
     return regime, regime_shock, SYSTEMATIC_WEIGHT * systematic + IDIOSYNCRATIC_WEIGHT * idiosyncratic
 
 
-def _draw_company(inputs: SimulationInputs, law: _CompanyModel, block: int, stream: int) -> FloatArray:
+def _draw_company(
+    inputs: SimulationInputs, law: _CompanyModel, purpose: Purpose, block: int, stream: int
+) -> FloatArray:
     """One company in every scenario of a block, recycling included. Shape (BLOCK_SCENARIOS,)."""
     terms = inputs.recycling
     new_deals = terms.max_recycle_deals if terms.enabled else 0
-    draws = uniforms(inputs.matrix_key, Purpose.OUT_OF_SAMPLE, block, stream, (2 + new_deals) * BLOCK_SCENARIOS)
+    draws = uniforms(inputs.matrix_key, purpose, block, stream, (2 + new_deals) * BLOCK_SCENARIOS)
     exits, own, *recycled = draws.reshape(2 + new_deals, BLOCK_SCENARIOS)
     moic = np.where(exits < law.exit_chance, law.exit_multiples(own), 0.0)
     if not terms.enabled:

@@ -41,6 +41,12 @@ class Numbers:
 
 MATRIX_NUMBERS = Numbers(Purpose.MATRIX, Purpose.RECYCLED)
 FRESH_NUMBERS = Numbers(Purpose.OUT_OF_SAMPLE, Purpose.OUT_OF_SAMPLE_RECYCLED)
+NUMBERS_OF = {
+    Purpose.OUT_OF_SAMPLE: FRESH_NUMBERS,
+    Purpose.RISK: Numbers(Purpose.RISK, Purpose.RISK_RECYCLED),
+    Purpose.TIGHTENING: Numbers(Purpose.TIGHTENING, Purpose.TIGHTENING_RECYCLED),
+}
+"""Of scenarios that are not the matrix's."""
 
 
 @dataclass(frozen=True, slots=True)

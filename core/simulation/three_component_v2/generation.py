@@ -8,8 +8,9 @@ from core.arrays import IntArray
 from core.matrix.scenario_matrix import MatrixPart, ScenarioMatrix, ScenarioState
 from core.simulation.fresh import FreshScenarios
 from core.simulation.inputs import SimulationInputs
+from core.simulation.philox import Purpose
 from core.simulation.single_precision import as_float32
-from core.simulation.three_component_v2.blocks import FRESH_NUMBERS, MATRIX_NUMBERS, Window, draw_scenarios, windows
+from core.simulation.three_component_v2.blocks import MATRIX_NUMBERS, NUMBERS_OF, Window, draw_scenarios, windows
 from core.simulation.three_component_v2.factors import Worlds
 from core.simulation.three_component_v2.laws import copula_of, laws_of
 
@@ -50,7 +51,13 @@ def assemble(inputs: SimulationInputs, parts: list[MatrixPart]) -> ScenarioMatri
     )
 
 
-def fresh(inputs: SimulationInputs, scenario_count: int, companies: IntArray, start: int = 0) -> FreshScenarios:
+def fresh(
+    inputs: SimulationInputs,
+    scenario_count: int,
+    companies: IntArray,
+    start: int = 0,
+    purpose: Purpose = Purpose.OUT_OF_SAMPLE,
+) -> FreshScenarios:
     """Fresh scenarios from `start` on, with `companies[b]` independent companies in bucket b; none at all give 0.
 
     companies: (n_buckets,), >= 0.
@@ -62,7 +69,7 @@ def fresh(inputs: SimulationInputs, scenario_count: int, companies: IntArray, st
     regimes = np.empty(scenario_count, dtype=np.int64)
     done = 0
     for window in windows(start, start + scenario_count):
-        drawn = draw_scenarios(laws, FRESH_NUMBERS, window, companies)
+        drawn = draw_scenarios(laws, NUMBERS_OF[purpose], window, companies)
         place = slice(done, done + drawn.moic.shape[1])
         moic[:, place], regimes[place] = drawn.moic, drawn.worlds.regime[window.scenarios]
         done = place.stop
