@@ -15,11 +15,12 @@ import pytest
 from core.arrays import BoolArray
 from core.errors import BadInput, Cancelled, SolverFailed
 from core.solver.backends import WithFallback, make_backend
-from core.solver.branch_and_bound import exploration
 from core.solver.branch_and_bound.backend import BranchAndBoundBackend
-from core.solver.branch_and_bound.bounds import tighten
-from core.solver.branch_and_bound.decisions import Decisions, losses_left
-from core.solver.branch_and_bound.dual_simplex import (
+from core.solver.branch_and_bound.bounds.decisions import Decisions, losses_left
+from core.solver.branch_and_bound.bounds.reduced_cost_fixing import tighten
+from core.solver.branch_and_bound.cuts.relaxation import ALLOWANCE, ENTRIES_PER_UNIT, EngineMeter, Relaxation
+from core.solver.branch_and_bound.cuts.scenarios import make_tail, nth_largest, scenarios_of, worst_tail
+from core.solver.branch_and_bound.lp.dual_simplex import (
     CUT_OFF,
     INFEASIBLE,
     OPTIMAL,
@@ -32,12 +33,7 @@ from core.solver.branch_and_bound.dual_simplex import (
     objective,
     solve_lp,
 )
-from core.solver.branch_and_bound.exploration import Exploration
-from core.solver.branch_and_bound.incumbents import Incumbents
-from core.solver.branch_and_bound.relaxation import ALLOWANCE, ENTRIES_PER_UNIT, EngineMeter, Relaxation
-from core.solver.branch_and_bound.scenarios import make_tail, nth_largest, scenarios_of, worst_tail
-from core.solver.branch_and_bound.search import Search
-from core.solver.branch_and_bound.tableau import (
+from core.solver.branch_and_bound.lp.tableau import (
     BASE,
     ROWS,
     SCENARIO,
@@ -49,7 +45,11 @@ from core.solver.branch_and_bound.tableau import (
     rebuild,
     set_cost,
 )
-from core.solver.branch_and_bound.tree import (
+from core.solver.branch_and_bound.search import exploration
+from core.solver.branch_and_bound.search.exploration import Exploration
+from core.solver.branch_and_bound.search.incumbents import Incumbents
+from core.solver.branch_and_bound.search.solve import Search
+from core.solver.branch_and_bound.tree.open_nodes import (
     HAND,
     Tree,
     has_room,
@@ -318,8 +318,8 @@ def test_a_tree_that_has_to_make_room_is_the_same_tree(monkeypatch: pytest.Monke
         made.append(with_room(tree, lp, n_base))
         return made[-1]
 
-    monkeypatch.setattr("core.solver.branch_and_bound.exploration.make_tree", small)
-    monkeypatch.setattr("core.solver.branch_and_bound.exploration.with_room", room)
+    monkeypatch.setattr("core.solver.branch_and_bound.search.exploration.make_tree", small)
+    monkeypatch.setattr("core.solver.branch_and_bound.search.exploration.with_room", room)
     outcome = BranchAndBoundBackend().maximize(program, SolveControl())
     assert len(made) > 5
     assert outcome.x.tobytes() == expected.x.tobytes()
@@ -427,7 +427,7 @@ def test_a_visit_that_used_its_allowance_asks_whether_to_stop_and_goes_on(monkey
     control = SolveControl(interrupted=lambda: asked.append(None))
     whole = BranchAndBoundBackend().maximize(program, control)
     seldom = len(asked)
-    monkeypatch.setattr("core.solver.branch_and_bound.exploration.ALLOWANCE", 1_000)
+    monkeypatch.setattr("core.solver.branch_and_bound.search.exploration.ALLOWANCE", 1_000)
     paused = BranchAndBoundBackend().maximize(program, control)
     assert len(asked) - seldom > 1.5 * seldom
     assert paused.status == whole.status == "optimal"

@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from core.arrays import BoolArray, FloatArray, IntArray
 from core.jit import inlined, kernel
-from core.solver.branch_and_bound.cuts import THRESHOLD
-from core.solver.branch_and_bound.decisions import Decisions, decide
-from core.solver.branch_and_bound.scenarios import Scenarios
-from core.solver.branch_and_bound.tableau import (
+from core.solver.branch_and_bound.bounds.decisions import Decisions, decide
+from core.solver.branch_and_bound.cuts.scenarios import Scenarios
+from core.solver.branch_and_bound.cuts.separation import THRESHOLD
+from core.solver.branch_and_bound.lp.tableau import (
     CHANCE,
     CVAR,
     ROWS,
@@ -25,7 +25,7 @@ from core.solver.branch_and_bound.tableau import (
     activity_range,
     rebuild,
 )
-from core.solver.branch_and_bound.vectors import assign, assign_quotient
+from core.solver.branch_and_bound.lp.vectors import assign, assign_quotient
 
 NODE = np.dtype(
     [

@@ -6,10 +6,10 @@ import numpy as np
 
 from core.arrays import BoolArray, FloatArray
 from core.jit import kernel
-from core.solver.branch_and_bound.cuts import THRESHOLD, relax
-from core.solver.branch_and_bound.dual_simplex import FULL, PAUSED, UNPROVEN, certified_objective
-from core.solver.branch_and_bound.scenarios import Scenarios
-from core.solver.branch_and_bound.tableau import (
+from core.solver.branch_and_bound.cuts.scenarios import Scenarios
+from core.solver.branch_and_bound.cuts.separation import THRESHOLD, relax
+from core.solver.branch_and_bound.lp.dual_simplex import FULL, PAUSED, UNPROVEN, certified_objective
+from core.solver.branch_and_bound.lp.tableau import (
     BASE,
     ROWS,
     SCENARIO,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from core.arrays import FloatArray
-from core.solver.branch_and_bound.also_x import AlsoX
-from core.solver.branch_and_bound.decisions import Decisions
-from core.solver.branch_and_bound.exploration import Exploration
-from core.solver.branch_and_bound.incumbents import Incumbents
-from core.solver.branch_and_bound.node_program import NodeProgram
-from core.solver.branch_and_bound.relaxation import EngineMeter, Relaxation
-from core.solver.branch_and_bound.scenarios import scenarios_of, with_overrun
-from core.solver.branch_and_bound.search_state import SearchState
+from core.solver.branch_and_bound.bounds.decisions import Decisions
+from core.solver.branch_and_bound.cuts.relaxation import EngineMeter, Relaxation
+from core.solver.branch_and_bound.cuts.scenarios import scenarios_of, with_overrun
+from core.solver.branch_and_bound.search.also_x import AlsoX
+from core.solver.branch_and_bound.search.exploration import Exploration
+from core.solver.branch_and_bound.search.incumbents import Incumbents
+from core.solver.branch_and_bound.search.node_program import NodeProgram
+from core.solver.branch_and_bound.search.search_state import SearchState
 from core.solver.feasibility import multiples
 from core.solver.program import ChanceProgram, SolveControl, SolveOutcome
 from core.solver.work import LimitReached

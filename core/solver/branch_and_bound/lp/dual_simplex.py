@@ -20,7 +20,7 @@ import numpy as np
 
 from core.arrays import FloatArray, IntArray
 from core.jit import inlined, kernel
-from core.solver.branch_and_bound.tableau import (
+from core.solver.branch_and_bound.lp.tableau import (
     ROWS,
     SINCE_FRESH,
     WORK,
@@ -32,7 +32,7 @@ from core.solver.branch_and_bound.tableau import (
     refresh_values,
     resting_value,
 )
-from core.solver.branch_and_bound.vectors import assign_product, largest_magnitude
+from core.solver.branch_and_bound.lp.vectors import assign_product, largest_magnitude
 
 OPTIMAL, INFEASIBLE, CUT_OFF, PAUSED, UNPROVEN, FULL = 0, 1, 2, 3, 4, 5
 """Verdicts. PAUSED: more pivots are needed; UNPROVEN: rounding lost the proof; FULL: no room for another row."""

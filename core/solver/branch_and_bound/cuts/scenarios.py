@@ -9,7 +9,7 @@ import numpy as np
 
 from core.arrays import FloatArray, IntArray
 from core.jit import inlined, kernel
-from core.solver.branch_and_bound.vectors import add_rows, assign
+from core.solver.branch_and_bound.lp.vectors import add_rows, assign
 from core.solver.program import ChanceProgram, Polytope
 
 NEAR_EDGE = 0.8

@@ -6,16 +6,16 @@ from __future__ import annotations
 import numpy as np
 
 from core.arrays import BoolArray, FloatArray
-from core.solver.branch_and_bound.dual_simplex import OPTIMAL
-from core.solver.branch_and_bound.relaxation import (
+from core.solver.branch_and_bound.cuts.relaxation import (
     NODE_ENTRIES,
     RESOLUTION,
     EngineMeter,
     Relaxation,
     set_scenario_floors,
 )
-from core.solver.branch_and_bound.scenarios import Scenarios
-from core.solver.branch_and_bound.tableau import ROWS, SCENARIO, WORK
+from core.solver.branch_and_bound.cuts.scenarios import Scenarios
+from core.solver.branch_and_bound.lp.dual_simplex import OPTIMAL
+from core.solver.branch_and_bound.lp.tableau import ROWS, SCENARIO, WORK
 from core.solver.cut_lp import MARGIN
 from core.solver.feasibility import is_feasible, multiples, worst_scenarios
 from core.solver.program import ChanceProgram

@@ -18,7 +18,7 @@ import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
 from core.jit import inlined, kernel
-from core.solver.branch_and_bound.vectors import assign
+from core.solver.branch_and_bound.lp.vectors import assign
 
 BASE, CVAR, CHANCE, SCENARIO = 0, 1, 2, 3
 """Kinds of rows: of the polytope; a CVaR cut (valid everywhere); a chance cut (valid below its node); a scenario."""

@@ -12,21 +12,21 @@ import numpy as np
 
 from core.errors import SolverFailed
 from core.jit import inlined, kernel
-from core.solver.branch_and_bound.branching import PseudoCosts, takes
-from core.solver.branch_and_bound.decisions import Decisions, decide
-from core.solver.branch_and_bound.dual_simplex import FULL, PAUSED, UNPROVEN
-from core.solver.branch_and_bound.node_program import NodeProgram
-from core.solver.branch_and_bound.relaxation import (
+from core.solver.branch_and_bound.bounds.decisions import Decisions, decide
+from core.solver.branch_and_bound.cuts.relaxation import (
     ALLOWANCE,
     ENTRIES_PER_UNIT,
     MOST_PAUSES,
     NODE_ENTRIES,
     SPARE_ROWS,
 )
-from core.solver.branch_and_bound.scenarios import Scenarios
-from core.solver.branch_and_bound.search_state import SearchState
-from core.solver.branch_and_bound.tableau import WORK, Lp, drop_slack_rows
-from core.solver.branch_and_bound.tree import (
+from core.solver.branch_and_bound.cuts.scenarios import Scenarios
+from core.solver.branch_and_bound.lp.dual_simplex import FULL, PAUSED, UNPROVEN
+from core.solver.branch_and_bound.lp.tableau import WORK, Lp, drop_slack_rows
+from core.solver.branch_and_bound.search.node_program import NodeProgram
+from core.solver.branch_and_bound.search.search_state import SearchState
+from core.solver.branch_and_bound.tree.branching import PseudoCosts, takes
+from core.solver.branch_and_bound.tree.open_nodes import (
     HAND,
     OPEN,
     VISITED,
@@ -41,7 +41,7 @@ from core.solver.branch_and_bound.tree import (
     take_up,
     with_room,
 )
-from core.solver.branch_and_bound.visit import (
+from core.solver.branch_and_bound.tree.visit import (
     CHILDREN,
     COST,
     LEAF,

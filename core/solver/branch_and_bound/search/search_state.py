@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.solver.branch_and_bound.incumbents import Incumbents
-from core.solver.branch_and_bound.relaxation import EngineMeter
+from core.solver.branch_and_bound.cuts.relaxation import EngineMeter
+from core.solver.branch_and_bound.search.incumbents import Incumbents
 from core.solver.effort import Effort
 from core.solver.program import ChanceProgram, SolveControl, SolveOutcome, SolveProgress, SolveStatus
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from core.arrays import FloatArray, IntArray
 from core.jit import inlined
-from core.solver.branch_and_bound.cuts import (
+from core.solver.branch_and_bound.cuts.scenarios import Scenarios
+from core.solver.branch_and_bound.cuts.separation import (
     THRESHOLD,
     add_scaled,
     add_scenario,
@@ -19,14 +20,13 @@ from core.solver.branch_and_bound.cuts import (
     find_losing,
     losses_taken,
 )
-from core.solver.branch_and_bound.dual_simplex import (
+from core.solver.branch_and_bound.lp.dual_simplex import (
     CUT_OFF,
     INFEASIBLE,
     certified_objective,
     dual_simplex,
 )
-from core.solver.branch_and_bound.scenarios import Scenarios
-from core.solver.branch_and_bound.tableau import CHANCE, WORK, Lp, copy_into
+from core.solver.branch_and_bound.lp.tableau import CHANCE, WORK, Lp, copy_into
 
 PIVOTS = 120
 CANDIDATES = 8

@@ -18,9 +18,9 @@ import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
 from core.jit import inlined, kernel
-from core.solver.branch_and_bound.dual_simplex import FULL, OPTIMAL, PAUSED, objective, solve_lp
-from core.solver.branch_and_bound.scenarios import Scenarios, Tail, make_tail, read_multiples, worst_tail
-from core.solver.branch_and_bound.tableau import (
+from core.solver.branch_and_bound.cuts.scenarios import Scenarios, Tail, make_tail, read_multiples, worst_tail
+from core.solver.branch_and_bound.lp.dual_simplex import FULL, OPTIMAL, PAUSED, objective, solve_lp
+from core.solver.branch_and_bound.lp.tableau import (
     CHANCE,
     CVAR,
     ROWS,
@@ -31,7 +31,7 @@ from core.solver.branch_and_bound.tableau import (
     drop_slack_rows,
     read_solution,
 )
-from core.solver.branch_and_bound.vectors import add_rows, assign_quotient, largest_magnitude
+from core.solver.branch_and_bound.lp.vectors import add_rows, assign_quotient, largest_magnitude
 from core.solver.program import LOSS_THRESHOLD
 
 ROWS_PER_ROUND = 8

@@ -18,12 +18,12 @@ import numpy as np
 
 from core.arrays import FloatArray, IntArray
 from core.jit import inlined, kernel
-from core.solver.branch_and_bound.cuts import THRESHOLD
-from core.solver.branch_and_bound.decisions import Decisions
-from core.solver.branch_and_bound.dual_simplex import certified_objective
-from core.solver.branch_and_bound.scenarios import Scenarios
-from core.solver.branch_and_bound.tableau import ROWS, WORK, Lp, lines_work
-from core.solver.branch_and_bound.vectors import add_rows
+from core.solver.branch_and_bound.bounds.decisions import Decisions
+from core.solver.branch_and_bound.cuts.scenarios import Scenarios
+from core.solver.branch_and_bound.cuts.separation import THRESHOLD
+from core.solver.branch_and_bound.lp.dual_simplex import certified_objective
+from core.solver.branch_and_bound.lp.tableau import ROWS, WORK, Lp, lines_work
+from core.solver.branch_and_bound.lp.vectors import add_rows
 
 SAFETY = 1e-7
 """Bounds are trusted only beyond this."""

@@ -8,14 +8,14 @@ import numpy as np
 
 from core.arrays import FloatArray, IntArray
 from core.jit import inlined
-from core.solver.branch_and_bound.bounds import gains, tighten
-from core.solver.branch_and_bound.branching import BRANCH, KEEP, NEITHER, PseudoCosts, choose, learn
-from core.solver.branch_and_bound.cuts import THRESHOLD, relax
-from core.solver.branch_and_bound.decisions import Decisions, decide, losses_left
-from core.solver.branch_and_bound.dual_simplex import CUT_OFF, INFEASIBLE, OPTIMAL, PAUSED, certified_objective
-from core.solver.branch_and_bound.relaxation import RESOLUTION
-from core.solver.branch_and_bound.scenarios import Scenarios
-from core.solver.branch_and_bound.tableau import WORK, Lp
+from core.solver.branch_and_bound.bounds.decisions import Decisions, decide, losses_left
+from core.solver.branch_and_bound.bounds.reduced_cost_fixing import gains, tighten
+from core.solver.branch_and_bound.cuts.relaxation import RESOLUTION
+from core.solver.branch_and_bound.cuts.scenarios import Scenarios
+from core.solver.branch_and_bound.cuts.separation import THRESHOLD, relax
+from core.solver.branch_and_bound.lp.dual_simplex import CUT_OFF, INFEASIBLE, OPTIMAL, PAUSED, certified_objective
+from core.solver.branch_and_bound.lp.tableau import WORK, Lp
+from core.solver.branch_and_bound.tree.branching import BRANCH, KEEP, NEITHER, PseudoCosts, choose, learn
 
 PATIENCE = 12
 ENOUGH_CHANGES = 2

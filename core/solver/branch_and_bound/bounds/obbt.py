@@ -10,13 +10,13 @@ import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
 from core.jit import inlined, kernel
-from core.solver.branch_and_bound.bounds import SAFETY, gain_of, gains
-from core.solver.branch_and_bound.cuts import THRESHOLD, relax
-from core.solver.branch_and_bound.decisions import Decisions
-from core.solver.branch_and_bound.dual_simplex import CUT_OFF, FULL, INFEASIBLE, OPTIMAL, certified_objective
-from core.solver.branch_and_bound.relaxation import ALLOWANCE, RESOLUTION, SPARE_ROWS, Relaxation
-from core.solver.branch_and_bound.scenarios import Scenarios
-from core.solver.branch_and_bound.tableau import (
+from core.solver.branch_and_bound.bounds.decisions import Decisions
+from core.solver.branch_and_bound.bounds.reduced_cost_fixing import SAFETY, gain_of, gains
+from core.solver.branch_and_bound.cuts.relaxation import ALLOWANCE, RESOLUTION, SPARE_ROWS, Relaxation
+from core.solver.branch_and_bound.cuts.scenarios import Scenarios
+from core.solver.branch_and_bound.cuts.separation import THRESHOLD, relax
+from core.solver.branch_and_bound.lp.dual_simplex import CUT_OFF, FULL, INFEASIBLE, OPTIMAL, certified_objective
+from core.solver.branch_and_bound.lp.tableau import (
     BASE,
     ROWS,
     WORK,
@@ -27,7 +27,7 @@ from core.solver.branch_and_bound.tableau import (
     set_cost,
     with_capacity,
 )
-from core.solver.branch_and_bound.vectors import assign_product, assign_quotient, largest_magnitude
+from core.solver.branch_and_bound.lp.vectors import assign_product, assign_quotient, largest_magnitude
 
 PATIENCE = 1
 EMPTY = -1

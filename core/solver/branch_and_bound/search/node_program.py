@@ -6,13 +6,13 @@ import numpy as np
 
 from core.arrays import FloatArray
 from core.errors import SolverFailed
-from core.solver.branch_and_bound.bounds import gains, tighten
-from core.solver.branch_and_bound.decisions import Decisions, losses_left
-from core.solver.branch_and_bound.dual_simplex import CUT_OFF, INFEASIBLE, OPTIMAL
-from core.solver.branch_and_bound.relaxation import Relaxation
-from core.solver.branch_and_bound.search_state import SearchState
-from core.solver.branch_and_bound.sweep import Sweep
-from core.solver.branch_and_bound.visit import PATIENCE, is_leaf
+from core.solver.branch_and_bound.bounds.decisions import Decisions, losses_left
+from core.solver.branch_and_bound.bounds.obbt import Sweep
+from core.solver.branch_and_bound.bounds.reduced_cost_fixing import gains, tighten
+from core.solver.branch_and_bound.cuts.relaxation import Relaxation
+from core.solver.branch_and_bound.lp.dual_simplex import CUT_OFF, INFEASIBLE, OPTIMAL
+from core.solver.branch_and_bound.search.search_state import SearchState
+from core.solver.branch_and_bound.tree.visit import PATIENCE, is_leaf
 
 
 class NodeProgram:
