@@ -1,7 +1,7 @@
 """The tree: best bound first, with dives, until nothing is open or what is left cannot matter.
 
 `explore` walks it in compiled code from node to node and comes back where an answer may be found, where room has run
-out and, after some hundredths of a second, to be asked whether to go on. It goes on where it left the node in hand.
+out and, after some hundredths of a second, to let the caller interrupt. It goes on where it left the current node.
 """
 
 from __future__ import annotations
@@ -12,45 +12,45 @@ import numpy as np
 
 from core.errors import SolverFailed
 from core.jit import inlined, kernel
-from core.solver.branch_and_bound.bounds.decisions import Decisions, decide
+from core.solver.branch_and_bound.bounds.decisions import Decisions, fix_scenario
 from core.solver.branch_and_bound.cuts.relaxation import (
-    ALLOWANCE,
-    ENTRIES_PER_UNIT,
     MOST_PAUSES,
-    NODE_ENTRIES,
+    MULTIPLICATIONS_PER_UNIT,
+    NODE_MULTIPLICATIONS,
     SPARE_ROWS,
+    WORK_BETWEEN_PAUSES,
 )
 from core.solver.branch_and_bound.cuts.scenarios import Scenarios
 from core.solver.branch_and_bound.lp.dual_simplex import FULL, PAUSED, UNPROVEN
 from core.solver.branch_and_bound.lp.tableau import WORK, Lp, drop_slack_rows
 from core.solver.branch_and_bound.search.node_program import NodeProgram
 from core.solver.branch_and_bound.search.search_state import SearchState
-from core.solver.branch_and_bound.tree.branching import PseudoCosts, takes
+from core.solver.branch_and_bound.tree.branching import PseudoCosts, branch_distances
 from core.solver.branch_and_bound.tree.open_nodes import (
-    HAND,
+    CURRENT_NODE,
     OPEN,
     VISITED,
     Tree,
     fill,
     has_room,
     least_cost,
+    load_node,
     make_tree,
     next_rows,
     push,
-    save_fork,
-    take_up,
+    save_parent,
     with_room,
 )
 from core.solver.branch_and_bound.tree.visit import (
+    BRANCH_SCENARIO,
     CHILDREN,
     COST,
+    FRACTIONAL,
     LEAF,
     PRUNED,
-    SCENARIO,
     STAGE,
-    STANDS,
     TO_BRANCH,
-    Arrival,
+    IncomingBranch,
     Visit,
     visit_node,
 )
@@ -58,21 +58,21 @@ from core.solver.cut_lp import MARGIN
 
 HEURISTIC_EVERY = 20
 LEAF_PATIENCE = 10_000
-CLIMBING_SHARE = 0.2
-"""Of the tree's work, to climb from the losses of some of its nodes."""
-DIVE_WIDTH = 0.1
+LOCAL_SEARCH_SHARE = 0.2
+"""Of the tree's work, for local search from the losses at some of its nodes."""
+DIVE_WINDOW = 0.1
 """A dive goes on while its bound is within this share of the way from the best open node's to the cut-off."""
 
-EMPTY, ARRIVED, FORKING = 2, 3, 4
-"""Stages beside those of a visit: nothing in hand; a node that nobody has looked at; one that is to be branched."""
+NO_NODE, LOADED, BRANCHING = 2, 3, 4
+"""Stages beside those of a visit: no current node; one that has not been visited; one that is to be branched."""
 
-ON_HAND, EXHAUSTED, CLOSED, NO_ROOM = 10, 11, 12, 13
+NODE_LOADED, EXHAUSTED, CLOSED, NO_ROOM = 10, 11, 12, 13
 """Verdicts beside those of a visit. EXHAUSTED: nothing is open; CLOSED: what is open cannot matter; NO_ROOM: the tree
 needs more places."""
 
 
-class Terms(NamedTuple):
-    """On which the tree is walked.
+class ExploreLimits(NamedTuple):
+    """What prunes nodes, and when to return.
 
     cutoff: costs above it are of no interest. best: the best objective; room: the gap to it that is allowed, negative
     while there is no answer; unresolved: the least cost that could not be settled. allowance: work after which a visit
@@ -90,56 +90,63 @@ class Terms(NamedTuple):
 
 @inlined
 def lowest(tree: Tree, visit: Visit, unresolved: float) -> float:
-    """The least cost of what is open, in hand or unresolved."""
+    """The least cost of the open nodes, the current one and what is unresolved."""
     least = min(least_cost(tree), unresolved)
-    return least if visit.counts[STAGE] == EMPTY else min(least, tree.nodes[HAND].cost)
+    return least if visit.counts[STAGE] == NO_NODE else min(least, tree.nodes[CURRENT_NODE].cost)
 
 
 @inlined
-def arrive(
-    lp: Lp, n_base: int, scenarios: Scenarios, decisions: Decisions, visit: Visit, tree: Tree, terms: Terms, end: int
+def load_next_node(
+    lp: Lp,
+    n_base: int,
+    scenarios: Scenarios,
+    decisions: Decisions,
+    visit: Visit,
+    tree: Tree,
+    limits: ExploreLimits,
+    end: int,
 ) -> int:
-    """A node that matters into the hand, if there is none: ON_HAND, or why not."""
-    while visit.counts[STAGE] in (EMPTY, ARRIVED):
-        if visit.counts[STAGE] == EMPTY:
-            if tree.counts[OPEN] == 0 or least_cost(tree) > terms.cutoff:
+    """Make a node that is not pruned the current one, if there is none: NODE_LOADED, or why not."""
+    while visit.counts[STAGE] in (NO_NODE, LOADED):
+        if visit.counts[STAGE] == NO_NODE:
+            if tree.counts[OPEN] == 0 or least_cost(tree) > limits.cutoff:
                 return EXHAUSTED
             if n_base + next_rows(tree) + SPARE_ROWS // 4 > len(lp.kind):
                 return FULL
-            take_up(lp, n_base, scenarios, decisions, tree)
-            visit.counts[STAGE] = ARRIVED
-        if tree.nodes[HAND].cost > terms.cutoff:
-            visit.counts[STAGE] = EMPTY
+            load_node(lp, n_base, scenarios, decisions, tree)
+            visit.counts[STAGE] = LOADED
+        if tree.nodes[CURRENT_NODE].cost > limits.cutoff:
+            visit.counts[STAGE] = NO_NODE
             continue
-        if -lowest(tree, visit, terms.unresolved) - terms.best <= terms.room:
+        if -lowest(tree, visit, limits.unresolved) - limits.best <= limits.room:
             return CLOSED
         if lp.counts[WORK] > end:
             return PAUSED
         tree.counts[VISITED] += 1
-        lp.counts[WORK] += NODE_ENTRIES
+        lp.counts[WORK] += NODE_MULTIPLICATIONS
         visit.counts[:] = 0
-    return ON_HAND
+    return NODE_LOADED
 
 
 @inlined
 def branch(lp: Lp, n_base: int, decisions: Decisions, visit: Visit, tree: Tree, cutoff: float) -> None:
-    """Fork the node in hand: one child is open, the better one the next in hand if a dive goes on, else open, too."""
-    node = tree.nodes[HAND]
-    here, s = node.cost, visit.counts[SCENARIO]
-    shortfall, unused = takes(visit.multiples, visit.gain, s)
-    kept, lost = max(here, visit.values[CHILDREN][0]), max(here, visit.values[CHILDREN][1])
-    fork = save_fork(lp, n_base, decisions, tree)
-    keeps = kept <= lost
-    cost, taken = (kept, shortfall) if keeps else (lost, unused)
-    push(tree, fork, s, not keeps, max(kept, lost), here, unused if keeps else shortfall)
+    """Branch: one child becomes an open node, the better one the current node if a dive goes on, else open, too."""
+    node = tree.nodes[CURRENT_NODE]
+    here, s = node.cost, visit.counts[BRANCH_SCENARIO]
+    shortfall, unused = branch_distances(visit.multiples, visit.gain, s)
+    if_required, if_lost = max(here, visit.values[CHILDREN][0]), max(here, visit.values[CHILDREN][1])
+    parent = save_parent(lp, n_base, decisions, tree)
+    required = if_required <= if_lost
+    cost, distance = (if_required, shortfall) if required else (if_lost, unused)
+    push(tree, parent, s, not required, max(if_required, if_lost), here, unused if required else shortfall)
     least = min(least_cost(tree), cost)
-    if not np.isfinite(cutoff) or cost <= least + DIVE_WIDTH * (cutoff - least):
-        fill(node, fork, s, keeps, cost, here, taken)
-        decide(decisions, s, keeps)
-        visit.counts[STAGE] = ARRIVED
+    if not np.isfinite(cutoff) or cost <= least + DIVE_WINDOW * (cutoff - least):
+        fill(node, parent, s, required, cost, here, distance)
+        fix_scenario(decisions, s, required)
+        visit.counts[STAGE] = LOADED
     else:
-        push(tree, fork, s, keeps, cost, here, taken)
-        visit.counts[STAGE] = EMPTY
+        push(tree, parent, s, required, cost, here, distance)
+        visit.counts[STAGE] = NO_NODE
 
 
 @kernel
@@ -152,22 +159,22 @@ def explore(
     visit: Visit,
     pseudo: PseudoCosts,
     tree: Tree,
-    terms: Terms,
+    limits: ExploreLimits,
 ) -> int:
-    """Visit nodes and branch until there is one of the verdicts LEAF, STANDS, EXHAUSTED, CLOSED, NO_ROOM, FULL, PAUSED,
-    UNPROVEN. Call again to go on.
+    """Visit nodes and branch until there is one of the verdicts LEAF, FRACTIONAL, EXHAUSTED, CLOSED, NO_ROOM, FULL,
+    PAUSED, UNPROVEN. Call again to go on.
 
-    n_base: rows of the polytope. decisions: of the node in hand. scratch: with room for what lp has.
+    n_base: rows of the polytope. decisions: of the current node. scratch: with room for what lp has.
     """
-    end, stage = lp.counts[WORK] + terms.pause_after, visit.counts
+    end, stage = lp.counts[WORK] + limits.pause_after, visit.counts
     while True:
-        verdict = arrive(lp, n_base, scenarios, decisions, visit, tree, terms, end)
-        if verdict != ON_HAND:
+        verdict = load_next_node(lp, n_base, scenarios, decisions, visit, tree, limits, end)
+        if verdict != NODE_LOADED:
             return verdict
-        node = tree.nodes[HAND]
-        if stage[STAGE] != FORKING:
-            arrival = Arrival(node.scenario, 0 if node.keeps else 1, node.taken, node.parent_cost)
-            says = tree.counts[VISITED] % HEURISTIC_EVERY == 1
+        node = tree.nodes[CURRENT_NODE]
+        if stage[STAGE] != BRANCHING:
+            incoming = IncomingBranch(node.scenario, 0 if node.required else 1, node.distance, node.parent_cost)
+            stop_if_fractional = tree.counts[VISITED] % HEURISTIC_EVERY == 1
             verdict = visit_node(
                 lp,
                 scratch,
@@ -175,32 +182,32 @@ def explore(
                 decisions,
                 visit,
                 pseudo,
-                arrival,
-                terms.max_losses,
-                terms.cutoff,
-                terms.allowance,
-                says,
+                incoming,
+                limits.max_losses,
+                limits.cutoff,
+                limits.allowance,
+                stop_if_fractional,
             )
             if verdict == PRUNED:
-                stage[STAGE] = EMPTY
+                stage[STAGE] = NO_NODE
                 continue
-            if verdict in (TO_BRANCH, LEAF, STANDS):
+            if verdict in (TO_BRANCH, LEAF, FRACTIONAL):
                 node.cost = max(node.cost, visit.values[COST])
             if verdict != TO_BRANCH:
                 return verdict
             drop_slack_rows(lp)
-            stage[STAGE] = FORKING
+            stage[STAGE] = BRANCHING
         if not has_room(lp, n_base, tree):
             return NO_ROOM
-        branch(lp, n_base, decisions, visit, tree, terms.cutoff)
+        branch(lp, n_base, decisions, visit, tree, limits.cutoff)
 
 
 class Exploration:
     """Branches on scenarios: one child must not lose there, the other gives one of its losses to it."""
 
-    def __init__(self, program: NodeProgram, known: SearchState) -> None:
+    def __init__(self, program: NodeProgram, state: SearchState) -> None:
         self.program = program
-        self.known = known
+        self.state = state
         self.unresolved = np.inf
         relaxation, n_scenarios = program.relaxation, len(program.gain)
         self._visit = Visit(np.zeros(4, dtype=np.int64), np.zeros(3), relaxation.x, relaxation.multiples, program.gain)
@@ -208,45 +215,47 @@ class Exploration:
         self._tree = make_tree(len(relaxation.x), n_scenarios)
         self._scratch = relaxation.snapshot()
         self._pauses = 0
-        self._began = known.meter.spent
-        self._climbing = 0
+        self._began = state.meter.spent
+        self._local_search_work = 0
 
     def run(self, decisions: Decisions) -> bool:
-        """From the root at hand; True when nothing but what was found is left.
+        """From the root, which is loaded; True when nothing but what was found is left.
 
         Raises SolverFailed when rounding defeats a linear program.
         """
         root = self.program.cost
-        self._tree.nodes[HAND] = (root, root, np.inf, 0, -1, -1, False)
-        self._visit.counts[STAGE] = ARRIVED
+        self._tree.nodes[CURRENT_NODE] = (root, root, np.inf, 0, -1, -1, False)
+        self._visit.counts[STAGE] = LOADED
         while True:
             verdict = self._explore(decisions)
             if verdict == EXHAUSTED:
-                self.known.exhausted(self.unresolved)
+                self.state.exhausted(self.unresolved)
                 return self.unresolved == np.inf
-            self.known.improve_bound(lowest(self._tree, self._visit, self.unresolved))
-            self.known.report()
-            if (verdict == LEAF and self._settle_leaf(decisions)) or (verdict == STANDS and self._improve(decisions)):
-                self._visit.counts[STAGE] = EMPTY
-            if self.known.is_closed():
+            self.state.improve_bound(lowest(self._tree, self._visit, self.unresolved))
+            self.state.report()
+            if (verdict == LEAF and self._close_leaf(decisions)) or (
+                verdict == FRACTIONAL and self._improve(decisions)
+            ):
+                self._visit.counts[STAGE] = NO_NODE
+            if self.state.is_closed():
                 return False
 
     def _explore(self, decisions: Decisions) -> int:
         """The verdict of `explore`, its work charged, room made. Raises LimitReached, Cancelled, SolverFailed."""
-        relaxation, known = self.program.relaxation, self.known
-        cutoff, found, visited = known.cutoff, known.incumbents.x is not None, known.nodes
+        relaxation, state = self.program.relaxation, self.state
+        cutoff, found, visited = state.cutoff, state.incumbents.x is not None, state.nodes
         if np.isfinite(cutoff):
-            known.overtake()
+            state.prune_by_cutoff()
         if len(self._scratch.kind) < len(relaxation.lp.kind):
             self._scratch = relaxation.snapshot()
-        terms = Terms(
-            max_losses=known.max_losses,
+        limits = ExploreLimits(
+            max_losses=state.max_losses,
             cutoff=cutoff,
-            best=known.incumbents.objective,
-            room=known.room if found else -1.0,
+            best=state.incumbents.objective,
+            room=state.room if found else -1.0,
             unresolved=self.unresolved,
-            allowance=ALLOWANCE,
-            pause_after=min(ALLOWANCE, known.meter.remaining * ENTRIES_PER_UNIT),
+            allowance=WORK_BETWEEN_PAUSES,
+            pause_after=min(WORK_BETWEEN_PAUSES, state.meter.remaining * MULTIPLICATIONS_PER_UNIT),
         )
         verdict: int = explore(
             relaxation.lp,
@@ -257,56 +266,56 @@ class Exploration:
             self._visit,
             self._pseudo_costs,
             self._tree,
-            terms,
+            limits,
         )
-        known.nodes = int(self._tree.counts[VISITED])
-        known.meter.charge(relaxation.lp)
+        state.nodes = int(self._tree.counts[VISITED])
+        state.meter.charge(relaxation.lp)
         if verdict == FULL:
             relaxation.grow()
         elif verdict == NO_ROOM:
             self._tree = with_room(self._tree, relaxation.lp, relaxation.n_base)
-        self._pauses = self._pauses + 1 if verdict in (PAUSED, FULL) and known.nodes == visited else 0
+        self._pauses = self._pauses + 1 if verdict in (PAUSED, FULL) and state.nodes == visited else 0
         if verdict == UNPROVEN or self._pauses == MOST_PAUSES:
             raise SolverFailed("branch and bound: a linear program was lost to rounding")
         return verdict
 
     def _improve(self, decisions: Decisions) -> bool:
-        """Look for answers near the relaxation of the node in hand; True when one overtakes it."""
-        incumbents, meter = self.known.incumbents, self.known.meter
+        """Look for answers near the relaxation of the current node; True when one prunes it."""
+        incumbents, meter = self.state.incumbents, self.state.meter
         portfolio = self.program.likely_losses(decisions)
         incumbents.improve(portfolio, meter.limit)
         before = meter.spent
-        if self._climbing <= CLIMBING_SHARE * (before - self._began):
-            incumbents.climb(incumbents.worst(portfolio), meter.limit)
-            self._climbing += meter.spent - before
-        if self._cost_in_hand <= self.known.cutoff:
+        if self._local_search_work <= LOCAL_SEARCH_SHARE * (before - self._began):
+            incumbents.local_search(incumbents.worst(portfolio), meter.limit)
+            self._local_search_work += meter.spent - before
+        if self._current_cost <= self.state.cutoff:
             return False
-        self.known.overtake()
+        self.state.prune_by_cutoff()
         return True
 
-    def _settle_leaf(self, decisions: Decisions) -> bool:
+    def _close_leaf(self, decisions: Decisions) -> bool:
         """Answers from the leaf; True when they close it, or when no scenario is left to branch on."""
-        program, known = self.program, self.known
+        program, state = self.program, self.state
         if not program.relax(decisions, LEAF_PATIENCE):
             return True
         if not program.is_leaf(decisions):
             return False
         portfolio = program.likely_losses(decisions)
-        known.incumbents.offer(program.relaxed_point())
+        state.incumbents.offer(program.relaxed_point())
         for margin in (MARGIN, 0.0):
-            if program.cost <= known.cutoff:
-                known.incumbents.settle(portfolio, margin)
-        if known.is_closed():
+            if program.cost <= state.cutoff:
+                state.incumbents.fix_losses(portfolio, margin)
+        if state.is_closed():
             return True
-        if program.cost > known.cutoff:
-            known.overtake()
+        if program.cost > state.cutoff:
+            state.prune_by_cutoff()
             return True
         if not (program.gain > 0.0).any():
             # Answers a hair below the threshold of a loss: within the proof's tolerance, too near to be trusted.
-            self.unresolved = min(self.unresolved, self._cost_in_hand)
+            self.unresolved = min(self.unresolved, self._current_cost)
             return True
         return False
 
     @property
-    def _cost_in_hand(self) -> float:
-        return float(self._tree.nodes["cost"][HAND])
+    def _current_cost(self) -> float:
+        return float(self._tree.nodes["cost"][CURRENT_NODE])
