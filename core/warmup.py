@@ -81,7 +81,7 @@ def small_inputs() -> SimulationInputs:
             companies_per_bucket=2,
             regime_share=0.5,
             sector_share=0.25,
-            own_share=0.25,
+            idiosyncratic_share=0.25,
             share_group_size=30.0,
             transition_correlation=0.05,
             outcome_cap=250.0,

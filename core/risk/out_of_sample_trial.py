@@ -9,9 +9,9 @@ import numpy as np
 from core.arrays import FloatArray, IntArray
 from core.portfolio.strict import portfolio_multiples
 from core.request.normalized_config import NormalizedConfig
-from core.simulation.fresh import FreshScenarios
 from core.simulation.inputs import SimulationInputs
 from core.simulation.models import model_of
+from core.simulation.out_of_sample import OutOfSampleScenarios
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class OutOfSampleTrial:
         """weights, counts: (n_buckets,), of so many independent companies in each bucket."""
         return self._outcome(weights, cash_weight, self._draw(counts))
 
-    def _outcome(self, weights: FloatArray, cash_weight: float, drawn: FreshScenarios) -> PortfolioDraws:
+    def _outcome(self, weights: FloatArray, cash_weight: float, drawn: OutOfSampleScenarios) -> PortfolioDraws:
         all_in = np.array([bucket.all_in_cost_usd for bucket in self._config.buckets])
         deals = weights * self._config.total_fund_size_usd / all_in
         return PortfolioDraws(
@@ -59,5 +59,5 @@ class OutOfSampleTrial:
             regimes=drawn.regimes,
         )
 
-    def _draw(self, companies: IntArray) -> FreshScenarios:
-        return self._model.fresh(self._inputs, self._scenarios, companies, self._start)
+    def _draw(self, companies: IntArray) -> OutOfSampleScenarios:
+        return self._model.out_of_sample(self._inputs, self._scenarios, companies, self._start)

@@ -92,8 +92,8 @@ class CutLp:
     def _add_scenario_rows(self, portfolio: FloatArray, required: BoolArray) -> bool:
         violated = np.flatnonzero(required & (portfolio < 1.0 + 0.5 * self.margin - LOSS_RESOLUTION))
         worst_first = violated[np.argsort(portfolio[violated], kind="stable")].tolist()
-        fresh = [scenario for scenario in worst_first if scenario not in self.row_of_scenario]
-        for scenario in fresh[:ROWS_PER_ROUND]:
+        missing = [scenario for scenario in worst_first if scenario not in self.row_of_scenario]
+        for scenario in missing[:ROWS_PER_ROUND]:
             row = self.program.payoffs[scenario] / self._row_scale[scenario]
             self.row_of_scenario[scenario] = self.model.add_row(row, self._floor(scenario))
-        return bool(fresh)
+        return bool(missing)
