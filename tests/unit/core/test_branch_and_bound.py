@@ -419,7 +419,7 @@ def test_a_linear_program_that_used_its_allowance_asks_whether_to_stop_and_goes_
     required = program.payoffs.mean(axis=1) >= 1.2
     asked, bound = solved_asking(program, required)
     assert len(asked) == 1
-    monkeypatch.setattr("core.solver.branch_and_bound.relaxation.WORK_BETWEEN_PAUSES", 1_000)
+    monkeypatch.setattr("core.solver.branch_and_bound.cuts.relaxation.WORK_BETWEEN_PAUSES", 1_000)
     asked, paused_bound = solved_asking(program, required)
     assert len(asked) > 4
     assert np.diff([0, *asked]).max() <= 4
