@@ -14,7 +14,7 @@ from core.calibration.snapshot import CalibrationSnapshot
 from core.errors import Cancelled
 from core.matrix.key import simulation_inputs
 from core.matrix.reduction.matrix import reduce_as_asked
-from core.matrix.scenario_matrix import MatrixPart, ScenarioMatrix
+from core.matrix.scenario_matrix import MatrixBlockRange, ScenarioMatrix
 from core.portfolio.optimize import optimize as optimize_portfolio
 from core.request import OptimizationRequest
 from core.request.normalize import NormalizedRequest, normalize
@@ -25,15 +25,15 @@ from core.result.model import Holding, Optimization, Result, StoredValidation, T
 from core.risk.other_seeds import under_other_seeds
 from core.risk.scenario_sets import SecondSet, scenarios_to_choose_on
 from core.risk.validate import validate as validate_portfolio
+from core.simulation.block_ranges import BlockRange, block_ranges_of
 from core.simulation.inputs import SimulationInputs
-from core.simulation.models import InParts, model_of
-from core.simulation.parts import Part, parts_of
+from core.simulation.models import ByBlockRange, model_of
 from core.solver.backends import make_backend
 from core.solver.program import SolveControl, SolverBackend
 
 Say = Callable[[str, str], None]
 """Told the stage (matrix, optimize, validate) and the step that begins."""
-MapBlocks = Callable[[InParts, SimulationInputs, Sequence[Part]], Sequence[MatrixPart]]
+MapBlocks = Callable[[ByBlockRange, SimulationInputs, Sequence[BlockRange]], Sequence[MatrixBlockRange]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +64,18 @@ def simulate(
     """
     inputs = simulation_inputs(key_document)
     model = model_of(key_document["key"]["sim_model_version"])
-    ranges = parts_of(inputs.scenario_count, int(model.matrix_companies(inputs).sum()))
-    if model.in_parts is None or len(ranges) == 1:
+    ranges = block_ranges_of(inputs.scenario_count, int(model.matrix_companies(inputs).sum()))
+    if model.by_block_range is None or len(ranges) == 1:
         matrix = model.generate(inputs)
     elif map_blocks is not None:
-        matrix = model.in_parts.assemble(inputs, list(map_blocks(model.in_parts, inputs, ranges)))
+        matrix = model.by_block_range.assemble(inputs, list(map_blocks(model.by_block_range, inputs, ranges)))
     else:
         made = []
         for done, block_range in enumerate(ranges):
             progress(done, len(ranges))
-            made.append(model.in_parts.part(inputs, block_range.start, block_range.stop))
+            made.append(model.by_block_range.simulate(inputs, block_range.start, block_range.stop))
         progress(len(ranges), len(ranges))
-        matrix = model.in_parts.assemble(inputs, made)
+        matrix = model.by_block_range.assemble(inputs, made)
     return reduce_as_asked(matrix, key_document)
 
 

@@ -43,10 +43,10 @@ class ScenarioState:
 
 
 @dataclass(frozen=True, slots=True)
-class MatrixPart:
+class MatrixBlockRange:
     """Consecutive scenarios of a matrix, from `start` on.
 
-    moic: (n_buckets, n), as in the matrix. winners: (n_buckets,), how many of the part's companies. states: n.
+    moic: (n_buckets, n), as in the matrix. winners: (n_buckets,), how many of the range's companies. states: n.
     """
 
     start: int

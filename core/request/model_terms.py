@@ -35,7 +35,7 @@ def copula_terms(request: OptimizationRequest, snapshot: CalibrationSnapshot) ->
         companies_per_bucket=settings.companies_per_bucket,
         regime_share=settings.variance_shares.regime,
         sector_share=settings.variance_shares.sector,
-        own_share=settings.variance_shares.own,
+        idiosyncratic_share=settings.variance_shares.own,
         share_group_size=settings.share_group_size,
         transition_correlation=settings.transition_correlation,
         outcome_cap=settings.outcome_cap,

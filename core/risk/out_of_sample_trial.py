@@ -10,9 +10,9 @@ from core.arrays import FloatArray, IntArray
 from core.portfolio.strict import portfolio_multiples
 from core.request.normalized_config import NormalizedConfig
 from core.simulation.drawing import draw
-from core.simulation.fresh import FreshScenarios
 from core.simulation.inputs import SimulationInputs
 from core.simulation.models import model_of
+from core.simulation.out_of_sample import OutOfSampleScenarios
 from core.simulation.philox import Purpose
 
 
@@ -51,7 +51,7 @@ class OutOfSampleTrial:
         """weights, counts: (n_buckets,), of so many independent companies in each bucket."""
         return self._outcome(weights, cash_weight, self._draw(counts))
 
-    def _outcome(self, weights: FloatArray, cash_weight: float, drawn: FreshScenarios) -> PortfolioDraws:
+    def _outcome(self, weights: FloatArray, cash_weight: float, drawn: OutOfSampleScenarios) -> PortfolioDraws:
         all_in = np.array([bucket.all_in_cost_usd for bucket in self._config.buckets])
         deals = weights * self._config.total_fund_size_usd / all_in
         return PortfolioDraws(
@@ -60,6 +60,6 @@ class OutOfSampleTrial:
             regimes=drawn.regimes,
         )
 
-    def _draw(self, companies: IntArray) -> FreshScenarios:
+    def _draw(self, companies: IntArray) -> OutOfSampleScenarios:
         scenarios = range(self._start, self._start + self._scenarios)
         return draw(self._config.sim_model_version, self._inputs, Purpose.OUT_OF_SAMPLE, scenarios, companies)

@@ -31,7 +31,7 @@ from core.simulation.three_component_v1 import (
     SYSTEMATIC_WEIGHT,
     power_law_alpha,
 )
-from core.simulation.three_component_v1_fresh import exit_probability, fresh
+from core.simulation.three_component_v1_out_of_sample import exit_probability, out_of_sample
 
 NODES = 64
 """Gauss-Legendre, in each shock."""
@@ -110,6 +110,6 @@ def _drawn_winners(inputs: SimulationInputs, distribution: BucketParams) -> tupl
     """The share of winners and its standard error."""
     key = distribution_key(inputs, distribution)
     alone = replace(inputs, matrix_key=key, buckets=(distribution,), correlation=None)
-    multiples = fresh(alone, RECYCLED_COMPANIES, np.ones(1, dtype=np.int64)).moic[0]
+    multiples = out_of_sample(alone, RECYCLED_COMPANIES, np.ones(1, dtype=np.int64)).moic[0]
     win = np.count_nonzero(multiples >= inputs.winner_multiple) / multiples.size
     return win, math.sqrt(win * (1.0 - win) / multiples.size)

@@ -1,14 +1,16 @@
 """Expected multiples and winner chances of `three_component_v2`, by quadrature over the common factor and the rank.
 
-A company of latent variable Z = T + own factor exits with a chance that T decides, and returns what its rank among
-the exits says; T has the density of the regimes asked for, the map from Z to ranks is that of the reference regimes:
+A company of latent variable Z = T + its idiosyncratic factor exits with a chance that T decides, and returns what its
+rank among the exits says; T has the density of the regimes asked for, the map from Z to ranks is that of the reference
+regimes:
 
     E[multiple] = integral of f_T(t) P_fail(t) dt * E[return | failure]
-                + integral of g(z) h(z) dz,    h(z) = integral of f_T(t) (1 - P_fail(t)) phi((z - t) / own) / own dt
+                + integral of g(z) h(z) dz,    h(z) = integral of f_T(t) (1 - P_fail(t)) phi((z - t) / i) / i dt
 
-where g(z) is the expected return of an exit at rank F(z) over the number of its graduations. A return rises with z, so
-the winners lie above one z for each number of graduations, and their chance is an integral over t alone. The sizes of
-checks are independent of multiples, so that a bucket's weighted mean has the expectation of one company.
+where i is the loading of the idiosyncratic factor, and g(z) the expected return of an exit at rank F(z) over the number
+of its graduations. A return rises with z, so the winners lie above one z for each number of graduations, and their
+chance is an integral over t alone. The sizes of checks are independent of multiples, so that a bucket's weighted mean
+has the expectation of one company.
 
 Recycling acts on the mean of a bucket's companies and has no such form: what it adds is drawn, the multiple before it
 serving as control variate.
@@ -27,19 +29,19 @@ from core.matrix.scenario_set import Expectations
 from core.simulation.expectations import distribution_key, distribution_of
 from core.simulation.inputs import BucketParams, SimulationInputs
 from core.simulation.three_component_v2 import normal
-from core.simulation.three_component_v2.blocks import FRESH_NUMBERS, draw_scenarios, windows
+from core.simulation.three_component_v2.blocks import OUT_OF_SAMPLE_STREAMS, draw_scenarios, windows
 from core.simulation.three_component_v2.company import CompanyModel, exit_return, failure_return
 from core.simulation.three_component_v2.exit_map import POINTS, REACH, Z_STEP, rank_score
 from core.simulation.three_component_v2.factors import (
+    CommonDistribution,
     CommonFactors,
-    CommonLaw,
     common_density,
-    common_law,
+    common_distribution,
     common_scores,
 )
 from core.simulation.three_component_v2.generation import matrix_companies
-from core.simulation.three_component_v2.laws import laws_of
 from core.simulation.three_component_v2.path import tilted_failure
+from core.simulation.three_component_v2.prepared_model import prepare_model
 
 T_NODES = 129
 """Of the trapezoid rule in t, which converges exponentially: the density is analytic and vanishes at both ends."""
@@ -58,8 +60,8 @@ def expectations(inputs: SimulationInputs) -> Expectations:
     """Of every bucket. Raises BadInput for parameters that the model cannot have."""
     found: dict[BucketParams, tuple[float, float, float, float]] = {}
     fine, coarse = _Quadrature.of(inputs, NODES_PER_STEP), _Quadrature.of(inputs, NODES_PER_STEP // 2)
-    laws = laws_of(inputs)
-    for bucket, company in zip(inputs.buckets, laws.company, strict=True):
+    prepared = prepare_model(inputs)
+    for bucket, company in zip(inputs.buckets, prepared.companies, strict=True):
         distribution = distribution_of(bucket)
         if distribution in found:
             continue
@@ -79,25 +81,25 @@ class _Quadrature:
     z, z_weight: of the latent variable. density: (z, T nodes), of Z given T.
     """
 
-    def __init__(self, factors: CommonFactors, asked: CommonLaw, nodes_per_step: int) -> None:
-        self.own = factors.loading.own
+    def __init__(self, factors: CommonFactors, asked: CommonDistribution, nodes_per_step: int) -> None:
+        self.idiosyncratic = factors.loading.idiosyncratic
         self.node, self.weight = _t_nodes(asked)
-        self.score = common_scores(common_law(factors.world, factors.loading), self.node)
+        self.score = common_scores(common_distribution(factors.reference, factors.loading), self.node)
         abscissa, share = np.polynomial.legendre.leggauss(nodes_per_step)
         left = -REACH + Z_STEP * np.arange(POINTS - 1)
         self.z = (left[:, None] + Z_STEP * (abscissa + 1.0) / 2.0).ravel()
         self.z_weight = np.tile(share * Z_STEP / 2.0, POINTS - 1)
-        self.density = _density_given(self.z, self.node, self.own)
+        self.density = _density_given(self.z, self.node, self.idiosyncratic)
 
     @classmethod
     def of(cls, inputs: SimulationInputs, nodes_per_step: int) -> _Quadrature:
-        factors = laws_of(inputs).factors
-        world, loading = factors.world, factors.loading
+        factors = prepare_model(inputs).factors
+        reference, loading = factors.reference, factors.loading
         regimes = [regime for regime in inputs.regimes if regime.probability > 0.0]
         share = np.array([regime.probability for regime in regimes])
-        low = world.standardized(np.array([regime.shock_min for regime in regimes]))
-        high = world.standardized(np.array([regime.shock_max for regime in regimes]))
-        asked = CommonLaw(low, high, share / math.fsum(share), loading.regime, loading.sector)
+        low = reference.standardized(np.array([regime.shock_min for regime in regimes]))
+        high = reference.standardized(np.array([regime.shock_max for regime in regimes]))
+        asked = CommonDistribution(low, high, share / math.fsum(share), loading.regime, loading.sector)
         return cls(factors, asked, nodes_per_step)
 
     def of_company(self, company: CompanyModel) -> tuple[float, float]:
@@ -105,7 +107,7 @@ class _Quadrature:
         return _expectations(company, self.node, self.weight, self.score, self.z, self.z_weight, self.density)
 
 
-def _t_nodes(law: CommonLaw) -> tuple[FloatArray, FloatArray]:
+def _t_nodes(law: CommonDistribution) -> tuple[FloatArray, FloatArray]:
     if law.sector == 0.0:
         return np.zeros(1), np.ones(1)
     reach = REACH * law.sector
@@ -116,11 +118,11 @@ def _t_nodes(law: CommonLaw) -> tuple[FloatArray, FloatArray]:
 
 
 @kernel
-def _density_given(z: FloatArray, node: FloatArray, own: float) -> FloatArray:
+def _density_given(z: FloatArray, node: FloatArray, idiosyncratic: float) -> FloatArray:
     density = np.empty((z.size, node.size))
     for i in range(z.size):
         for k in range(node.size):
-            density[i, k] = normal.phi((z[i] - node[k]) / own) / own
+            density[i, k] = normal.phi((z[i] - node[k]) / idiosyncratic) / idiosyncratic
     return density
 
 
@@ -165,8 +167,8 @@ def _expectations(  # noqa: PLR0917 - a kernel takes its arguments by position
     # Beyond the tabulated map the rank is constant.
     below, above = 0.0, 0.0
     for k in range(exits.size):
-        below += exits[k] * normal.cdf((-REACH - node[k]) / company.own)
-        above += exits[k] * normal.cdf((node[k] - REACH) / company.own)
+        below += exits[k] * normal.cdf((-REACH - node[k]) / company.idiosyncratic_loading)
+        above += exits[k] * normal.cdf((node[k] - REACH) / company.idiosyncratic_loading)
     mean += below * _mean_exit(company, shares, -REACH) + above * _mean_exit(company, shares, REACH)
     return mean, win
 
@@ -206,7 +208,7 @@ def _exit_chance_above(company: CompanyModel, graduated: int, node: FloatArray, 
         else:
             low = middle
     for k in range(exits.size):
-        chance += exits[k] * normal.cdf((node[k] - high) / company.own)
+        chance += exits[k] * normal.cdf((node[k] - high) / company.idiosyncratic_loading)
     return chance
 
 
@@ -221,11 +223,11 @@ def _added_by_recycling(inputs: SimulationInputs, distribution: BucketParams) ->
         inputs, matrix_key=distribution_key(inputs, distribution), buckets=(distribution,), correlation=None
     )
     without = replace(alone, recycling=replace(inputs.recycling, enabled=False))
-    with_laws, without_laws, companies = laws_of(alone), laws_of(without), matrix_companies(alone)
+    with_it, without_it, companies = prepare_model(alone), prepare_model(without), matrix_companies(alone)
     added = np.concatenate(
         [
-            draw_scenarios(with_laws, FRESH_NUMBERS, window, companies).moic[0]
-            - draw_scenarios(without_laws, FRESH_NUMBERS, window, companies).moic[0]
+            draw_scenarios(with_it, OUT_OF_SAMPLE_STREAMS, window, companies).moic[0]
+            - draw_scenarios(without_it, OUT_OF_SAMPLE_STREAMS, window, companies).moic[0]
             for window in windows(0, RECYCLING_SCENARIOS)
         ]
     )

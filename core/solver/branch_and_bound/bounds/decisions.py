@@ -1,4 +1,4 @@
-"""What a node knows of each scenario."""
+"""What is decided of each scenario at a node."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from core.jit import inlined, kernel
 
 
 class Decisions(NamedTuple):
-    """Per scenario, (S,): must not lose; given up as lost; a floor of the multiple, valid in this subtree."""
+    """Per scenario, (S,): must not lose; given up as lost; a lower bound of the multiple, valid in this subtree."""
 
-    must: BoolArray
+    required: BoolArray
     lost: BoolArray
     floor: FloatArray
 
@@ -22,14 +22,14 @@ class Decisions(NamedTuple):
         return cls(np.zeros(n_scenarios, dtype=bool), np.zeros(n_scenarios, dtype=bool), np.zeros(n_scenarios))
 
     def copy(self) -> Decisions:
-        return Decisions(self.must.copy(), self.lost.copy(), self.floor.copy())
+        return Decisions(self.required.copy(), self.lost.copy(), self.floor.copy())
 
 
 @inlined
-def decide(decisions: Decisions, s: int, keeps: bool) -> None:
+def fix_scenario(decisions: Decisions, s: int, required: bool) -> None:
     """Scenario s must not lose, or is given up."""
-    if keeps:
-        decisions.must[s] = True
+    if required:
+        decisions.required[s] = True
     else:
         decisions.lost[s] = True
 
@@ -38,12 +38,12 @@ def decide(decisions: Decisions, s: int, keeps: bool) -> None:
 def losses_left(decisions: Decisions, max_losses: int) -> int:
     """How many scenarios more may lose; negative when more are given up than may be.
 
-    With none left every other scenario must not lose, which is noted in `must`.
+    With none left every other scenario must not lose, which is noted in `required`.
     """
     left = max_losses
     for s in range(len(decisions.lost)):
         left -= decisions.lost[s]
     if left == 0:
         for s in range(len(decisions.lost)):
-            decisions.must[s] = not decisions.lost[s]
+            decisions.required[s] = not decisions.lost[s]
     return left

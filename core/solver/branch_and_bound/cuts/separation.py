@@ -18,29 +18,28 @@ import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
 from core.jit import inlined, kernel
-from core.solver.branch_and_bound.dual_simplex import FULL, OPTIMAL, PAUSED, objective, solve_lp
-from core.solver.branch_and_bound.scenarios import Scenarios, Tail, make_tail, read_multiples, worst_tail
-from core.solver.branch_and_bound.tableau import (
-    CHANCE,
-    CVAR,
+from core.solver.branch_and_bound.cuts.scenarios import Scenarios, Tail, make_tail, read_multiples, worst_tail
+from core.solver.branch_and_bound.lp.dual_simplex import FULL, OPTIMAL, PAUSED, objective, solve_lp
+from core.solver.branch_and_bound.lp.tableau import (
+    CHANCE_CUT,
+    CVAR_CUT,
     ROWS,
-    SCENARIO,
+    SCENARIO_ROW,
     WORK,
     Lp,
     add_row,
     drop_slack_rows,
     read_solution,
 )
-from core.solver.branch_and_bound.vectors import add_rows, assign_quotient, largest_magnitude
+from core.solver.branch_and_bound.lp.vectors import add_rows, assign_quotient, largest_magnitude
 from core.solver.program import LOSS_THRESHOLD
 
-ROWS_PER_ROUND = 8
+SCENARIO_ROWS_PER_ROUND = 8
 CVAR_TOLERANCE = 1e-8
 CHANCE_TOLERANCE = 1e-7
-PIVOTS_AT_ONCE = 2000
+PIVOTS_PER_CALL = 2000
 DROP_EVERY = 15
 STALLED_GAIN = 1e-7
-THRESHOLD = LOSS_THRESHOLD
 
 
 @kernel
@@ -58,28 +57,28 @@ def add_scenario(lp: Lp, scenarios: Scenarios, s: int, level: float) -> None:
     scale = scenarios.scale[s]
     row = np.empty(len(lp.cost))
     assign_quotient(row, scenarios.payoffs[s], scale)
-    add_row(lp, row, (level - scenarios.offset[s]) / scale, np.inf, SCENARIO, s)
+    add_row(lp, row, (level - scenarios.offset[s]) / scale, np.inf, SCENARIO_ROW, s)
 
 
 @inlined
 def separate_scenarios(
-    lp: Lp, scenarios: Scenarios, multiples: FloatArray, must: BoolArray, level: float, tolerance: float
+    lp: Lp, scenarios: Scenarios, multiples: FloatArray, required: BoolArray, level: float, tolerance: float
 ) -> int:
     """Rows for the worst scenarios that must reach `level` and do not; how many. One that is there already is as good
     as the solver's resolution allows."""
     n = len(lp.cost)
     broken = 0
     for s in range(len(multiples)):
-        broken += must[s] and multiples[s] < level - tolerance
+        broken += required[s] and multiples[s] < level - tolerance
     if broken == 0:
         lp.counts[WORK] += len(multiples)
         return 0
-    open_to = must.copy()
+    open_to = required.copy()
     for i in range(lp.counts[ROWS]):
-        if lp.kind[i] == SCENARIO:
+        if lp.kind[i] == SCENARIO_ROW:
             open_to[lp.tag[i]] = False
     added = 0
-    while added < ROWS_PER_ROUND:
+    while added < SCENARIO_ROWS_PER_ROUND:
         worst, least = -1, level - tolerance
         for s in range(len(multiples)):
             if open_to[s] and multiples[s] < least:
@@ -110,7 +109,7 @@ def separate_cvar(lp: Lp, scenarios: Scenarios, x: FloatArray, multiples: FloatA
         weights[k] = (1.0 if loss > edge else (share if loss == edge else 0.0)) / scenarios.tail_size
         low += weights[k] * (1.0 - scenarios.offset[tail.places[k]])
     add_rows(row, scenarios.payoffs, tail.places[:count], weights)
-    add_scaled(lp, row, low, CVAR, -1)
+    add_scaled(lp, row, low, CVAR_CUT, -1)
     lp.counts[WORK] += len(multiples) * len(x)
     return True
 
@@ -121,7 +120,7 @@ def find_losing(multiples: FloatArray, gain: FloatArray, losing: IntArray) -> in
     count = 0
     for s in range(len(multiples)):
         losing[count] = s
-        count += multiples[s] < THRESHOLD and gain[s] > 0.0
+        count += multiples[s] < LOSS_THRESHOLD and gain[s] > 0.0
     return count
 
 
@@ -133,20 +132,20 @@ def chance_row(scenarios: Scenarios, losing: IntArray, gain: FloatArray, budget:
     low = -budget
     for k in range(len(losing)):
         s = losing[k]
-        low += gain[s] * (THRESHOLD - scenarios.offset[s])
+        low += gain[s] * (LOSS_THRESHOLD - scenarios.offset[s])
     add_rows(row, scenarios.payoffs, losing, gain[losing])
-    if scenarios.overrun >= 0:
-        row[scenarios.overrun] = 1.0
+    if scenarios.phase1_slack >= 0:
+        row[scenarios.phase1_slack] = 1.0
     return low
 
 
 @inlined
-def losses_taken(multiples: FloatArray, losing: IntArray, gain: FloatArray) -> float:
-    """The chance cut's left side: what these scenarios take of the budget, fractions included."""
+def fractional_losses(multiples: FloatArray, losing: IntArray, gain: FloatArray) -> float:
+    """The chance cut's left side: how many losses these scenarios are, in fractions."""
     total = 0.0
     for k in range(len(losing)):
         s = losing[k]
-        total += gain[s] * (THRESHOLD - multiples[s])
+        total += gain[s] * (LOSS_THRESHOLD - multiples[s])
     return total
 
 
@@ -162,12 +161,12 @@ def separate_chance(
 ) -> bool:
     """places: (S,) to work in."""
     losing = places[: find_losing(multiples, gain, places)]
-    granted = x[scenarios.overrun] if scenarios.overrun >= 0 else 0.0
-    if losses_taken(multiples, losing, gain) - budget - granted <= CHANCE_TOLERANCE * max(1.0, budget):
+    granted = x[scenarios.phase1_slack] if scenarios.phase1_slack >= 0 else 0.0
+    if fractional_losses(multiples, losing, gain) - budget - granted <= CHANCE_TOLERANCE * max(1.0, budget):
         return False
     row = np.empty(len(x))
     low = chance_row(scenarios, losing, gain, budget, row)
-    add_scaled(lp, row, low, CHANCE, -1)
+    add_scaled(lp, row, low, CHANCE_CUT, -1)
     lp.counts[WORK] += len(multiples) * len(x)
     return True
 
@@ -176,7 +175,7 @@ def separate_chance(
 def relax(
     lp: Lp,
     scenarios: Scenarios,
-    must: BoolArray,
+    required: BoolArray,
     gain: FloatArray,
     budget: float,
     level: float,
@@ -189,7 +188,7 @@ def relax(
 ) -> int:
     """Solve, cut off what breaks a constraint, and again; the solution in x and its multiples.
 
-    must: (S,) held at `level` within `tolerance`; gain: (S,) of the chance cut, 0 for what is not in it.
+    required: (S,) held at `level` within `tolerance`; gain: (S,) of the chance cut, 0 for what is not in it.
     patience: rounds of cuts that gain nothing before the loop ends all the same. allowance: work after which the loop
     pauses; call again to go on.
     """
@@ -197,17 +196,17 @@ def relax(
     rounds, stalled, before = 0, 0, -np.inf
     tail = make_tail(len(multiples))
     while True:
-        verdict = solve_lp(lp, cutoff, PIVOTS_AT_ONCE)
+        verdict = solve_lp(lp, cutoff, PIVOTS_PER_CALL)
         if verdict != OPTIMAL:
             return verdict
         read_solution(lp, x)
         read_multiples(scenarios, x, multiples)
         lp.counts[WORK] += 2 * len(multiples) * 8
-        if lp.counts[ROWS] + ROWS_PER_ROUND + 2 > len(lp.kind):
+        if lp.counts[ROWS] + SCENARIO_ROWS_PER_ROUND + 2 > len(lp.kind):
             drop_slack_rows(lp)
-            if lp.counts[ROWS] + ROWS_PER_ROUND + 2 > len(lp.kind):
+            if lp.counts[ROWS] + SCENARIO_ROWS_PER_ROUND + 2 > len(lp.kind):
                 return FULL
-        rows = separate_scenarios(lp, scenarios, multiples, must, level, tolerance)
+        rows = separate_scenarios(lp, scenarios, multiples, required, level, tolerance)
         cvar = separate_cvar(lp, scenarios, x, multiples, tail)
         chance = separate_chance(lp, scenarios, x, multiples, gain, budget, tail.places)
         if rows == 0 and not cvar and not chance:

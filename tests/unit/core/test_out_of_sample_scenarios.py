@@ -1,7 +1,7 @@
-"""Scenarios out of sample follow the law of the matrix, and any part of them can be drawn alone.
+"""Scenarios out of sample have the distribution of the matrix, and any block range of them can be drawn alone.
 
 All seeds are fixed. Shares and means are compared within 4 standard errors (two-sided chance 6e-5 each) and whole
-distributions by the Kolmogorov-Smirnov distance at the level 1e-4, so that a wrong law fails and luck does not.
+distributions by the Kolmogorov-Smirnov distance at the level 1e-4, so that a wrong one fails and luck does not.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from core.matrix.scenario_matrix import ScenarioMatrix
 from core.simulation import three_component_v1 as v1
 from core.simulation.inputs import Recycling, SimulationInputs
 from core.simulation.philox import Purpose, raw_words, uniforms
-from core.simulation.three_component_v1_fresh import exit_probability, fresh
+from core.simulation.three_component_v1_out_of_sample import exit_probability, out_of_sample
 from core.simulation.xorshift import Xorshift32
 from core.stages import Stage
 from tests.unit.core.simulated_fund import TRANSITIONS, make_bucket, make_inputs
@@ -30,7 +30,7 @@ RECYCLING = Recycling(enabled=True, utilization=0.4, cash_multiple=1.1, max_recy
 
 
 @cache
-def law_inputs(recycled: bool) -> SimulationInputs:
+def distribution_inputs(recycled: bool) -> SimulationInputs:
     buckets = tuple(make_bucket(stage, sector, 2.0, 6.0) for stage in (Stage.B, Stage.SEED) for sector in ("X", "Y"))
     inputs = make_inputs(buckets=buckets, scenario_count=SCENARIOS)
     return make_inputs(buckets=buckets, scenario_count=SCENARIOS, recycling=RECYCLING) if recycled else inputs
@@ -38,11 +38,11 @@ def law_inputs(recycled: bool) -> SimulationInputs:
 
 @cache
 def matrix_of(recycled: bool) -> ScenarioMatrix:
-    return v1.generate(law_inputs(recycled))
+    return v1.generate(distribution_inputs(recycled))
 
 
 def one_company(inputs: SimulationInputs, scenario_count: int = SCENARIOS) -> FloatArray:
-    return fresh(inputs, scenario_count, np.ones(len(inputs.buckets), dtype=np.int64)).moic
+    return out_of_sample(inputs, scenario_count, np.ones(len(inputs.buckets), dtype=np.int64)).moic
 
 
 def assert_same_mean(first: FloatArray, second: FloatArray) -> None:
@@ -95,14 +95,14 @@ class Scripted(Xorshift32):
 
 @pytest.mark.parametrize("recycled", [False, True], ids=["plain", "recycling"])
 def test_every_company_is_the_scalar_models_own_from_the_documented_numbers(recycled: bool) -> None:
-    inputs = law_inputs(recycled)
+    inputs = distribution_inputs(recycled)
     companies = np.array([1, 2, 0, 3])
-    drawn = fresh(inputs, 2 * 1000, companies)
+    drawn = out_of_sample(inputs, 2 * 1000, companies)
     for scenario in [0, 1, 2, 999, 1000, 1999]:
         block, column = divmod(scenario, 1000)
         rows = 2 + 2 + 4  # regime, its shock, two sectors, four buckets
-        world = uniforms(inputs.matrix_key, Purpose.OUT_OF_SAMPLE, block, 0, rows * 1000).reshape(rows, 1000)
-        state = v1.draw_state(inputs, Scripted(world[:, column]))
+        reference = uniforms(inputs.matrix_key, Purpose.OUT_OF_SAMPLE, block, 0, rows * 1000).reshape(rows, 1000)
+        state = v1.draw_state(inputs, Scripted(reference[:, column]))
         assert inputs.regimes[drawn.regimes[scenario]].name == state.macro_regime
         for position, bucket in enumerate(inputs.buckets):
             shocks = v1.shocks_of(state, position)
@@ -121,9 +121,9 @@ def test_every_company_is_the_scalar_models_own_from_the_documented_numbers(recy
 def test_a_prefix_of_the_scenarios_has_the_same_bytes_whatever_comes_after() -> None:
     inputs = make_inputs()
     companies = np.arange(12)
-    whole = fresh(inputs, 2300, companies)
+    whole = out_of_sample(inputs, 2300, companies)
     for count in (1, 999, 1000, 1001, 2299):
-        part = fresh(inputs, count, companies)
+        part = out_of_sample(inputs, count, companies)
         assert part.moic.tobytes() == np.ascontiguousarray(whole.moic[:, :count]).tobytes()
         assert part.regimes.tobytes() == whole.regimes[:count].tobytes()
 
@@ -133,14 +133,14 @@ def test_the_companies_of_a_bucket_change_no_other_bucket() -> None:
     few, many = np.full(12, 2), np.full(12, 2)
     many[5] = 9
     others = np.arange(12) != 5
-    first, second = fresh(inputs, 1500, few).moic, fresh(inputs, 1500, many).moic
+    first, second = out_of_sample(inputs, 1500, few).moic, out_of_sample(inputs, 1500, many).moic
     np.testing.assert_array_equal(first[others], second[others])
     assert not np.array_equal(first[5], second[5])
 
 
 def test_the_first_companies_stay_the_same_when_more_join_them() -> None:
     inputs = make_inputs()
-    mean_of = [fresh(inputs, 1000, np.full(12, n)).moic for n in range(4)]
+    mean_of = [out_of_sample(inputs, 1000, np.full(12, n)).moic for n in range(4)]
     assert not mean_of[0].any()
     for n in (1, 2):
         joined = mean_of[n + 1] * (n + 1) - mean_of[n] * n
@@ -153,8 +153,8 @@ def test_the_first_companies_stay_the_same_when_more_join_them() -> None:
 
 @pytest.mark.parametrize("n", [2, 5])
 def test_companies_of_a_bucket_exit_independently_of_each_other(n: int) -> None:
-    inputs = law_inputs(recycled=False)
-    drawn = fresh(inputs, SCENARIOS, np.full(4, n)).moic
+    inputs = distribution_inputs(recycled=False)
+    drawn = out_of_sample(inputs, SCENARIOS, np.full(4, n)).moic
     for row, bucket in zip(drawn, inputs.buckets, strict=True):
         none_exits = (1 - exit_probability(bucket.stage, inputs.transitions, 10)) ** n
         error = math.sqrt(none_exits * (1 - none_exits) / SCENARIOS)
@@ -164,7 +164,7 @@ def test_companies_of_a_bucket_exit_independently_of_each_other(n: int) -> None:
 def test_more_companies_keep_the_mean_and_lower_the_spread() -> None:
     # A thin tail (alpha 4), so that means and variances settle.
     inputs = make_inputs(buckets=(make_bucket(Stage.B, "X", 2.0, 3.0), make_bucket(Stage.SEED, "X", 2.0, 3.0)))
-    alone, twenty = one_company(inputs), fresh(inputs, SCENARIOS, np.full(2, 20)).moic
+    alone, twenty = one_company(inputs), out_of_sample(inputs, SCENARIOS, np.full(2, 20)).moic
     for row_alone, row_twenty in zip(alone, twenty, strict=True):
         assert_same_mean(row_alone, row_twenty)
         assert row_twenty.std() < row_alone.std() / 2
@@ -192,19 +192,19 @@ def test_the_chance_to_exit_is_exact(stage: Stage, rounds: int) -> None:
 
 @pytest.mark.parametrize("recycled", [False, True], ids=["plain", "recycling"])
 def test_failures_losses_winners_and_capped_means_are_those_of_the_matrix(recycled: bool) -> None:
-    drawn, matrix = one_company(law_inputs(recycled)), matrix_of(recycled).moic.astype(np.float64)
-    for fresh_row, matrix_row in zip(drawn, matrix, strict=True):
-        assert_same_mean(fresh_row == 0, matrix_row == 0)
-        assert_same_mean(fresh_row < 1, matrix_row < 1)
-        assert_same_mean(fresh_row >= 10, matrix_row >= 10)
-        assert_same_mean(np.minimum(fresh_row, 20), np.minimum(matrix_row, 20))
+    drawn, matrix = one_company(distribution_inputs(recycled)), matrix_of(recycled).moic.astype(np.float64)
+    for drawn_row, matrix_row in zip(drawn, matrix, strict=True):
+        assert_same_mean(drawn_row == 0, matrix_row == 0)
+        assert_same_mean(drawn_row < 1, matrix_row < 1)
+        assert_same_mean(drawn_row >= 10, matrix_row >= 10)
+        assert_same_mean(np.minimum(drawn_row, 20), np.minimum(matrix_row, 20))
 
 
 @pytest.mark.parametrize("recycled", [False, True], ids=["plain", "recycling"])
 def test_the_multiples_of_exits_have_the_distribution_of_the_matrix(recycled: bool) -> None:
-    drawn, matrix = one_company(law_inputs(recycled)), matrix_of(recycled).moic
-    for fresh_row, matrix_row in zip(drawn, matrix, strict=True):
-        first, second = np.sort(fresh_row[fresh_row > 0]), np.sort(matrix_row[matrix_row > 0].astype(np.float64))
+    drawn, matrix = one_company(distribution_inputs(recycled)), matrix_of(recycled).moic
+    for drawn_row, matrix_row in zip(drawn, matrix, strict=True):
+        first, second = np.sort(drawn_row[drawn_row > 0]), np.sort(matrix_row[matrix_row > 0].astype(np.float64))
         both = np.concatenate([first, second])
         distance = np.abs(
             np.searchsorted(first, both, side="right") / first.size
@@ -227,20 +227,20 @@ def test_buckets_hang_together_through_regime_and_sector_as_in_the_matrix() -> N
             assert correlation > least
             scores.append((math.atanh(correlation), 1 / (int(exits.sum()) - 3)))
         # Fisher's z is nearly normal with variance 1 / (n - 3).
-        (z_fresh, variance_fresh), (z_matrix, variance_matrix) = scores
-        assert abs(z_fresh - z_matrix) <= 4 * math.sqrt(variance_fresh + variance_matrix)
+        (z_drawn, variance_drawn), (z_matrix, variance_matrix) = scores
+        assert abs(z_drawn - z_matrix) <= 4 * math.sqrt(variance_drawn + variance_matrix)
 
 
 def test_regimes_come_as_often_as_their_probabilities_say() -> None:
     inputs = make_inputs()
-    counts = np.bincount(fresh(inputs, 20_000, np.zeros(12, dtype=np.int64)).regimes, minlength=3)
+    counts = np.bincount(out_of_sample(inputs, 20_000, np.zeros(12, dtype=np.int64)).regimes, minlength=3)
     for count, regime in zip(counts, inputs.regimes, strict=True):
         p = regime.probability
         assert abs(count / 20_000 - p) <= 4 * math.sqrt(p * (1 - p) / 20_000)
 
 
-def test_fresh_scenarios_are_not_those_of_the_matrix_and_each_key_has_its_own() -> None:
-    inputs = law_inputs(recycled=False)
+def test_out_of_sample_scenarios_are_not_those_of_the_matrix_and_each_key_has_its_own() -> None:
+    inputs = distribution_inputs(recycled=False)
     drawn, matrix = one_company(inputs).astype(np.float32), matrix_of(recycled=False).moic
     # In 24 bits a few values coincide by chance.
     assert np.intersect1d(drawn[drawn > 0], matrix[matrix > 0]).size < 0.01 * (drawn > 0).sum()

@@ -15,7 +15,7 @@ from core.solver.rows import RowBlocks
 from core.solver.work import WorkMeter
 
 
-class Rounding(Protocol):
+class PointRounding(Protocol):
     """Keeps the best answer (x: (n,) or None, and its objective); `round` makes one of a point, None if it cannot."""
 
     @property
@@ -43,7 +43,7 @@ class AlsoX:
     CVAR_ROUNDS = 40
     CVAR_TOLERANCE = 1e-6
 
-    def __init__(self, search: Rounding) -> None:
+    def __init__(self, search: PointRounding) -> None:
         self.search = search
         self.program = program = search.program
         self.meter = search.meter

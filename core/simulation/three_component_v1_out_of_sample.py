@@ -1,9 +1,9 @@
-"""Fresh scenarios of `three_component_v1`: the same law as its matrix, drawn with arrays.
+"""Scenarios out of sample of `three_component_v1`: the distribution of its matrix, drawn with arrays.
 
-A company's multiple depends on the world and on whether it exits, not on the path it takes there, so that two
-uniforms are a company: does it exit, and with what multiple. Scenarios come in blocks of a fixed size, and the
-draws of a bucket's i-th company are a stream of their own: neither the number of scenarios nor the number of
-companies, of this bucket or another, changes a number that is drawn in any case.
+A company's multiple depends on the scenario's shocks and on whether it exits, not on the path it takes there, so that
+two uniforms are a company: does it exit, and with what multiple. Scenarios come in blocks of a fixed size, and the
+draws of a bucket's i-th company are a stream of their own: neither the number of scenarios nor the number of companies,
+of this bucket or another, changes a number that is drawn in any case.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 
 from core.arrays import FloatArray, IntArray
 from core.calibration.snapshot import StageTransitions
-from core.simulation.fresh import FreshScenarios
+from core.simulation.block_ranges import BLOCK_SCENARIOS
 from core.simulation.inputs import BucketParams, SimulationInputs
-from core.simulation.parts import BLOCK_SCENARIOS
+from core.simulation.out_of_sample import OutOfSampleScenarios
 from core.simulation.philox import Purpose, uniforms
 from core.simulation.three_component_v1 import (
     IDIOSYNCRATIC_WEIGHT,
@@ -29,7 +29,7 @@ from core.simulation.three_component_v1 import (
 )
 from core.stages import Stage
 
-WORLD_STREAM = 0
+FACTOR_STREAM = 0
 """Regimes and shocks; the companies of the bucket at position b have the streams from (b + 1) << 32 on."""
 
 
@@ -52,14 +52,14 @@ def exit_probability(entry: Stage, transitions: Mapping[Stage, StageTransitions]
     return exited
 
 
-def fresh(
+def out_of_sample(
     inputs: SimulationInputs,
     scenario_count: int,
     companies: IntArray,
     start: int = 0,
     purpose: Purpose = Purpose.OUT_OF_SAMPLE,
-) -> FreshScenarios:
-    """Fresh scenarios from `start` on, with `companies[b]` independent companies in bucket b; none at all give 0.
+) -> OutOfSampleScenarios:
+    """Scenarios out of sample from `start` on, with `companies[b]` independent companies in bucket b, 0 where none.
 
     companies: (n_buckets,), >= 0; those of a bucket share its shocks, the idiosyncratic one included. start: the first
     of a block.
@@ -69,27 +69,27 @@ def fresh(
     assert start % BLOCK_SCENARIOS == 0
     moic = np.zeros((len(inputs.buckets), scenario_count))
     regimes = np.zeros(scenario_count, dtype=np.int64)
-    exits = [exit_probability(bucket.stage, inputs.transitions, inputs.max_rounds) for bucket in inputs.buckets]
+    exit_draws = [exit_probability(bucket.stage, inputs.transitions, inputs.max_rounds) for bucket in inputs.buckets]
     for first in range(0, scenario_count, BLOCK_SCENARIOS):
         block, count = (start + first) // BLOCK_SCENARIOS, min(BLOCK_SCENARIOS, scenario_count - first)
         here = slice(first, first + count)
-        regime, regime_shock, total_shock = _draw_worlds(inputs, purpose, block)
+        regime, regime_shock, total_shock = _draw_shocks(inputs, purpose, block)
         regimes[here] = regime[:count]
         for position, bucket in enumerate(inputs.buckets):
             if companies[position] == 0:
                 continue
-            law = _company_law(bucket, exits[position], regime_shock, total_shock[position])
+            model = _company_model(bucket, exit_draws[position], regime_shock, total_shock[position])
             first_stream = (position + 1) << 32
             total = np.zeros(BLOCK_SCENARIOS)
             for company in range(companies[position]):
-                total += _draw_company(inputs, law, purpose, block, first_stream + company)
+                total += _draw_company(inputs, model, purpose, block, first_stream + company)
             moic[position, here] = total[:count] / companies[position]
-    return FreshScenarios(moic, regimes)
+    return OutOfSampleScenarios(moic, regimes)
 
 
 @dataclass(frozen=True, slots=True)
 class _CompanyModel:
-    """A company of one bucket in each scenario of a block: its chance to exit, and the Pareto law of its multiple."""
+    """A company of one bucket in each scenario of a block: its chance to exit, its multiple's Pareto distribution."""
 
     exit_chance: float
     exponent: float
@@ -100,7 +100,7 @@ class _CompanyModel:
         return self.smallest / (1.0 - np.minimum(u, LARGEST_UNIFORM)) ** self.exponent
 
 
-def _company_law(
+def _company_model(
     bucket: BucketParams, exit_chance: float, regime_shock: FloatArray, total_shock: FloatArray
 ) -> _CompanyModel:
     # A regime moves median and p90 by one factor, so that the exponent is the bucket's own in every scenario.
@@ -110,11 +110,11 @@ def _company_law(
     return _CompanyModel(exit_chance, exponent, smallest)
 
 
-def _draw_worlds(inputs: SimulationInputs, purpose: Purpose, block: int) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Regime and regime shock, (BLOCK_SCENARIOS,), and the buckets' own shocks, (n_buckets, BLOCK_SCENARIOS)."""
+def _draw_shocks(inputs: SimulationInputs, purpose: Purpose, block: int) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Regime and regime shock, (BLOCK_SCENARIOS,), and each bucket's other shocks, (n_buckets, BLOCK_SCENARIOS)."""
     sectors = sorted({bucket.sector for bucket in inputs.buckets})
     rows = 2 + len(sectors) + len(inputs.buckets)
-    u = uniforms(inputs.matrix_key, purpose, block, WORLD_STREAM, rows * BLOCK_SCENARIOS)
+    u = uniforms(inputs.matrix_key, purpose, block, FACTOR_STREAM, rows * BLOCK_SCENARIOS)
     u = u.reshape(rows, BLOCK_SCENARIOS)
     cumulative = np.cumsum([regime.probability for regime in inputs.regimes])
     regime = np.minimum(np.searchsorted(cumulative, u[0], side="right"), len(inputs.regimes) - 1)
@@ -128,17 +128,17 @@ def _draw_worlds(inputs: SimulationInputs, purpose: Purpose, block: int) -> tupl
 
 
 def _draw_company(
-    inputs: SimulationInputs, law: _CompanyModel, purpose: Purpose, block: int, stream: int
+    inputs: SimulationInputs, model: _CompanyModel, purpose: Purpose, block: int, stream: int
 ) -> FloatArray:
     """One company in every scenario of a block, recycling included. Shape (BLOCK_SCENARIOS,)."""
     terms = inputs.recycling
     new_deals = terms.max_recycle_deals if terms.enabled else 0
     draws = uniforms(inputs.matrix_key, purpose, block, stream, (2 + new_deals) * BLOCK_SCENARIOS)
-    exits, own, *recycled = draws.reshape(2 + new_deals, BLOCK_SCENARIOS)
-    moic = np.where(exits < law.exit_chance, law.exit_multiples(own), 0.0)
+    exit_draws, multiple_draws, *recycled = draws.reshape(2 + new_deals, BLOCK_SCENARIOS)
+    moic = np.where(exit_draws < model.exit_chance, model.exit_multiples(multiple_draws), 0.0)
     if not terms.enabled:
         return moic
     total = moic.copy()
     for deal, u in enumerate(recycled, start=1):
-        total += law.exit_multiples(u) * (moic * terms.utilization / deal)
+        total += model.exit_multiples(u) * (moic * terms.utilization / deal)
     return np.where(moic > 1.0, total * terms.cash_multiple, moic)

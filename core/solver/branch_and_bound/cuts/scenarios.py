@@ -9,7 +9,7 @@ import numpy as np
 
 from core.arrays import FloatArray, IntArray
 from core.jit import inlined, kernel
-from core.solver.branch_and_bound.vectors import add_rows, assign
+from core.solver.branch_and_bound.lp.vectors import add_rows, assign
 from core.solver.program import ChanceProgram, Polytope
 
 NEAR_EDGE = 0.8
@@ -17,11 +17,11 @@ NEAR_EDGE = 0.8
 
 
 class Scenarios(NamedTuple):
-    """S scenarios over n columns, one more than the program's when there is an overrun column.
+    """S scenarios over n columns, one more than the program's when there is a phase-1 slack.
 
     payoffs: (S, n) and payoffs_t: (n, S), the same twice; offset: (S,); scale: (S,) what rows are divided by.
     tail_size: (1 - c) S; cvar_limit: infinite for none; cvar_slack: (n,).
-    overrun: the column by which chance cuts may be overstepped, -1 for none.
+    phase1_slack: the column of the slack that chance cuts have in phase 1, -1 for none.
     """
 
     payoffs: FloatArray
@@ -31,12 +31,12 @@ class Scenarios(NamedTuple):
     tail_size: float
     cvar_limit: float
     cvar_slack: FloatArray
-    overrun: int
+    phase1_slack: int
 
 
-def scenarios_of(program: ChanceProgram, *, with_overrun: bool) -> Scenarios:
+def scenarios_of(program: ChanceProgram, *, with_phase1_slack: bool) -> Scenarios:
     payoffs, slack = program.payoffs, program.cvar_slack
-    if with_overrun:
+    if with_phase1_slack:
         payoffs = np.hstack([payoffs, np.zeros((len(payoffs), 1))])
         slack = np.append(slack, 0.0)
     return Scenarios(
@@ -47,11 +47,11 @@ def scenarios_of(program: ChanceProgram, *, with_overrun: bool) -> Scenarios:
         tail_size=(1.0 - program.cvar_confidence) * len(payoffs),
         cvar_limit=float(program.cvar_limit),
         cvar_slack=np.ascontiguousarray(slack, dtype=np.float64),
-        overrun=payoffs.shape[1] - 1 if with_overrun else -1,
+        phase1_slack=payoffs.shape[1] - 1 if with_phase1_slack else -1,
     )
 
 
-def with_overrun(polytope: Polytope, most: float) -> Polytope:
+def with_phase1_slack(polytope: Polytope, most: float) -> Polytope:
     """The polytope with one more column, in [0, most] and in none of the rows."""
     return replace(
         polytope,

@@ -7,7 +7,7 @@ costs d_j t_j, and all moves together may cost no more than c - v. So the least 
 
 a fractional knapsack, filled in the order of e_j / d_j. Where it is at least the threshold of a loss, s cannot lose;
 where the largest multiple, likewise, is below, it cannot help losing; else it is the floor in the chance cut.
-Such verdicts hold for that cut-off, hence for that objective and that incumbent only.
+Such decisions hold for that cut-off, hence for that objective and that incumbent only.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import numpy as np
 
 from core.arrays import FloatArray, IntArray
 from core.jit import inlined, kernel
-from core.solver.branch_and_bound.cuts import THRESHOLD
-from core.solver.branch_and_bound.decisions import Decisions
-from core.solver.branch_and_bound.dual_simplex import certified_objective
-from core.solver.branch_and_bound.scenarios import Scenarios
-from core.solver.branch_and_bound.tableau import ROWS, WORK, Lp, lines_work
-from core.solver.branch_and_bound.vectors import add_rows
+from core.solver.branch_and_bound.bounds.decisions import Decisions
+from core.solver.branch_and_bound.cuts.scenarios import Scenarios
+from core.solver.branch_and_bound.lp.dual_simplex import certified_objective
+from core.solver.branch_and_bound.lp.tableau import ROWS, WORK, Lp, combination_work
+from core.solver.branch_and_bound.lp.vectors import add_rows
+from core.solver.program import LOSS_THRESHOLD
 
-SAFETY = 1e-7
+BOUND_MARGIN = 1e-7
 """Bounds are trusted only beyond this."""
 WORTHWHILE = 0.02
 """A floor raised by so much is worth another round of cuts."""
@@ -36,13 +36,13 @@ SMALLEST_DEPTH = 1e-3
 @inlined
 def gain_of(is_free: bool, floor: float) -> float:
     """1 / (threshold - floor) of a free scenario, 0 of a decided one."""
-    return 1.0 / max(THRESHOLD - floor, SMALLEST_DEPTH) if is_free else 0.0
+    return 1.0 / max(LOSS_THRESHOLD - floor, SMALLEST_DEPTH) if is_free else 0.0
 
 
 @inlined
 def gains(decisions: Decisions, gain: FloatArray) -> None:
     for s in range(len(gain)):
-        gain[s] = gain_of(not (decisions.must[s] or decisions.lost[s]), decisions.floor[s])
+        gain[s] = gain_of(not (decisions.required[s] or decisions.lost[s]), decisions.floor[s])
 
 
 class Moves(NamedTuple):
@@ -123,7 +123,7 @@ def largest_move(line: FloatArray, sign: float, moves: Moves, slack: float, enou
 
 
 @kernel
-def tighten(
+def reduced_cost_fixing(
     lp: Lp,
     scenarios: Scenarios,
     multiples: FloatArray,
@@ -139,7 +139,7 @@ def tighten(
     slack = cutoff - certified_objective(lp)
     if slack == np.inf:
         return 0
-    n, (must, lost, floor) = len(lp.cost), decisions
+    n, (required, lost, floor) = len(lp.cost), decisions
     moves = moves_within(lp, max(slack, 0.0))
     line, ratio = np.empty(n), np.empty(n)
     column_lines, n_lines = np.empty(n, dtype=np.int64), 0
@@ -151,17 +151,17 @@ def tighten(
     weights = np.empty(n_lines)
     changed = 0
     for s in range(len(multiples)):
-        if must[s] or lost[s] or multiples[s] >= below:
+        if required[s] or lost[s] or multiples[s] >= below:
             continue
         multiple_line(lp, scenarios.payoffs[s], column_lines, weights, line)
-        lp.counts[WORK] += lines_work(lp)
-        here = multiples[s] - SAFETY
+        lp.counts[WORK] += combination_work(lp)
+        here = multiples[s] - BOUND_MARGIN
         least = here - largest_move(line, -1.0, moves, slack, here - floor[s], ratio)
-        if least >= THRESHOLD:
-            must[s] = True
+        if least >= LOSS_THRESHOLD:
+            required[s] = True
             changed += 1
-        elif multiples[s] < THRESHOLD:
-            enough = THRESHOLD - (multiples[s] + SAFETY)
+        elif multiples[s] < LOSS_THRESHOLD:
+            enough = LOSS_THRESHOLD - (multiples[s] + BOUND_MARGIN)
             if largest_move(line, 1.0, moves, slack, enough, ratio) < enough:
                 lost[s] = True
                 changed += 1

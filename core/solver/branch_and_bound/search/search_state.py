@@ -4,41 +4,43 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.solver.branch_and_bound.incumbents import Incumbents
-from core.solver.branch_and_bound.relaxation import EngineMeter
+from core.solver.branch_and_bound.cuts.relaxation import MultiplicationMeter
+from core.solver.branch_and_bound.search.incumbents import Incumbents
 from core.solver.effort import Effort
 from core.solver.program import ChanceProgram, SolveControl, SolveOutcome, SolveProgress, SolveStatus
 
-OVERRUN_TOLERANCE = 1e-6
-"""By what share of the loss budget the chance cuts may be overstepped before a node is proven empty."""
+PHASE1_TOLERANCE = 1e-6
+"""Phase-1 slack, as a share of the loss budget, above which a node is infeasible."""
 
 CUT_SHARE = 0.9
 """Cut-offs take this share of the gap that is allowed; the rest is for rounding and margins."""
 
 
 class SearchState:
-    """Costs are minus objectives. `overtaken`: the best objective that a cut-off may have left out.
+    """Costs are minus objectives. `pruned_by_cutoff`: the best objective that a cut-off may have pruned.
 
-    seeks_any: the program asks for any feasible point; the cost is then by how much the loss budget is overstepped.
+    feasibility_only: the program asks for any feasible point; the cost is then the phase-1 slack of the loss budget.
     """
 
-    def __init__(self, program: ChanceProgram, control: SolveControl, meter: EngineMeter, incumbents: Incumbents):
+    def __init__(
+        self, program: ChanceProgram, control: SolveControl, meter: MultiplicationMeter, incumbents: Incumbents
+    ):
         self.control = control
         self.meter = meter
         self.incumbents = incumbents
         self.max_losses = program.max_losses
-        self.seeks_any = not program.objective.any()
+        self.feasibility_only = not program.objective.any()
         polytope = program.polytope
         most = np.maximum(program.objective * polytope.lower, program.objective * polytope.upper)
         self.bound = float(most.sum())
-        self.overtaken = -np.inf
+        self.pruned_by_cutoff = -np.inf
         self.nodes = 0
 
     @property
     def cutoff(self) -> float:
         """Costs above this are of no interest."""
-        if self.seeks_any:
-            return OVERRUN_TOLERANCE * max(1.0, float(self.max_losses))
+        if self.feasibility_only:
+            return PHASE1_TOLERANCE * max(1.0, float(self.max_losses))
         if self.incumbents.x is None:
             return np.inf
         return -(self.incumbents.objective + CUT_SHARE * self.room)
@@ -51,20 +53,20 @@ class SearchState:
     def is_closed(self) -> bool:
         if self.incumbents.x is None:
             return False
-        return self.seeks_any or self.bound - self.incumbents.objective <= self.room
+        return self.feasibility_only or self.bound - self.incumbents.objective <= self.room
 
-    def overtake(self) -> None:
-        """Something was left out because of the cut-off: the bound can be no better than that."""
-        self.overtaken = max(self.overtaken, -self.cutoff)
+    def prune_by_cutoff(self) -> None:
+        """Nodes were pruned by the cut-off: the bound can be no better than that."""
+        self.pruned_by_cutoff = max(self.pruned_by_cutoff, -self.cutoff)
 
     def improve_bound(self, cost: float) -> None:
         """From a lower bound of the cost of everything that is open."""
-        if not self.seeks_any:
-            self.bound = min(self.bound, max(-cost, self.overtaken))
+        if not self.feasibility_only:
+            self.bound = min(self.bound, max(-cost, self.pruned_by_cutoff))
 
     def exhausted(self, unresolved: float = np.inf) -> None:
-        """Nothing is open: what is left is what cut-offs took away, and costs that could not be settled."""
-        self.improve_bound(min(-max(self.incumbents.objective, self.overtaken), unresolved))
+        """Nothing is open: what is left is what cut-offs pruned, and costs that could not be settled."""
+        self.improve_bound(min(-max(self.incumbents.objective, self.pruned_by_cutoff), unresolved))
 
     def report(self) -> None:
         found = self.incumbents.x is not None

@@ -1,4 +1,4 @@
-"""Everything of a model that is the same in all scenarios, made once for a set of inputs."""
+"""Everything of the model that is the same in all scenarios, made once for a set of inputs."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from core.stages import Stage
 
 
 @dataclass(frozen=True, slots=True)
-class Laws:
-    """company, sector: by bucket, in key order; sector is the row of its factor."""
+class PreparedModel:
+    """companies, sector: by bucket, in key order; sector is the row of its factor."""
 
     inputs: SimulationInputs
     terms: CopulaTerms
     factors: CommonFactors
-    company: tuple[CompanyModel, ...]
+    companies: tuple[CompanyModel, ...]
     sector: tuple[int, ...]
 
 
-def laws_of(inputs: SimulationInputs) -> Laws:
+def prepare_model(inputs: SimulationInputs) -> PreparedModel:
     """Raises BadInput for parameters that this model cannot have."""
     terms = copula_of(inputs)
     factors = common_factors(inputs, terms)
@@ -42,13 +42,21 @@ def laws_of(inputs: SimulationInputs) -> Laws:
         kind = bucket.stage, bucket.sector_risk_multiplier
         if kind not in maps:
             maps[kind] = _path_and_map(inputs, kind, mapper, correlation)
-        companies.append(_company_law(inputs, bucket, *maps[kind], own=factors.loading.own, correlation=correlation))
+        companies.append(
+            _company_model(
+                inputs,
+                bucket,
+                *maps[kind],
+                idiosyncratic_loading=factors.loading.idiosyncratic,
+                correlation=correlation,
+            )
+        )
     sectors = sectors_of(inputs)
-    return Laws(
+    return PreparedModel(
         inputs=inputs,
         terms=terms,
         factors=factors,
-        company=tuple(companies),
+        companies=tuple(companies),
         sector=tuple(sectors.index(bucket.sector) for bucket in inputs.buckets),
     )
 
@@ -69,17 +77,17 @@ def _path_and_map(
     return chances, exit_scores(mapper, normal.quantile(chances.failure), correlation)
 
 
-def _company_law(
+def _company_model(
     inputs: SimulationInputs,
     bucket: BucketParams,
     chances: PathChances,
     rank_scores: FloatArray,
     *,
-    own: float,
+    idiosyncratic_loading: float,
     correlation: float,
 ) -> CompanyModel:
     cap_table = inputs.cap_table
-    kept = (1.0 - cap_table.dilution_per_round_pct) * (1.0 - cap_table.option_pool_refresh_pct)
+    retained_per_round = (1.0 - cap_table.dilution_per_round_pct) * (1.0 - cap_table.option_pool_refresh_pct)
     outcomes = [(bucket.median_moic, bucket.p90_moic), *_follow_on_outcomes(inputs, bucket)]
     medians, p90s = (np.log(column) for column in np.array(outcomes).T)
     tranches = len(outcomes) - 1
@@ -87,7 +95,7 @@ def _company_law(
     shift = math.log(bucket.sector_return_multiplier)
     sigma = (p90s - medians) / normal.QUANTILE_90
     return CompanyModel(
-        own=own,
+        idiosyncratic_loading=idiosyncratic_loading,
         correlation=correlation,
         failure_score=normal.quantile(chances.failure),
         exit_graduations=chances.graduations_of_exits,
@@ -98,7 +106,7 @@ def _company_law(
         log_p90=p90s + shift,
         tail=sigma * 0.1 / normal.DENSITY_90,
         log_cap=math.log(_cap_above(inputs, bucket, outcomes)),
-        kept=np.array([kept**j for j in range(len(chances.exits))]),
+        ownership_retained=np.array([retained_per_round**j for j in range(len(chances.exits))]),
         tranche=deployable / tranches if tranches else 0.0,
         reserve_ratio=bucket.reserve_ratio,
         check_sigma=math.sqrt(math.log1p(bucket.check_size_cv**2)),

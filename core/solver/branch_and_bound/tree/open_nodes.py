@@ -13,50 +13,51 @@ import numpy.typing as npt
 
 from core.arrays import BoolArray, FloatArray, IntArray
 from core.jit import inlined, kernel
-from core.solver.branch_and_bound.cuts import THRESHOLD
-from core.solver.branch_and_bound.decisions import Decisions, decide
-from core.solver.branch_and_bound.scenarios import Scenarios
-from core.solver.branch_and_bound.tableau import (
-    CHANCE,
-    CVAR,
+from core.solver.branch_and_bound.bounds.decisions import Decisions, fix_scenario
+from core.solver.branch_and_bound.cuts.scenarios import Scenarios
+from core.solver.branch_and_bound.lp.tableau import (
+    CHANCE_CUT,
+    CVAR_CUT,
     ROWS,
-    SCENARIO,
+    SCENARIO_ROW,
     Lp,
     activity_range,
     rebuild,
 )
-from core.solver.branch_and_bound.vectors import assign, assign_quotient
+from core.solver.branch_and_bound.lp.vectors import assign, assign_quotient
+from core.solver.program import LOSS_THRESHOLD
 
 NODE = np.dtype(
     [
         ("cost", "f8"),
         ("parent_cost", "f8"),
-        ("taken", "f8"),
+        ("distance", "f8"),
         ("order", "i8"),
-        ("fork", "i8"),
+        ("parent", "i8"),
         ("scenario", "i8"),
-        ("keeps", "?"),
+        ("required", "?"),
     ],
     align=True,
 )
-"""cost: a certified lower bound. scenario: what the branch decided (-1 at the root); keeps: it must not lose, else it
-is given up; taken: what of it the branch took. fork: its number, shared with the sibling. order: nodes made before."""
+"""cost: a certified lower bound. scenario: what the branch decided (-1 at the root); required: it must not lose, else
+it is given up; distance: how far the branch moves the relaxation. parent: place of the parent's state, shared with
+the sibling. order: nodes made before."""
 
-HAND = 0
-"""The place of the node that was taken up."""
+CURRENT_NODE = 0
+"""The place of the node that is loaded."""
 
-OPEN, MADE, FREE_FORKS, FREE_CUTS, VISITED = 0, 1, 2, 3, 4
+OPEN, MADE, FREE_PARENTS, FREE_CUTS, VISITED = 0, 1, 2, 3, 4
 """Places in a tree's counts."""
 
 
-class Forks(NamedTuple):
-    """What a node leaves to its children, F places.
+class Parents(NamedTuple):
+    """The state that a branched node leaves to its children, F places.
 
-    must, lost, floor: (F, S) its decisions. kind, tag: (F, R) its rows beyond the base; n_rows: (F,) how many.
+    required, lost, floor: (F, S) its decisions. kind, tag: (F, R) its rows beyond the base; n_rows: (F,) how many.
     nonbasic, at_upper: (F, n) its basis. children: (F,) how many are open. free: (F,) free places, the last one next.
     """
 
-    must: BoolArray
+    required: BoolArray
     lost: BoolArray
     floor: FloatArray
     kind: IntArray
@@ -77,20 +78,20 @@ class Cuts(NamedTuple):
 
 
 class Tree(NamedTuple):
-    """nodes: (N,) of NODE, that in hand first. heap: (N - 1,) places of the open ones as a binary heap, then free ones.
-    counts: (5,) by OPEN, MADE, FREE_FORKS, FREE_CUTS, VISITED."""
+    """nodes: (N,) of NODE, the current one first. heap: (N - 1,) places of the open ones as a binary heap, then free
+    ones. counts: (5,) by OPEN, MADE, FREE_PARENTS, FREE_CUTS, VISITED."""
 
     nodes: npt.NDArray[np.void]
     heap: IntArray
-    forks: Forks
+    parents: Parents
     cuts: Cuts
     counts: IntArray
 
 
 def make_tree(n: int, n_scenarios: int, capacity: int = 64) -> Tree:
-    """Nothing is open. n columns; places for `capacity` forks, and of the rest as many as these need at first."""
-    forks = Forks(
-        must=np.zeros((capacity, n_scenarios), dtype=bool),
+    """Nothing is open. n columns; places for `capacity` parents, and of the rest as many as these need at first."""
+    parents = Parents(
+        required=np.zeros((capacity, n_scenarios), dtype=bool),
         lost=np.zeros((capacity, n_scenarios), dtype=bool),
         floor=np.zeros((capacity, n_scenarios)),
         kind=np.zeros((capacity, n), dtype=np.int64),
@@ -104,7 +105,7 @@ def make_tree(n: int, n_scenarios: int, capacity: int = 64) -> Tree:
     n_nodes = 2 * capacity + 2
     cuts = Cuts(np.zeros((n_nodes, n)), np.zeros(n_nodes), np.arange(n_nodes, dtype=np.int64))
     counts = np.array([0, 0, capacity, n_nodes, 0], dtype=np.int64)
-    return Tree(np.zeros(n_nodes, dtype=NODE), np.arange(1, n_nodes, dtype=np.int64), forks, cuts, counts)
+    return Tree(np.zeros(n_nodes, dtype=NODE), np.arange(1, n_nodes, dtype=np.int64), parents, cuts, counts)
 
 
 @inlined
@@ -124,16 +125,16 @@ def least_cost(tree: Tree) -> float:
 @inlined
 def next_rows(tree: Tree) -> int:
     """Rows beyond the base of the first open node."""
-    return int(tree.forks.n_rows[tree.nodes[tree.heap[0]].fork])
+    return int(tree.parents.n_rows[tree.nodes[tree.heap[0]].parent])
 
 
 @kernel
-def push(tree: Tree, fork: int, s: int, keeps: bool, cost: float, parent_cost: float, taken: float) -> None:
+def push(tree: Tree, parent: int, s: int, required: bool, cost: float, parent_cost: float, distance: float) -> None:
     nodes, heap, at = tree.nodes, tree.heap, tree.counts[OPEN]
     place = heap[at]
-    fill(nodes[place], fork, s, keeps, cost, parent_cost, taken)
+    fill(nodes[place], parent, s, required, cost, parent_cost, distance)
     nodes[place].order = tree.counts[MADE]
-    tree.forks.children[fork] += 1
+    tree.parents.children[parent] += 1
     tree.counts[OPEN] += 1
     tree.counts[MADE] += 1
     while at > 0 and comes_first(nodes, place, heap[(at - 1) // 2]):
@@ -143,18 +144,18 @@ def push(tree: Tree, fork: int, s: int, keeps: bool, cost: float, parent_cost: f
 
 
 @inlined
-def fill(node: Any, fork: int, s: int, keeps: bool, cost: float, parent_cost: float, taken: float) -> None:
-    node.fork = fork
+def fill(node: Any, parent: int, s: int, required: bool, cost: float, parent_cost: float, distance: float) -> None:
+    node.parent = parent
     node.scenario = s
-    node.keeps = keeps
+    node.required = required
     node.cost = cost
     node.parent_cost = parent_cost
-    node.taken = taken
+    node.distance = distance
 
 
 @inlined
 def pop(tree: Tree) -> None:
-    """The first of the open nodes into the hand."""
+    """Make the first of the open nodes the current one."""
     nodes, heap, last = tree.nodes, tree.heap, tree.counts[OPEN] - 1
     first, place, at = heap[0], heap[last], 0
     while 2 * at + 1 < last:
@@ -168,28 +169,28 @@ def pop(tree: Tree) -> None:
     heap[at] = place
     heap[last] = first
     tree.counts[OPEN] = last
-    nodes[HAND] = nodes[first]
+    nodes[CURRENT_NODE] = nodes[first]
 
 
 @inlined
 def has_room(lp: Lp, n_base: int, tree: Tree) -> bool:
-    """For a fork of what is in lp now, and its children."""
+    """For the state of the current node as a parent, and its children."""
     m = lp.counts[ROWS]
     return bool(
         tree.counts[OPEN] + 2 <= len(tree.heap)
-        and tree.counts[FREE_FORKS] > 0
+        and tree.counts[FREE_PARENTS] > 0
         and tree.counts[FREE_CUTS] >= m
-        and tree.forks.kind.shape[1] >= m - n_base
+        and tree.parents.kind.shape[1] >= m - n_base
     )
 
 
 @inlined
-def save_fork(lp: Lp, n_base: int, decisions: Decisions, tree: Tree) -> int:
-    """Its number. Saved are the decisions, the rows beyond the base and the basis; cuts in lp get numbers.
+def save_parent(lp: Lp, n_base: int, decisions: Decisions, tree: Tree) -> int:
+    """Its place. Saved are the decisions, the rows beyond the base and the basis; cuts in lp get numbers.
 
     lp: without slack rows.
     """
-    forks, cuts, n, m = tree.forks, tree.cuts, len(lp.cost), lp.counts[ROWS]
+    parents, cuts, n, m = tree.parents, tree.cuts, len(lp.cost), lp.counts[ROWS]
     for i in range(n_base, m):
         if lp.tag[i] < 0:
             tree.counts[FREE_CUTS] -= 1
@@ -197,30 +198,30 @@ def save_fork(lp: Lp, n_base: int, decisions: Decisions, tree: Tree) -> int:
             assign(cuts.rows[place], lp.rows[i])
             cuts.low[place] = lp.lower[n + i]
             lp.tag[i] = place
-    tree.counts[FREE_FORKS] -= 1
-    fork = forks.free[tree.counts[FREE_FORKS]]
-    assign(forks.must[fork], decisions.must)
-    assign(forks.lost[fork], decisions.lost)
-    assign(forks.floor[fork], decisions.floor)
-    forks.n_rows[fork] = m - n_base
+    tree.counts[FREE_PARENTS] -= 1
+    parent = parents.free[tree.counts[FREE_PARENTS]]
+    assign(parents.required[parent], decisions.required)
+    assign(parents.lost[parent], decisions.lost)
+    assign(parents.floor[parent], decisions.floor)
+    parents.n_rows[parent] = m - n_base
     for i in range(n_base, m):
-        forks.kind[fork, i - n_base] = lp.kind[i]
-        forks.tag[fork, i - n_base] = lp.tag[i]
-    assign(forks.nonbasic[fork], lp.nonbasic)
-    assign(forks.at_upper[fork], lp.at_upper)
-    forks.children[fork] = 0
-    return int(fork)
+        parents.kind[parent, i - n_base] = lp.kind[i]
+        parents.tag[parent, i - n_base] = lp.tag[i]
+    assign(parents.nonbasic[parent], lp.nonbasic)
+    assign(parents.at_upper[parent], lp.at_upper)
+    parents.children[parent] = 0
+    return int(parent)
 
 
 @inlined
-def load_rows(lp: Lp, n_base: int, scenarios: Scenarios, tree: Tree, fork: int) -> None:
-    """The base and the fork's rows, in this order, with its basis."""
-    n, forks, cuts = len(lp.cost), tree.forks, tree.cuts
-    for i in range(forks.n_rows[fork]):
-        m, kind, tag = n_base + i, forks.kind[fork, i], forks.tag[fork, i]
-        if kind == SCENARIO:
+def load_rows(lp: Lp, n_base: int, scenarios: Scenarios, tree: Tree, parent: int) -> None:
+    """The base and the parent's rows, in this order, with its basis."""
+    n, parents, cuts = len(lp.cost), tree.parents, tree.cuts
+    for i in range(parents.n_rows[parent]):
+        m, kind, tag = n_base + i, parents.kind[parent, i], parents.tag[parent, i]
+        if kind == SCENARIO_ROW:
             assign_quotient(lp.rows[m], scenarios.payoffs[tag], scenarios.scale[tag])
-            low = (THRESHOLD - scenarios.offset[tag]) / scenarios.scale[tag]
+            low = (LOSS_THRESHOLD - scenarios.offset[tag]) / scenarios.scale[tag]
         else:
             assign(lp.rows[m], cuts.rows[tag])
             low = cuts.low[tag]
@@ -229,54 +230,54 @@ def load_rows(lp: Lp, n_base: int, scenarios: Scenarios, tree: Tree, fork: int) 
         lp.upper[n + m] = max(most + 1.0, low + 1.0)
         lp.kind[m] = kind
         lp.tag[m] = tag
-    lp.counts[ROWS] = n_base + forks.n_rows[fork]
-    assign(lp.nonbasic, forks.nonbasic[fork])
-    assign(lp.at_upper, forks.at_upper[fork])
+    lp.counts[ROWS] = n_base + parents.n_rows[parent]
+    assign(lp.nonbasic, parents.nonbasic[parent])
+    assign(lp.at_upper, parents.at_upper[parent])
     rebuild(lp)
 
 
 @inlined
-def take_up(lp: Lp, n_base: int, scenarios: Scenarios, decisions: Decisions, tree: Tree) -> None:
-    """The first of the open nodes into the hand, its decisions into `decisions` and its program into lp."""
+def load_node(lp: Lp, n_base: int, scenarios: Scenarios, decisions: Decisions, tree: Tree) -> None:
+    """Make the first of the open nodes the current one: its decisions into `decisions`, its program into lp."""
     pop(tree)
-    node, forks = tree.nodes[HAND], tree.forks
-    fork = node.fork
-    assign(decisions.must, forks.must[fork])
-    assign(decisions.lost, forks.lost[fork])
-    assign(decisions.floor, forks.floor[fork])
-    decide(decisions, node.scenario, node.keeps)
-    load_rows(lp, n_base, scenarios, tree, fork)
-    forks.children[fork] -= 1
-    if forks.children[fork] == 0:
-        forks.free[tree.counts[FREE_FORKS]] = fork
-        tree.counts[FREE_FORKS] += 1
+    node, parents = tree.nodes[CURRENT_NODE], tree.parents
+    parent = node.parent
+    assign(decisions.required, parents.required[parent])
+    assign(decisions.lost, parents.lost[parent])
+    assign(decisions.floor, parents.floor[parent])
+    fix_scenario(decisions, node.scenario, node.required)
+    load_rows(lp, n_base, scenarios, tree, parent)
+    parents.children[parent] -= 1
+    if parents.children[parent] == 0:
+        parents.free[tree.counts[FREE_PARENTS]] = parent
+        tree.counts[FREE_PARENTS] += 1
 
 
 def with_room(tree: Tree, lp: Lp, n_base: int) -> Tree:
-    """The same tree with room for a fork of what is in lp: places doubled where there are too few."""
+    """The same tree with room for what is in lp as a parent: places doubled where there are too few."""
     n_rows = int(lp.counts[ROWS])
     if tree.counts[FREE_CUTS] < n_rows:
         tree = _with_free_cuts(tree, lp)
-    if tree.counts[FREE_FORKS] == 0:
-        tree = _with_free_forks(tree)
+    if tree.counts[FREE_PARENTS] == 0:
+        tree = _with_free_parents(tree)
     if tree.counts[OPEN] + 2 > len(tree.heap):
         more = np.arange(len(tree.nodes), 2 * len(tree.nodes))
         tree = tree._replace(nodes=_doubled(tree.nodes), heap=np.append(tree.heap, more))
-    forks = tree.forks
-    wanted = n_rows - n_base - forks.kind.shape[1]
+    parents = tree.parents
+    wanted = n_rows - n_base - parents.kind.shape[1]
     if wanted > 0:
         wider = ((0, 0), (0, wanted))
-        tree = tree._replace(forks=forks._replace(kind=np.pad(forks.kind, wider), tag=np.pad(forks.tag, wider)))
+        tree = tree._replace(parents=parents._replace(kind=np.pad(parents.kind, wider), tag=np.pad(parents.tag, wider)))
     return tree
 
 
 def _with_free_cuts(tree: Tree, lp: Lp) -> Tree:
     """Free are those that neither an open node needs nor lp; more are made where these are few."""
-    forks, cuts, m = tree.forks, tree.cuts, int(lp.counts[ROWS])
-    held = (np.arange(forks.kind.shape[1]) < forks.n_rows[:, None]) & (forks.children > 0)[:, None]
+    parents, cuts, m = tree.parents, tree.cuts, int(lp.counts[ROWS])
+    held = (np.arange(parents.kind.shape[1]) < parents.n_rows[:, None]) & (parents.children > 0)[:, None]
     needed = np.zeros(len(cuts.low), dtype=bool)
-    for kind, tag in ((forks.kind[held], forks.tag[held]), (lp.kind[:m], lp.tag[:m])):
-        needed[tag[((kind == CVAR) | (kind == CHANCE)) & (tag >= 0)]] = True
+    for kind, tag in ((parents.kind[held], parents.tag[held]), (lp.kind[:m], lp.tag[:m])):
+        needed[tag[((kind == CVAR_CUT) | (kind == CHANCE_CUT)) & (tag >= 0)]] = True
     free = np.flatnonzero(~needed)
     while len(free) < max(m, len(cuts.low) // 2):
         free = np.append(free, np.arange(len(cuts.low), 2 * len(cuts.low)))
@@ -286,13 +287,13 @@ def _with_free_cuts(tree: Tree, lp: Lp) -> Tree:
     return tree._replace(cuts=cuts._replace(free=free), counts=counts)
 
 
-def _with_free_forks(tree: Tree) -> Tree:
-    before = len(tree.forks.free)
-    forks = Forks(*(_doubled(array) for array in tree.forks))
-    forks.free[:before] = np.arange(before, 2 * before)
+def _with_free_parents(tree: Tree) -> Tree:
+    before = len(tree.parents.free)
+    parents = Parents(*(_doubled(array) for array in tree.parents))
+    parents.free[:before] = np.arange(before, 2 * before)
     counts = tree.counts.copy()
-    counts[FREE_FORKS] = before
-    return tree._replace(forks=forks, counts=counts)
+    counts[FREE_PARENTS] = before
+    return tree._replace(parents=parents, counts=counts)
 
 
 def _doubled(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -1,7 +1,10 @@
-"""One linear program a scenario and side: floors for the chance cut, and scenarios decided outright.
+"""Optimality-based bound tightening (OBBT): one linear program a scenario and side, over the points within the cut-off.
 
-The same as `bounds.tighten`, but with the relaxation optimized for each multiple instead of estimated from one basis.
-Any basis gives a certified bound, so a program that is left early costs strength, never validity.
+It gives floors for the chance cut and decides scenarios.
+
+The same bounds as those of `reduced_cost_fixing`, but with the relaxation optimized for each multiple instead of
+estimated from one basis. Any basis gives a certified bound, so a program that is left early costs strength, never
+validity.
 """
 
 from __future__ import annotations
@@ -10,14 +13,14 @@ import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
 from core.jit import inlined, kernel
-from core.solver.branch_and_bound.bounds import SAFETY, gain_of, gains
-from core.solver.branch_and_bound.cuts import THRESHOLD, relax
-from core.solver.branch_and_bound.decisions import Decisions
-from core.solver.branch_and_bound.dual_simplex import CUT_OFF, FULL, INFEASIBLE, OPTIMAL, certified_objective
-from core.solver.branch_and_bound.relaxation import ALLOWANCE, RESOLUTION, SPARE_ROWS, Relaxation
-from core.solver.branch_and_bound.scenarios import Scenarios
-from core.solver.branch_and_bound.tableau import (
-    BASE,
+from core.solver.branch_and_bound.bounds.decisions import Decisions
+from core.solver.branch_and_bound.bounds.reduced_cost_fixing import BOUND_MARGIN, gain_of, gains
+from core.solver.branch_and_bound.cuts.relaxation import SPARE_ROWS, WORK_BETWEEN_PAUSES, Relaxation
+from core.solver.branch_and_bound.cuts.scenarios import Scenarios
+from core.solver.branch_and_bound.cuts.separation import relax
+from core.solver.branch_and_bound.lp.dual_simplex import CUT_OFF, FULL, INFEASIBLE, OPTIMAL, certified_objective
+from core.solver.branch_and_bound.lp.tableau import (
+    BASE_ROW,
     ROWS,
     WORK,
     Lp,
@@ -27,10 +30,11 @@ from core.solver.branch_and_bound.tableau import (
     set_cost,
     with_capacity,
 )
-from core.solver.branch_and_bound.vectors import assign_product, assign_quotient, largest_magnitude
+from core.solver.branch_and_bound.lp.vectors import assign_product, assign_quotient, largest_magnitude
+from core.solver.program import LOSS_RESOLUTION, LOSS_THRESHOLD
 
-PATIENCE = 1
-EMPTY = -1
+OBBT_PATIENCE = 1
+NOTHING_LEFT = -1
 
 
 @kernel
@@ -41,11 +45,11 @@ def copy_with_cutoff(lp: Lp, target: Lp, cutoff: float) -> None:
     scale = max(largest_magnitude(lp.cost), 1e-300)
     row = np.empty(len(lp.cost))
     assign_quotient(row, lp.cost, scale)
-    add_row(target, row, -np.inf, cutoff / scale, BASE, -1)
+    add_row(target, row, -np.inf, cutoff / scale, BASE_ROW, -1)
 
 
 @inlined
-def how_many(flags: BoolArray) -> int:
+def count_true(flags: BoolArray) -> int:
     count = 0
     for s in range(len(flags)):
         count += flags[s]
@@ -53,20 +57,20 @@ def how_many(flags: BoolArray) -> int:
 
 
 @inlined
-def record(s: int, sign: float, bound: float, decisions: Decisions, gain: FloatArray) -> None:
-    """What scenario s's least (sign 1) or largest (-1) multiple says, and its gain in the chance cut to match."""
-    must, lost, floor = decisions
+def record_bound(s: int, sign: float, bound: float, decisions: Decisions, gain: FloatArray) -> None:
+    """Decide scenario s by its least (sign 1) or largest (-1) multiple, or raise its floor; its gain to match."""
+    required, lost, floor = decisions
     if sign < 0.0:
-        lost[s] = bound < THRESHOLD
-    elif bound >= THRESHOLD:
-        must[s] = True
+        lost[s] = bound < LOSS_THRESHOLD
+    elif bound >= LOSS_THRESHOLD:
+        required[s] = True
     else:
         floor[s] = max(floor[s], bound)
-    gain[s] = gain_of(not (must[s] or lost[s]), floor[s])
+    gain[s] = gain_of(not (required[s] or lost[s]), floor[s])
 
 
 @kernel
-def sweep_side(
+def obbt_side(
     lp: Lp,
     scenarios: Scenarios,
     order: IntArray,
@@ -78,45 +82,56 @@ def sweep_side(
     highest: FloatArray,
 ) -> int:
     """Least multiples (sign 1) or largest ones (-1) of the free scenarios in `order` from place `begin`, into
-    decisions. The place to go on from, EMPTY when nothing is left within the cut-off.
+    decisions. The place to go on from, NOTHING_LEFT when nothing is left within the cut-off.
 
-    highest: (S,), the largest multiples seen; one of 1 or more makes a look at the ceiling needless.
+    highest: (S,), the largest multiples seen; one of 1 or more makes the ceiling needless.
     allowance: work after which to pause, that of a single program, too.
     """
-    end, must, lost = lp.counts[WORK] + allowance, decisions.must, decisions.lost
-    x, multiples, gain = np.empty(len(lp.cost)), np.empty(len(must)), np.empty(len(must))
+    end, required, lost = lp.counts[WORK] + allowance, decisions.required, decisions.lost
+    x, multiples, gain = np.empty(len(lp.cost)), np.empty(len(required)), np.empty(len(required))
     gains(decisions, gain)
-    budget = float(max_losses - how_many(lost))
+    budget = float(max_losses - count_true(lost))
     for k in range(begin, len(order)):
         if lp.counts[WORK] > end:
             return k
         s = order[k]
-        if must[s] or lost[s] or (sign < 0.0 and highest[s] >= 1.0):
+        if required[s] or lost[s] or (sign < 0.0 and highest[s] >= 1.0):
             continue
         assign_product(x, scenarios.payoffs[s], sign)
         set_cost(lp, x)
         drop_slack_rows(lp)
-        cutoff = THRESHOLD + 2 * SAFETY - scenarios.offset[s] if sign > 0.0 else np.inf
+        cutoff = LOSS_THRESHOLD + 2 * BOUND_MARGIN - scenarios.offset[s] if sign > 0.0 else np.inf
         verdict = relax(
-            lp, scenarios, must, gain, budget, THRESHOLD, RESOLUTION, cutoff, PATIENCE, allowance, x, multiples
+            lp,
+            scenarios,
+            required,
+            gain,
+            budget,
+            LOSS_THRESHOLD,
+            LOSS_RESOLUTION,
+            cutoff,
+            OBBT_PATIENCE,
+            allowance,
+            x,
+            multiples,
         )
         if verdict == INFEASIBLE:
-            return EMPTY
+            return NOTHING_LEFT
         if verdict == FULL:
             return k
         if verdict == OPTIMAL:
             for t in range(len(highest)):
                 highest[t] = max(highest[t], multiples[t])
-        bound = scenarios.offset[s] + sign * certified_objective(lp) - sign * SAFETY
-        record(s, sign, np.inf if verdict == CUT_OFF else bound, decisions, gain)
-        budget = float(max_losses - how_many(lost))
+        bound = scenarios.offset[s] + sign * certified_objective(lp) - sign * BOUND_MARGIN
+        record_bound(s, sign, np.inf if verdict == CUT_OFF else bound, decisions, gain)
+        budget = float(max_losses - count_true(lost))
         if budget < 0.0:
-            return EMPTY
+            return NOTHING_LEFT
     return len(order)
 
 
-class Sweep:
-    """Works on a copy of the linear program of the node at hand, with the cut-off as one more row."""
+class ObbtPass:
+    """Works on a copy of the node's linear program, with the cut-off as one more row."""
 
     def __init__(self, relaxation: Relaxation, max_losses: int) -> None:
         self._relaxation = relaxation
@@ -126,7 +141,7 @@ class Sweep:
     def run(self, decisions: Decisions, cutoff: float, until: int) -> bool:
         """Floors and ceilings of all free scenarios; False when nothing is left within the cut-off."""
         self._begin(cutoff)
-        highest = np.full(len(decisions.must), -np.inf)
+        highest = np.full(len(decisions.required), -np.inf)
         if not self._side(1.0, _worst_first(self._free(decisions), self._multiples), decisions, highest, until):
             return False
         unseen = self._free(decisions) & (highest < 1.0)
@@ -137,7 +152,7 @@ class Sweep:
         return self._relaxation.multiples
 
     def _free(self, decisions: Decisions) -> BoolArray:
-        return ~(decisions.must | decisions.lost)
+        return ~(decisions.required | decisions.lost)
 
     def _begin(self, cutoff: float) -> None:
         lp = self._relaxation.lp
@@ -155,7 +170,7 @@ class Sweep:
     ) -> bool:
         at, meter = 0, self._relaxation.meter
         while at < len(order) and meter.spent < until:
-            at = sweep_side(
+            at = obbt_side(
                 self._lp,
                 self._relaxation.scenarios,
                 order,
@@ -163,11 +178,11 @@ class Sweep:
                 sign,
                 decisions,
                 self._max_losses,
-                ALLOWANCE // 10,
+                WORK_BETWEEN_PAUSES // 10,
                 highest,
             )
             meter.charge(self._lp)
-            if at == EMPTY:
+            if at == NOTHING_LEFT:
                 return False
             if self._lp.counts[ROWS] + SPARE_ROWS // 2 > len(self._lp.kind):
                 self._lp = with_capacity(self._lp, 2 * len(self._lp.kind))

@@ -20,34 +20,34 @@ import numpy as np
 
 from core.arrays import FloatArray, IntArray
 from core.jit import inlined, kernel
-from core.solver.branch_and_bound.tableau import (
+from core.solver.branch_and_bound.lp.tableau import (
     ROWS,
-    SINCE_FRESH,
+    SINCE_REBUILD,
     WORK,
     Lp,
-    lines_work,
-    part_ties,
+    combination_work,
+    nonbasic_value,
+    perturb_costs,
     pivot,
     rebuild,
     refresh_values,
-    resting_value,
 )
-from core.solver.branch_and_bound.vectors import assign_product, largest_magnitude
+from core.solver.branch_and_bound.lp.vectors import assign_product, largest_magnitude
 
 OPTIMAL, INFEASIBLE, CUT_OFF, PAUSED, UNPROVEN, FULL = 0, 1, 2, 3, 4, 5
 """Verdicts. PAUSED: more pivots are needed; UNPROVEN: rounding lost the proof; FULL: no room for another row."""
 
-FEASIBILITY = 1e-10
-PIVOT = 1e-9
+PRIMAL_TOLERANCE = 1e-10
+ZERO_PIVOT = 1e-9
 """Smaller entries are taken for zero."""
 STABLE_PIVOT = 1e-7
-ROUNDING = 2e-15
+ROUNDING_ERROR = 2e-15
 """What sums of products may be wrong by, relative to the sum of their magnitudes; cuts carry such errors, too."""
 FLIP_ROUNDING = 1e-14
 """What is left of a violation after flips is rounding up to this share of it."""
 REFRESH_EVERY = 64
 REBUILD_AFTER = 400
-TIED = 1e-9
+PERTURBATION = 1e-9
 """Reduced costs that are tied are set apart by at most this share of the largest cost, or of 1 where there is none."""
 
 
@@ -55,7 +55,7 @@ TIED = 1e-9
 def objective(lp: Lp) -> float:
     value = 0.0
     for j in range(len(lp.cost)):
-        value += lp.reduced[j] * resting_value(lp, j)
+        value += lp.reduced[j] * nonbasic_value(lp, j)
     return value
 
 
@@ -84,8 +84,8 @@ def certified_minimum(lp: Lp, target: FloatArray, multipliers: FloatArray) -> fl
     for k in range(n):
         bound += target[k] * (lp.lower[k] if target[k] > 0.0 else lp.upper[k])
         magnitude += size[k] * max(abs(lp.lower[k]), abs(lp.upper[k]))
-    lp.counts[WORK] += 2 * lines_work(lp)
-    return bound - ROUNDING * magnitude
+    lp.counts[WORK] += 2 * combination_work(lp)
+    return bound - ROUNDING_ERROR * magnitude
 
 
 @inlined
@@ -113,14 +113,14 @@ def certified_infeasible(lp: Lp, r: int) -> bool:
 
 
 @inlined
-def leaving_line(lp: Lp) -> int:
+def leaving_row(lp: Lp) -> int:
     """The line with the largest violation per length of its row; -1 when none is violated."""
     n = len(lp.cost)
     chosen, best = -1, 0.0
     for i in range(lp.counts[ROWS]):
         v, value = lp.basic[i], lp.basic_value[i]
         violation = max(lp.lower[v] - value, value - lp.upper[v])
-        if violation > FEASIBILITY * (1.0 + abs(value)):
+        if violation > PRIMAL_TOLERANCE * (1.0 + abs(value)):
             length = 1e-3
             line = lp.tableau[i]
             for j in range(n):
@@ -138,9 +138,9 @@ def collect_ratios(lp: Lp, r: int, sign: float, ratios: FloatArray) -> None:
     for j in range(len(lp.cost)):
         v, inward = lp.nonbasic[j], -1.0 if lp.at_upper[j] else 1.0
         a, d = inward * sign * line[j], inward * lp.reduced[j]
-        helps = (a > PIVOT) & (lp.upper[v] - lp.lower[v] > 1e-14)
+        helps = (a > ZERO_PIVOT) & (lp.upper[v] - lp.lower[v] > 1e-14)
         # Divided in any case: a branch that cannot be foreseen takes longer.
-        ratio = max(0.0, d) / max(a, PIVOT)
+        ratio = max(0.0, d) / max(a, ZERO_PIVOT)
         ratios[j] = ratio if helps else np.inf
 
 
@@ -196,14 +196,14 @@ def dual_step(lp: Lp, r: int, ratios: FloatArray, flips: IntArray) -> bool:
         ratios[j] = np.inf
         flips[count] = j
         count += 1
-    if entering < 0 or (abs(lp.tableau[r, entering]) < STABLE_PIVOT and lp.counts[SINCE_FRESH] > 0):
+    if entering < 0 or (abs(lp.tableau[r, entering]) < STABLE_PIVOT and lp.counts[SINCE_REBUILD] > 0):
         return False
     for k in range(count):
         flip(lp, flips[k])
     move = (target - lp.basic_value[r]) / lp.tableau[r, entering]
     for i in range(lp.counts[ROWS]):
         lp.basic_value[i] += lp.tableau[i, entering] * move
-    entered = resting_value(lp, entering) + move
+    entered = nonbasic_value(lp, entering) + move
     pivot(lp, r, entering)
     lp.basic_value[r] = entered
     lp.at_upper[entering] = not below
@@ -217,12 +217,12 @@ def dual_simplex(lp: Lp, cutoff: float, max_pivots: int) -> int:
     for _ in range(max_pivots):
         if objective(lp) > cutoff and certified_objective(lp) > cutoff:
             return CUT_OFF
-        r = leaving_line(lp)
+        r = leaving_row(lp)
         if r < 0:
             return OPTIMAL
         if not dual_step(lp, r, ratios, flips):
             return INFEASIBLE if certified_infeasible(lp, r) else UNPROVEN
-        if lp.counts[SINCE_FRESH] % REFRESH_EVERY == 0:
+        if lp.counts[SINCE_REBUILD] % REFRESH_EVERY == 0:
             refresh_values(lp)
     return PAUSED
 
@@ -234,13 +234,13 @@ def solve_lp(lp: Lp, cutoff: float, max_pivots: int) -> int:
     Pivots at no change of the objective can go round in a circle: where all of them gained nothing, the reduced costs
     that are tied are set apart.
     """
-    if lp.counts[SINCE_FRESH] > REBUILD_AFTER:
+    if lp.counts[SINCE_REBUILD] > REBUILD_AFTER:
         rebuild(lp)
     before = objective(lp)
     verdict = dual_simplex(lp, cutoff, max_pivots)
-    if verdict == PAUSED and objective(lp) - before <= TIED * abs(before):
+    if verdict == PAUSED and objective(lp) - before <= PERTURBATION * abs(before):
         largest = largest_magnitude(lp.cost)
-        part_ties(lp, TIED * (largest if largest > 0.0 else 1.0))
+        perturb_costs(lp, PERTURBATION * (largest if largest > 0.0 else 1.0))
         verdict = dual_simplex(lp, cutoff, max_pivots)
     if verdict == UNPROVEN:
         rebuild(lp)

@@ -1,4 +1,4 @@
-"""The law of `three_component_v2`: what was calibrated comes out, whatever the correlations, within stated error.
+"""The distribution of `three_component_v2`: what was calibrated comes out, whatever the correlations, within an error.
 
 A crowd is many buckets of one company each in one stage and sector: companies that share a scenario. Companies of a
 scenario hang together, so every standard error is that of the scenarios' means, and every bound is four of them.
@@ -18,9 +18,9 @@ from scipy.special import ndtr
 from core.arrays import FloatArray
 from core.calibration.snapshot import CapTableTerms, StageTransitions
 from core.simulation.inputs import Recycling, Regime, SimulationInputs
-from core.simulation.three_component_v1_fresh import exit_probability
-from core.simulation.three_component_v2.factors import common_factors, common_law, common_scores
-from core.simulation.three_component_v2.generation import fresh, generate
+from core.simulation.three_component_v1_out_of_sample import exit_probability
+from core.simulation.three_component_v2.factors import common_distribution, common_factors, common_scores
+from core.simulation.three_component_v2.generation import generate, out_of_sample
 from core.simulation.three_component_v2.normal import quantile
 from core.simulation.three_component_v2.path import path_chances, tilted_failure
 from core.stages import Stage
@@ -43,7 +43,7 @@ def crowd(stage: Stage, companies: int, bucket: dict[str, Any] | None = None, **
 
 
 def draw(inputs: SimulationInputs, scenarios: int) -> FloatArray:
-    return fresh(inputs, scenarios, np.ones(len(inputs.buckets), dtype=np.int64)).moic
+    return out_of_sample(inputs, scenarios, np.ones(len(inputs.buckets), dtype=np.int64)).moic
 
 
 def assert_mean(values: FloatArray, expected: float) -> None:
@@ -59,7 +59,7 @@ DEPENDENCE = [
     {"transition_correlation": 0.4},
     {"share_group_size": 1.0},
     {"share_group_size": 1.0, "transition_correlation": 0.9},
-    {"regime_share": 0.6, "sector_share": 0.2, "own_share": 0.2},
+    {"regime_share": 0.6, "sector_share": 0.2, "idiosyncratic_share": 0.2},
 ]
 
 
@@ -72,7 +72,7 @@ def test_exits_have_the_calibrated_median_and_ninetieth_percentile(stage: Stage,
     exits = moic > 0.0
     assert_mean(exits * ((moic <= median) - 0.5), 0.0)
     assert_mean(exits * ((moic <= p90) - 0.9), 0.0)
-    # Halfway up the tail, where a Pareto law of the stated exponent leaves a fiftieth of the exits.
+    # Halfway up the tail, where a Pareto distribution of the stated exponent leaves a fiftieth of the exits.
     alpha = 2.2491 / np.log(p90 / median)
     assert_mean(exits * ((moic > p90 * 5 ** (1 / alpha)) - 0.02), 0.0)
 
@@ -89,8 +89,8 @@ def test_a_scenarios_tilt_averages_out_to_the_calibrated_chance(correlation: flo
     """By quadrature over T, with no random number at all."""
     inputs = copula_inputs()
     factors = common_factors(inputs, COPULA)
-    law = common_law(factors.world, factors.loading)
-    score = common_scores(law, np.linspace(-4.0, 4.0, 40_001))
+    distribution = common_distribution(factors.reference, factors.loading)
+    score = common_scores(distribution, np.linspace(-4.0, 4.0, 40_001))
     edges = ndtr(score)
     chances = np.array([tilted_failure(quantile(0.63), value, correlation) for value in score])
     mean = float(np.sum((chances[1:] + chances[:-1]) / 2 * np.diff(edges)))
@@ -140,8 +140,8 @@ def test_a_smaller_group_to_hold_the_shares_for_leaves_companies_less_of_their_o
     assert (regime, sector, own) == pytest.approx((0.5, 0.25, 0.25), abs=0.05)
 
 
-def test_without_common_factors_companies_are_independent_draws_of_the_calibrated_law() -> None:
-    terms = {"regime_share": 0.0, "sector_share": 0.0, "own_share": 1.0, "transition_correlation": 0.5}
+def test_without_common_factors_companies_are_independent_draws_of_the_calibrated_distribution() -> None:
+    terms = {"regime_share": 0.0, "sector_share": 0.0, "idiosyncratic_share": 1.0, "transition_correlation": 0.5}
     moic = draw(crowd(Stage.A, 8, terms=terms), 20_000)
     together = np.corrcoef(np.minimum(moic, 20.0))
     assert (np.abs(together - np.eye(8)) < ERRORS / np.sqrt(20_000) + np.eye(8) * 1e-9).all()
@@ -244,8 +244,8 @@ def spread(inputs: SimulationInputs) -> float:
     [
         ({"share_group_size": 1.0}, 1.5),
         ({"transition_correlation": 0.5}, 1.5),
-        ({"regime_share": 0.6, "sector_share": 0.2, "own_share": 0.2}, 1.03),
-        ({"regime_share": 0.4, "sector_share": 0.3, "own_share": 0.3}, 0.97),
+        ({"regime_share": 0.6, "sector_share": 0.2, "idiosyncratic_share": 0.2}, 1.03),
+        ({"regime_share": 0.4, "sector_share": 0.3, "idiosyncratic_share": 0.3}, 0.97),
     ],
     ids=str,
 )
@@ -269,7 +269,7 @@ def test_sector_share_binds_companies_of_a_sector_and_regime_share_all() -> None
     within, between = together({})
     assert within == pytest.approx(0.75, abs=0.02)
     assert between == pytest.approx(0.5, abs=0.03)
-    less_regime = together({"regime_share": 0.4, "sector_share": 0.3, "own_share": 0.3})
+    less_regime = together({"regime_share": 0.4, "sector_share": 0.3, "idiosyncratic_share": 0.3})
     assert less_regime == (pytest.approx(0.7, abs=0.02), pytest.approx(0.4, abs=0.03))
 
 
@@ -287,7 +287,7 @@ def test_correlated_sectors_move_together() -> None:
 def test_more_companies_in_a_bucket_and_more_equal_checks_make_it_steadier() -> None:
     def width(companies: int, cv: float) -> float:
         inputs = crowd(Stage.C, 1, {"check_size_cv": cv}, terms={"companies_per_bucket": companies})
-        tenth, ninetieth = np.quantile(fresh(inputs, 8000, np.array([companies])).moic, [0.1, 0.9])
+        tenth, ninetieth = np.quantile(out_of_sample(inputs, 8000, np.array([companies])).moic, [0.1, 0.9])
         return float(ninetieth - tenth)
 
     assert width(20, 0.3) < 0.8 * width(5, 0.3)

@@ -18,17 +18,17 @@ import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
 from core.jit import inlined, kernel
-from core.solver.branch_and_bound.vectors import assign
+from core.solver.branch_and_bound.lp.vectors import assign
 
-BASE, CVAR, CHANCE, SCENARIO = 0, 1, 2, 3
+BASE_ROW, CVAR_CUT, CHANCE_CUT, SCENARIO_ROW = 0, 1, 2, 3
 """Kinds of rows: of the polytope; a CVaR cut (valid everywhere); a chance cut (valid below its node); a scenario."""
 
-ROWS, SINCE_FRESH, WORK = 0, 1, 2
+ROWS, SINCE_REBUILD, WORK = 0, 1, 2
 """Places in `counts`: rows in use; pivots since the dictionary was computed from the rows; multiplications done."""
 
-GOLDEN = 0.6180339887498949
-FEWEST_LINES = 256
+GOLDEN_FRACTION = 0.6180339887498949
 """Multiples of the golden ratio's fraction, modulo 1, are spread evenly."""
+LEAST_ROWS_CHARGED = 256
 
 
 class Lp(NamedTuple):
@@ -103,12 +103,12 @@ def copy_into(source: Lp, target: Lp) -> None:
         target.reduced[j] = source.reduced[j]
         target.cost[j] = source.cost[j]
     target.counts[ROWS] = m
-    target.counts[SINCE_FRESH] = source.counts[SINCE_FRESH]
+    target.counts[SINCE_REBUILD] = source.counts[SINCE_REBUILD]
 
 
 @inlined
-def resting_value(lp: Lp, j: int) -> float:
-    """Where the j-th nonbasic variable stands."""
+def nonbasic_value(lp: Lp, j: int) -> float:
+    """The j-th nonbasic variable's value: the bound that it is at."""
     v = lp.nonbasic[j]
     return float(lp.upper[v] if lp.at_upper[j] else lp.lower[v])
 
@@ -129,13 +129,13 @@ def activity_range(lp: Lp, row: FloatArray) -> tuple[float, float]:
 
 
 @inlined
-def lines_work(lp: Lp) -> int:
+def combination_work(lp: Lp) -> int:
     """Work of a combination of tableau rows of basic columns, of which there are at most as many as rows.
 
-    Few rows count as `FEWEST_LINES`, so that the work of small programs does not depend on their number.
+    Few rows count as `LEAST_ROWS_CHARGED`, so that the work of small programs does not depend on their number.
     """
     n = len(lp.cost)
-    return int(n * min(n, max(lp.counts[ROWS], FEWEST_LINES)))
+    return int(n * min(n, max(lp.counts[ROWS], LEAST_ROWS_CHARGED)))
 
 
 @kernel
@@ -161,11 +161,11 @@ def add_row(lp: Lp, row: FloatArray, low: float, high: float, kind: int, tag: in
                 target[j] += factor * source[j]
     value = 0.0
     for j in range(n):
-        value += target[j] * resting_value(lp, j)
+        value += target[j] * nonbasic_value(lp, j)
     lp.basic[m] = n + m
     lp.basic_value[m] = value
     lp.counts[ROWS] = m + 1
-    lp.counts[WORK] += lines_work(lp)
+    lp.counts[WORK] += combination_work(lp)
 
 
 @inlined
@@ -199,7 +199,7 @@ def drop_slack_rows(lp: Lp) -> None:
     for i in range(lp.counts[ROWS] - 1, -1, -1):
         v = lp.basic[i]
         slack = min(lp.basic_value[i] - lp.lower[v], lp.upper[v] - lp.basic_value[i])
-        if v >= n and lp.kind[v - n] != BASE and slack > 1e-7:
+        if v >= n and lp.kind[v - n] != BASE_ROW and slack > 1e-7:
             drop_row(lp, i)
 
 
@@ -226,7 +226,7 @@ def pivot(lp: Lp, r: int, q: int) -> None:
         line[j] *= -inverse
     line[q] = inverse
     lp.basic[r], lp.nonbasic[q] = lp.nonbasic[q], lp.basic[r]
-    lp.counts[SINCE_FRESH] += 1
+    lp.counts[SINCE_REBUILD] += 1
     lp.counts[WORK] += m * n
 
 
@@ -234,13 +234,13 @@ def pivot(lp: Lp, r: int, q: int) -> None:
 def refresh_values(lp: Lp) -> None:
     """Basic values from the nonbasic ones."""
     n, m = len(lp.cost), lp.counts[ROWS]
-    resting = np.empty(n)
+    values_at_bounds = np.empty(n)
     for j in range(n):
-        resting[j] = resting_value(lp, j)
+        values_at_bounds[j] = nonbasic_value(lp, j)
     for i in range(m):
         value = 0.0
         for j in range(n):
-            value += lp.tableau[i, j] * resting[j]
+            value += lp.tableau[i, j] * values_at_bounds[j]
         lp.basic_value[i] = value
     lp.counts[WORK] += m * n
 
@@ -257,10 +257,10 @@ def make_dual_feasible(lp: Lp) -> None:
 
 
 @inlined
-def part_ties(lp: Lp, most: float) -> None:
+def perturb_costs(lp: Lp, most: float) -> None:
     """Perturb: every reduced cost away from zero, to the side its bound prefers, each by another part of `most`."""
     for j in range(len(lp.cost)):
-        part = most * (0.5 + 0.5 * ((lp.nonbasic[j] * GOLDEN) % 1.0))
+        part = most * (0.5 + 0.5 * ((lp.nonbasic[j] * GOLDEN_FRACTION) % 1.0))
         lp.reduced[j] += -part if lp.at_upper[j] else part
 
 
@@ -279,7 +279,7 @@ def set_cost(lp: Lp, cost: FloatArray) -> None:
             line = lp.tableau[i]
             for j in range(n):
                 lp.reduced[j] += factor * line[j]
-    lp.counts[WORK] += lines_work(lp)
+    lp.counts[WORK] += combination_work(lp)
     make_dual_feasible(lp)
 
 
@@ -320,7 +320,7 @@ def rebuild(lp: Lp) -> None:
             pivot(lp, i, q)
     for j in range(n):
         lp.at_upper[j] = upper[lp.nonbasic[j]]
-    lp.counts[SINCE_FRESH] = 0
+    lp.counts[SINCE_REBUILD] = 0
     make_dual_feasible(lp)
 
 
@@ -330,7 +330,7 @@ def read_solution(lp: Lp, x: FloatArray) -> None:
     n = len(lp.cost)
     for j in range(n):
         if lp.nonbasic[j] < n:
-            x[lp.nonbasic[j]] = resting_value(lp, j)
+            x[lp.nonbasic[j]] = nonbasic_value(lp, j)
     for i in range(lp.counts[ROWS]):
         if lp.basic[i] < n:
             x[lp.basic[i]] = lp.basic_value[i]

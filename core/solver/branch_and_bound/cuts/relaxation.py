@@ -6,13 +6,13 @@ import numpy as np
 
 from core.arrays import BoolArray, FloatArray
 from core.jit import kernel
-from core.solver.branch_and_bound.cuts import THRESHOLD, relax
-from core.solver.branch_and_bound.dual_simplex import FULL, PAUSED, UNPROVEN, certified_objective
-from core.solver.branch_and_bound.scenarios import Scenarios
-from core.solver.branch_and_bound.tableau import (
-    BASE,
+from core.solver.branch_and_bound.cuts.scenarios import Scenarios
+from core.solver.branch_and_bound.cuts.separation import relax
+from core.solver.branch_and_bound.lp.dual_simplex import FULL, PAUSED, UNPROVEN, certified_objective
+from core.solver.branch_and_bound.lp.tableau import (
+    BASE_ROW,
     ROWS,
-    SCENARIO,
+    SCENARIO_ROW,
     WORK,
     Lp,
     activity_range,
@@ -21,48 +21,47 @@ from core.solver.branch_and_bound.tableau import (
     refresh_values,
     with_capacity,
 )
-from core.solver.program import Polytope, SolveControl
+from core.solver.program import LOSS_RESOLUTION, LOSS_THRESHOLD, Polytope, SolveControl
 from core.solver.work import WorkMeter
 
-ENTRIES_PER_UNIT = 500_000
+MULTIPLICATIONS_PER_UNIT = 500_000
 """Multiplications in one unit of work: about a tenth of a millisecond, as one simplex iteration of HiGHS on a small
 program takes with everything around it."""
 
-NODE_ENTRIES = 300_000
+NODE_MULTIPLICATIONS = 300_000
 """What a node, or an answer's linear program, costs besides its multiplications: on small programs most of the time."""
 
-ALLOWANCE = 40_000_000
-"""Work between two questions whether to stop: some hundredths of a second."""
+WORK_BETWEEN_PAUSES = 40_000_000
+"""Work after which a kernel returns, to be continued: some hundredths of a second."""
 
 MOST_PAUSES = 2_000
-RESOLUTION = 5e-10
 SPARE_ROWS = 120
 
 
-class EngineMeter(WorkMeter):
-    """Counts multiplications, in units of `ENTRIES_PER_UNIT`."""
+class MultiplicationMeter(WorkMeter):
+    """Counts multiplications, in units of `MULTIPLICATIONS_PER_UNIT`."""
 
     def __init__(self, control: SolveControl) -> None:
         super().__init__(control)
-        self._entries = 0
+        self._multiplications = 0
 
     def charge(self, lp: Lp) -> None:
         """What lp has counted. Raises what `check` raises."""
-        self._entries += int(lp.counts[WORK])
+        self._multiplications += int(lp.counts[WORK])
         lp.counts[WORK] = 0
-        units, self._entries = divmod(self._entries, ENTRIES_PER_UNIT)
+        units, self._multiplications = divmod(self._multiplications, MULTIPLICATIONS_PER_UNIT)
         self.spent += units
         self.check()
 
 
 @kernel
-def set_scenario_floors(lp: Lp, scenarios: Scenarios, must: BoolArray, level: float) -> None:
-    """Hold the scenario rows that there are at `level` where they must, and let the others go."""
+def set_scenario_floors(lp: Lp, scenarios: Scenarios, required: BoolArray, level: float) -> None:
+    """Hold the scenario rows that there are at `level` where it is required, and relax the others."""
     n = len(lp.cost)
     for i in range(lp.counts[ROWS]):
-        if lp.kind[i] == SCENARIO:
+        if lp.kind[i] == SCENARIO_ROW:
             s = lp.tag[i]
-            if must[s]:
+            if required[s]:
                 lp.lower[n + i] = (level - scenarios.offset[s]) / scenarios.scale[s]
             else:
                 least, _ = activity_range(lp, lp.rows[i])
@@ -73,7 +72,7 @@ def set_scenario_floors(lp: Lp, scenarios: Scenarios, must: BoolArray, level: fl
 class Relaxation:
     """minimize cost @ x over the polytope and the cuts; x: (n,) and multiples: (S,) of the last solution."""
 
-    def __init__(self, cost: FloatArray, polytope: Polytope, scenarios: Scenarios, meter: EngineMeter) -> None:
+    def __init__(self, cost: FloatArray, polytope: Polytope, scenarios: Scenarios, meter: MultiplicationMeter) -> None:
         self.scenarios = scenarios
         self.meter = meter
         n = len(cost)
@@ -89,7 +88,7 @@ class Relaxation:
     def _add_base_row(self, row: FloatArray, low: float, high: float) -> None:
         """Before any cut is added: low <= row @ x <= high in every program to come."""
         scale = max(float(np.abs(row).max()), 1e-300)
-        add_row(self.lp, np.ascontiguousarray(row / scale), low / scale, high / scale, BASE, -1)
+        add_row(self.lp, np.ascontiguousarray(row / scale), low / scale, high / scale, BASE_ROW, -1)
         self.n_base += 1
 
     def grow(self) -> None:
@@ -101,12 +100,12 @@ class Relaxation:
 
     def solve(
         self,
-        must: BoolArray,
+        required: BoolArray,
         *,
         gain: FloatArray | None = None,
         budget: float = np.inf,
-        level: float = THRESHOLD,
-        tolerance: float = RESOLUTION,
+        level: float = LOSS_THRESHOLD,
+        tolerance: float = LOSS_RESOLUTION,
         cutoff: float = np.inf,
         patience: int = 12,
     ) -> int:
@@ -115,14 +114,14 @@ class Relaxation:
             verdict: int = relax(
                 self.lp,
                 self.scenarios,
-                must,
+                required,
                 self._none if gain is None else gain,
                 budget,
                 level,
                 tolerance,
                 cutoff,
                 patience,
-                ALLOWANCE,
+                WORK_BETWEEN_PAUSES,
                 self.x,
                 self.multiples,
             )

@@ -1,4 +1,4 @@
-"""Fresh scenarios: other worlds of the same law, which the optimizer has never seen."""
+"""Scenarios out of sample: of the matrix's distribution, but not those that the portfolio was chosen on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from core.arrays import FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True)
-class FreshScenarios:
+class OutOfSampleScenarios:
     """moic: (n_buckets, n_scenarios), float64, finite, >= 0: the mean multiple of the companies a bucket holds.
 
     regimes: (n_scenarios,), the position of each scenario's macro regime in the inputs.
