@@ -139,7 +139,7 @@ def test_every_route_has_its_row() -> None:
         (None, "send a bearer token"),
     ],
 )
-def test_a_worthless_credential_is_told_so(served: Served, header: str | None, why: str) -> None:
+def test_an_invalid_credential_is_refused_with_its_reason(served: Served, header: str | None, why: str) -> None:
     with served.client() as client:
         answer = client.get("/api/funds", headers={} if header is None else {"Authorization": header})
     assert answer.status_code == 401

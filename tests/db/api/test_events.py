@@ -116,7 +116,7 @@ def test_a_lost_connection_to_the_database_loses_no_change(served: Served) -> No
         follower.end()
 
 
-def test_who_leaves_the_fund_hears_no_more(served: Served) -> None:
+def test_a_member_who_leaves_the_fund_receives_no_more_events(served: Served) -> None:
     fence = _asked(served)
     with served.client(served.token("vera")) as client:
         follower = _Follower(client, fence.session_id)

@@ -141,7 +141,7 @@ def test_twenty_at_once_with_one_key_are_one_session(served: Served) -> None:
     assert _sessions(served.engine) == 1
 
 
-def test_when_as_many_wait_as_may_the_next_is_told_when_to_come_again(engine: Engine) -> None:
+def test_a_request_beyond_the_queues_limit_is_refused_with_a_time_to_retry(engine: Engine) -> None:
     settings = Settings(home="/nowhere", max_waiting_sessions=1, retry_after_s=7)
     with serving(engine, settings) as served, served.client(served.token()) as client:
         assert client.post(f"{API}/request", json=SMALL).status_code == 202

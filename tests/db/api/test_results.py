@@ -65,7 +65,9 @@ def test_the_allocation_can_be_had_as_a_table(client: httpx.Client, completed: s
         ("application/json;q=nonsense", 406, "application/problem+json"),
     ],
 )
-def test_accept_decides(client: httpx.Client, completed: str, accept: str, status: int, content_type: str) -> None:
+def test_the_accept_header_decides_the_format(
+    client: httpx.Client, completed: str, accept: str, status: int, content_type: str
+) -> None:
     answer = client.get(f"{API}/result/{completed}", headers={"Accept": accept})
     assert (answer.status_code, answer.headers["content-type"]) == (status, content_type)
 

@@ -83,7 +83,7 @@ def test_a_viewer_reads_and_is_offered_no_change(reading: Site, told: Told) -> N
     shown(viewer.get(f"{FUND}/request"), 403)
 
 
-def test_what_belongs_to_others_is_not_there(reading: Site, told: Told) -> None:
+def test_pages_of_other_users_funds_are_not_found(reading: Site, told: Told) -> None:
     stranger = reading.logged_in("sten")
     for path in (
         FUND,
@@ -100,7 +100,7 @@ def test_what_belongs_to_others_is_not_there(reading: Site, told: Told) -> None:
     assert "Example Fund" not in shown(stranger.get("/"))
 
 
-def test_nobody_is_led_to_the_login(reading: Site, told: Told) -> None:
+def test_a_visitor_without_credentials_is_sent_to_the_login(reading: Site, told: Told) -> None:
     nobody = reading.browser()
     for path in ("/", FUND, f"/sessions/{told.completed}/report"):
         answer = nobody.get(path)
@@ -190,7 +190,7 @@ def test_the_form_says_what_is_stored_and_how_long_it_will_take(reading: Site) -
     assert "will be simulated first" in shown(reading.logged_in().get(f"{FUND}/request?start=example"))
 
 
-def test_a_wrong_form_comes_back_with_every_problem_at_its_field(site: Site) -> None:
+def test_an_invalid_form_comes_back_with_every_problem_at_its_field(site: Site) -> None:
     client = site.logged_in()
     form = filled(shown(client.get(f"{FUND}/request?start=example")))
     form |= {"maxLossProbability": ["120"], "totalFundSize": ["much"], "stageBounds.Seed.min": ["50"]}
@@ -209,7 +209,7 @@ def test_a_wrong_form_comes_back_with_every_problem_at_its_field(site: Site) -> 
     assert _sessions(site) == before
 
 
-def test_a_right_form_becomes_the_very_request_and_twice_sent_one_session(site: Site) -> None:
+def test_a_valid_form_becomes_its_request_and_sent_twice_one_session(site: Site) -> None:
     client = site.logged_in()
     form = filled(shown(client.get(f"{FUND}/request"))) | {"cvarLimit": ["87.5"], "totalFundSize": ["75,000,000"]}
     first, second = (client.post(f"{FUND}/request", data=form) for _ in range(2))

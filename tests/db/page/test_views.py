@@ -119,7 +119,7 @@ def test_proof_comparisons_and_regimes_have_their_lines(completed: Result) -> No
     assert (row.regime, row.scenarios, row.figures) == ("war", "0", ("-",) * 4)
 
 
-def test_steps_of_each_state(engine: Engine, told: Told) -> None:
+def test_each_state_shows_its_steps(engine: Engine, told: Told) -> None:
     expected = {
         "requested": ["now", "next", "next", "next"],
         "simulating": ["done", "now", "next", "next"],
@@ -148,7 +148,7 @@ def _seen(engine: Engine, session_id: Any) -> SessionStatusView:
 
 
 @given(st.floats(0, 1e7))
-def test_durations_are_never_sixty_of_anything(seconds: float) -> None:
+def test_durations_never_show_sixty_seconds_or_minutes(seconds: float) -> None:
     said = figures.duration(seconds)
     assert " 60 " not in f" {said} "
 

@@ -55,7 +55,7 @@ def test_a_cancel_is_on_record_with_who_and_why_once(connection: Connection) -> 
     assert (entry.credential, entry.detail) == ("Prefect", "a mistake")
 
 
-def test_a_forgotten_matrix_is_on_record_and_one_that_was_not_there_is_not(connection: Connection) -> None:
+def test_an_invalidated_matrix_is_on_record_and_one_that_was_not_there_is_not(connection: Connection) -> None:
     key = matrix_key("forgotten")
     assert not invalidate_matrix(connection, key, SOMEBODY)
     store_matrix(connection, key)
@@ -71,7 +71,7 @@ def test_the_newest_come_first_page_by_page(connection: Connection) -> None:
     assert [entry.detail for entry in (*first, *second)] == ["4", "3", "2", "1", "0"]
 
 
-def test_a_reader_sees_what_he_did_and_what_concerns_his_funds(connection: Connection) -> None:
+def test_readers_see_their_own_actions_and_those_on_their_funds(connection: Connection) -> None:
     user = local_user_id(connection)
     elsewhere = uuid4()
     session_id, key = bridge_session(connection), matrix_key("example")  # the session's own matrix
@@ -88,7 +88,7 @@ def test_a_reader_sees_what_he_did_and_what_concerns_his_funds(connection: Conne
 
 
 @pytest.mark.parametrize("change", ["UPDATE audit_entries SET detail = ''", "DELETE FROM audit_entries"])
-def test_nobody_changes_what_was_recorded(connection: Connection, change: str) -> None:
+def test_audit_entries_cannot_be_changed(connection: Connection, change: str) -> None:
     record(connection, SOMEBODY, Action.LOGGED_IN)
     with pytest.raises(IntegrityError, match="stays as it was written"):
         connection.execute(text(change))

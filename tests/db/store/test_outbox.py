@@ -131,7 +131,7 @@ def test_the_last_failed_attempt_fails_row_and_session(connection: Connection) -
 
 
 @pytest.mark.parametrize("lost_by", ["reaper", "cancel"])
-def test_whoever_lost_the_claim_changes_nothing(connection: Connection, lost_by: str) -> None:
+def test_a_bridge_that_lost_its_claim_changes_nothing(connection: Connection, lost_by: str) -> None:
     session_id = bridge_session(connection)
     job = _claim(connection)
     if lost_by == "reaper":

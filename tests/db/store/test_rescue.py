@@ -161,7 +161,7 @@ def test_a_session_is_given_up_when_it_was_lost_once_too_often(connection: Conne
     assert [event.kind for event in events_of(connection, session_id)] == outcomes
 
 
-def test_a_restart_costs_nothing_of_the_patience_for_lost_leases(connection: Connection) -> None:
+def test_a_restart_does_not_count_as_a_lost_lease(connection: Connection) -> None:
     session_id = stray_session(connection, uuid4())
     for epoch in range(12):
         stray = _stray_one(connection)
@@ -173,7 +173,9 @@ def test_a_restart_costs_nothing_of_the_patience_for_lost_leases(connection: Con
 
 
 @pytest.mark.parametrize(("epoch", "delay_s"), [(0, 2), (1, 4), (7, 256), (8, 300), (5000, 300)])
-def test_what_cannot_begin_begins_again_ever_more_rarely(connection: Connection, epoch: int, delay_s: int) -> None:
+def test_a_session_that_cannot_start_is_retried_after_growing_delays(
+    connection: Connection, epoch: int, delay_s: int
+) -> None:
     session_id = stray_session(connection, uuid4())
     for table in ("optimization_sessions", "job_outbox"):
         connection.execute(text(f"UPDATE {table} SET epoch = :epoch"), {"epoch": epoch})
@@ -290,7 +292,7 @@ def test_many_rescuers_rescue_once(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("max_epochs", [5, 1])
-def test_of_finishing_and_being_rescued_one_happens(engine: Engine, max_epochs: int) -> None:
+def test_a_session_is_finished_or_rescued_and_not_both(engine: Engine, max_epochs: int) -> None:
     for _ in range(5):
         with transaction(engine) as conn:
             fence = expired_session(conn, None, SessionStatus.VALIDATING)

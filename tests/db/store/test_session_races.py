@@ -65,7 +65,7 @@ def test_an_expired_lease_is_taken_over_or_extended_and_not_both(engine: Engine)
     assert sorted(race(engine, 2, act)) == [False, True]
 
 
-def test_of_cancelling_and_completing_the_first_stands(engine: Engine) -> None:
+def test_of_cancel_and_completion_the_first_stands(engine: Engine) -> None:
     with transaction(engine) as conn:
         fence = session_at(conn, SessionStatus.VALIDATING)
 

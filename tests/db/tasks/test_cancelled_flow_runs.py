@@ -102,7 +102,7 @@ def test_a_cancel_of_a_run_that_was_left_behind_does_not_reach_the_session(
     assert session_of(engine, session_id).status is SessionStatus.OPTIMIZING
 
 
-def test_whoever_cancels_first_has_cancelled(engine: Engine, prefect: FlowRunsInMemory) -> None:
+def test_the_first_of_two_cancels_is_the_recorded_one(engine: Engine, prefect: FlowRunsInMemory) -> None:
     """The worker of a run does the same as the reaper, sooner or later."""
     run = prefect.add(RunState.BEGUN)
     fence = _carried(engine, run)

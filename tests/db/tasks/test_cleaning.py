@@ -90,7 +90,7 @@ def _transactions(engine: Engine) -> Iterator[list[float]]:
         event.remove(engine, "commit", commit)
 
 
-def test_all_that_is_old_goes_and_is_counted_in_batches_that_nobody_waits_for(engine: Engine) -> None:
+def test_old_rows_are_deleted_and_counted_in_batches_that_block_nobody(engine: Engine) -> None:
     _fill(engine, MATRICES_AT_ONCE + 3, _put_large_matrix)
     _fill(engine, JOBS_AT_ONCE + 2, _put_ended)
     _months_later(engine)
@@ -138,7 +138,7 @@ def test_how_long_things_are_kept_is_configuration(engine: Engine) -> None:
     assert clean_up(engine, Settings(home="/nowhere", job_kept_days=1.5)) == CleanupReport(0, 2, 0)
 
 
-def test_killed_in_the_midst_it_has_deleted_whole_batches_only(engine: Engine) -> None:
+def test_killed_half_way_it_has_deleted_whole_batches_only(engine: Engine) -> None:
     left_over = 5
     _fill(engine, 2 * MATRICES_AT_ONCE + left_over, _put_matrix)
     _months_later(engine)
@@ -159,7 +159,7 @@ def test_killed_in_the_midst_it_has_deleted_whole_batches_only(engine: Engine) -
     assert _count(engine, "scenario_matrices") == 0
 
 
-def test_ways_in_that_were_spent_long_ago_go(engine: Engine) -> None:
+def test_credentials_spent_long_ago_are_deleted(engine: Engine) -> None:
     with transaction(engine) as conn:
         spent, fresh = (create_login_link(conn, LOCAL_USER, timedelta(days=1)) for _ in range(2))
         redeem_login_link(conn, spent, timedelta(days=1))

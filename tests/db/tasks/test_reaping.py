@@ -26,7 +26,7 @@ from tests.db.tasks.reaping import SETTINGS, expired, reap_once, session_of, str
 from tests.flow_runs import FlowRunsInMemory
 
 
-def test_where_nothing_is_lost_nothing_is_done(engine: Engine, prefect: FlowRunsInMemory) -> None:
+def test_where_nothing_is_lost_the_reaper_does_nothing(engine: Engine, prefect: FlowRunsInMemory) -> None:
     with transaction(engine) as conn:
         bridge_session(conn)
         inline_session(conn)
@@ -46,7 +46,7 @@ def test_where_nothing_is_lost_nothing_is_done(engine: Engine, prefect: FlowRuns
         (None, {EventKind.RESTARTED: 1}),
     ],
 )
-def test_the_state_of_the_flow_run_decides_over_a_stray(
+def test_what_happens_to_a_stray_session_depends_on_the_state_of_its_flow_run(
     engine: Engine, prefect: FlowRunsInMemory, state: RunState | None, outcome: dict[EventKind, int]
 ) -> None:
     session_id = stray(engine, prefect, state)
@@ -102,7 +102,7 @@ def test_a_run_that_waits_for_a_worker_may_wait_for_hours(engine: Engine, prefec
     assert session_of(engine, session_id).epoch == 0
 
 
-def test_those_that_wait_for_a_worker_do_not_stand_before_one_whose_run_is_gone(
+def test_sessions_that_wait_for_a_worker_do_not_delay_one_whose_run_is_gone(
     engine: Engine, prefect: FlowRunsInMemory
 ) -> None:
     with transaction(engine) as conn:
@@ -116,7 +116,7 @@ def test_those_that_wait_for_a_worker_do_not_stand_before_one_whose_run_is_gone(
 
 
 @pytest.mark.parametrize("lost", ["stray", "expired"])
-def test_without_an_answer_from_prefect_nobody_is_taken_for_gone(
+def test_without_an_answer_from_prefect_no_run_counts_as_gone(
     engine: Engine, prefect: FlowRunsInMemory, lost: str
 ) -> None:
     session_id = stray(engine, prefect, None) if lost == "stray" else expired(engine, prefect, None).session_id
@@ -135,7 +135,7 @@ def test_without_an_answer_from_prefect_nobody_is_taken_for_gone(
     assert sum(reap_once(engine, prefect).values()) == 1
 
 
-def test_a_run_that_cannot_be_buried_does_not_hold_up_the_others(
+def test_a_run_that_cannot_be_marked_as_crashed_does_not_delay_the_others(
     engine: Engine, prefect: FlowRunsInMemory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(flow_run_id: UUID, message: str) -> None:

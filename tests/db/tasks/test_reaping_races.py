@@ -39,7 +39,7 @@ def test_work_that_finishes_while_the_reaper_looks_stays_finished(engine: Engine
 
 
 @pytest.mark.parametrize("state", [RunState.BEGUN, RunState.CANCELLED])
-def test_a_sign_of_life_while_the_reaper_looks_keeps_the_session(
+def test_a_heartbeat_while_the_reaper_reads_keeps_the_session(
     engine: Engine, prefect: FlowRunsInMemory, state: RunState
 ) -> None:
     fence = expired(engine, prefect, state)

@@ -113,7 +113,7 @@ def test_of_those_who_leave_at_the_same_time_one_is_the_last(sleeper, shared):
             assert not sleeper.running()
 
 
-def test_comings_and_goings_of_many_leave_nobody_without_it(sleeper, shared):
+def test_many_that_join_and_leave_at_once_all_have_it(sleeper, shared):
     def come_and_go(_: int) -> None:
         with shared():
             assert sleeper.running()

@@ -66,7 +66,7 @@ def test_a_bridge_killed_loses_nothing(stack: Stack, ask: Callable[..., str]) ->
         assert len(stack.flow_runs(session_id)) == 1
 
 
-def test_while_the_prefect_server_is_down_nothing_is_lost_and_no_attempt_is_burnt(
+def test_while_the_prefect_server_is_down_nothing_is_lost_and_no_attempt_is_used_up(
     stack: Stack, ask: Callable[..., str], request: pytest.FixtureRequest
 ) -> None:
     """For as long as `--outage-s` says, and at least until the bridge has asked twice in vain whether it is back."""

@@ -19,7 +19,7 @@ class Prefect:
             raise Unavailable(f"probe {self.probes} failed")
 
 
-def test_while_all_goes_well_nothing_is_probed() -> None:
+def test_without_failures_nothing_is_probed() -> None:
     prefect = Prefect()
     assert all(prefect.circuit.allows() for _ in range(5))
     assert (prefect.probes, prefect.circuit.reason) == (0, None)
@@ -35,7 +35,7 @@ def test_once_tripped_it_waits_before_it_probes_and_closes_when_that_succeeds() 
     assert (prefect.probes, prefect.circuit.reason) == (1, None)
 
 
-def test_it_probes_ever_more_rarely_down_to_a_limit_and_says_the_latest_reason() -> None:
+def test_probes_back_off_to_a_limit_and_report_the_latest_reason() -> None:
     prefect = Prefect()
     prefect.away = True
     prefect.circuit.trip("connection refused")
@@ -50,7 +50,7 @@ def test_it_probes_ever_more_rarely_down_to_a_limit_and_says_the_latest_reason()
     assert pauses == [FIRST_PAUSE_S, 1, 2, 4, 8, LONGEST_PAUSE_S, LONGEST_PAUSE_S, LONGEST_PAUSE_S]
 
 
-def test_after_an_outage_the_patience_is_as_short_as_at_first() -> None:
+def test_after_an_outage_the_backoff_starts_over() -> None:
     prefect = Prefect()
     prefect.away = True
     prefect.circuit.trip("connection refused")

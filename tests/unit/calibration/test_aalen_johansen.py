@@ -132,7 +132,7 @@ def test_the_covariance_is_what_resampling_the_subjects_finds() -> None:
     assert spread == pytest.approx(expected, abs=0.13 * expected.max())
 
 
-def test_nobody_met_a_cause() -> None:
+def test_a_cause_without_events_has_no_incidence() -> None:
     found = estimate([(3, 0), (5, 0)])
     assert found.times.size == 0
     assert np.array_equal(found.at(4.0), np.zeros(CAUSES))

@@ -60,7 +60,7 @@ def test_the_spread_is_that_of_the_sample_completed_by_pseudo_observations_of_th
     assert sigma == pytest.approx(together.std())
 
 
-def test_a_ratio_is_drawn_to_one() -> None:
+def test_a_ratio_is_shrunk_towards_one() -> None:
     found = shrunk_ratio(30.0, 20.0, 20.0)
     assert (found.value, found.own_share) == (50.0 / 40.0, 0.5)
     assert shrunk_ratio(0.0, 0.0, 0.0).value == 1.0

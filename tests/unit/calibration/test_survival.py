@@ -67,7 +67,7 @@ def test_the_rates_of_a_known_world_are_found_where_simple_cohort_counts_the_liv
     assert seed.rates.failure_rate / (1 - (1 - gone)) == pytest.approx(in_the_end, abs=0.03)
 
 
-def test_the_prior_weighs_what_it_is_said_to(known: History) -> None:
+def test_the_prior_has_the_stated_weight(known: History) -> None:
     own = survival_estimates(known, OWN, BENCHMARK).stages[Stage.SEED]
     rounds = own.estimate.company_rounds
     half = survival_estimates(known, replace(OWN, prior_weight=rounds), BENCHMARK).stages[Stage.SEED]
@@ -90,7 +90,7 @@ def test_a_stage_seen_for_no_time_is_the_prior_or_nothing() -> None:
         calibrate_by_survival(nothing, SOURCE, "v1", BENCHMARK, OWN)
 
 
-def test_a_sector_that_fails_more_often_is_seen_to_and_the_others_make_up_for_it() -> None:
+def test_a_sector_that_fails_more_often_has_a_higher_failure_rate_and_the_others_a_lower_one() -> None:
     history = drawn_history(6000, risk={"biotech": 2.0})
     risk = survival_estimates(history, SurvivalTerms(dormant_after_months=None), BENCHMARK).risk
     assert risk["Health"].value / risk["Software"].value == pytest.approx(2.0, rel=0.15)

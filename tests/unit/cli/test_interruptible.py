@@ -11,7 +11,7 @@ import pytest
 from deployments.cli import interruptible
 
 
-def test_work_that_is_left_behind_complains_of_nothing_on_the_terminal(
+def test_abandoned_work_prints_nothing_on_the_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(interruptible, "STOP_TIMEOUT_S", 0.0)

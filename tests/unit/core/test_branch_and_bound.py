@@ -135,7 +135,7 @@ def test_that_nobody_meets_the_loss_limit_is_seen_at_once_where_cvar_is_broken_a
     assert outcome.status == "infeasible"
 
 
-def test_a_climb_begins_anywhere_swaps_losses_while_that_improves_and_goes_no_way_twice() -> None:
+def test_a_local_search_swaps_losses_while_that_improves_and_repeats_no_swap() -> None:
     program = tree_program()
     program = replace(program, max_losses=program.max_losses + 5, cvar_limit=np.inf)
     optimum = BranchAndBoundBackend().maximize(program, SolveControl())

@@ -249,7 +249,7 @@ def spread(inputs: SimulationInputs) -> float:
     ],
     ids=str,
 )
-def test_dependence_widens_what_a_crowd_returns(terms: dict[str, Any], ratio: float) -> None:
+def test_dependence_widens_the_distribution_of_the_mean_of_many_companies(terms: dict[str, Any], ratio: float) -> None:
     """Ratios of standard deviations; each is known to 1.6% from 8,000 scenarios, and the numbers are the same."""
     found = spread(crowd(Stage.SEED, 30, terms=terms)) / spread(crowd(Stage.SEED, 30))
     assert found > ratio if ratio > 1 else found < ratio

@@ -97,7 +97,7 @@ def test_a_new_objective_a_new_row_and_a_rebuilt_dictionary_lead_to_the_same_opt
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_no_multipliers_whatever_prove_more_than_the_optimum(seed: int) -> None:
+def test_no_multipliers_prove_a_bound_beyond_the_optimum(seed: int) -> None:
     lp, model = random_lp(2000 + seed)
     if model.run() != "optimal":
         return
@@ -129,7 +129,7 @@ def test_a_row_that_needs_every_column_at_its_bound_is_not_lost_to_rounding() ->
         assert solve_lp(lp, np.inf, 1_000) == OPTIMAL
 
 
-def test_pivots_that_go_round_in_a_circle_are_led_out_of_it() -> None:
+def test_pivots_that_cycle_are_led_out_of_the_cycle() -> None:
     """From the relaxation of a search for any feasible portfolio: fifteen pivots lead back to where they began."""
     given = json.loads(Path(__file__).with_name("cycling_program.json").read_text("utf-8"))
     rows, low, high = (np.array(given[name]) for name in ("rows", "row_lower", "row_upper"))

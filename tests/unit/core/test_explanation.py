@@ -49,7 +49,7 @@ CONFLICTS = (1, 4, 6, 8, 12, 15, 16, 18, 34, 68)
 
 
 @pytest.mark.parametrize("seed", CONFLICTS)
-def test_each_way_out_moves_its_limit_just_as_far_as_the_others_make_it(seed: int) -> None:
+def test_each_repair_moves_its_limit_just_as_far_as_the_others_require(seed: int) -> None:
     config, matrix = in_conflict(seed)
     conflict = explained(config, matrix)
     assert {way.constraint_id for way in conflict.single_limit_repairs} == set(conflict.constraints)
@@ -173,7 +173,7 @@ SENTENCES = {
 
 
 @pytest.mark.parametrize("kind", SENTENCES)
-def test_a_way_out_in_words(kind: str) -> None:
+def test_a_single_limit_repair_in_words(kind: str) -> None:
     way, sentence = SENTENCES[kind]
     assert explain_single_limit_repair(way, ASKED, 400) == sentence
 
@@ -206,7 +206,7 @@ def test_the_bounds_of_a_sum_are_explained_too() -> None:
 
 
 @pytest.mark.parametrize("work_limit", [30, 400])
-def test_with_little_work_a_way_out_is_an_interval_around_the_true_one(work_limit: int) -> None:
+def test_with_little_work_a_repair_is_an_interval_around_the_true_one(work_limit: int) -> None:
     open_ones = 0
     for seed in CONFLICTS:
         config, matrix = in_conflict(seed)

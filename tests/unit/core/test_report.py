@@ -78,7 +78,7 @@ def test_the_loss_limit_binds_when_one_more_losing_scenario_would_be_too_many() 
     assert not report(max_loss_probability=0.2)["p_loss_max"].satisfied
 
 
-def test_a_broken_limit_is_not_satisfied_and_a_hair_of_rounding_is() -> None:
+def test_a_broken_limit_is_not_satisfied_and_one_within_rounding_is() -> None:
     broken = report(bucket_max_weight=0.4)["bucket_max_weight"]
     assert not broken.satisfied
     assert not broken.binding

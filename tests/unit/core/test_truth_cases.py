@@ -60,7 +60,7 @@ def test_a_loss_cap_is_met_and_nearly_binds_by_the_strict_count() -> None:
     assert [c.constraint_id for c in optimum.constraints if c.binding] == ["p_loss_max"]
 
 
-def test_what_cannot_be_met_gives_way_winners_first_and_loss_probability_last() -> None:
+def test_limits_that_cannot_be_met_are_relaxed_winners_first_and_loss_probability_last() -> None:
     only = (Stage.SEED, "Only")
     rows = {only: [0.5, 0.5, *[2.0] * 8]}
     # 100 deals of $1M with a 3% chance each: 3 winners, and no more.
@@ -112,7 +112,7 @@ def test_expected_winners_bind_at_the_weight_worked_out_by_hand() -> None:
     assert [c.constraint_id for c in optimum.constraints if c.binding] == ["expected_winners_min"]
 
 
-def test_of_two_sets_of_losses_the_one_that_costs_less_is_given_up() -> None:
+def test_of_two_sets_of_losses_the_cheaper_one_is_chosen() -> None:
     # One loss is allowed. Giving up the first scenario needs 0.9 + 0.6 v >= 1, so v = 1/6 in B; giving up the second
     # needs 0.5 + 2 u >= 1 with u = 1/4 in C. B costs 3 - 2 = 1 a unit, C costs 3 - 1 = 2: the first is given up.
     rows = {(Stage.A, "X"): [0.5, 0.9, 7.6], (Stage.B, "X"): [0.5, 1.5, 4.0], (Stage.C, "X"): [2.5, 0.0, 0.5]}

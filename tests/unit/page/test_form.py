@@ -128,7 +128,7 @@ def test_rules_about_fractions_are_told_in_per_cent(words: str, expected: str) -
     assert in_percent(words) == expected
 
 
-def test_problems_stand_at_the_input_or_the_nearest_thing_around_it() -> None:
+def test_problems_are_shown_at_the_input_or_its_closest_container() -> None:
     document = {
         **SMALL,
         "cvarLimit": 2,
@@ -147,7 +147,7 @@ def test_problems_stand_at_the_input_or_the_nearest_thing_around_it() -> None:
     assert found[f"{regime}[0].shockRanges"].anchor == regime
 
 
-def test_a_list_beyond_all_measure_is_not_made_room_for() -> None:
+def test_a_list_of_absurd_length_is_refused_before_it_is_allocated() -> None:
     name = "scenarioGenConfig.regimeConfig.regimes[999999999].name"
     assert "scenarioGenConfig" not in submitted_document({name: ["x"]}, CONTEXT)
 
@@ -157,7 +157,7 @@ def test_the_example_is_the_examples_file() -> None:
     assert {"fundId": file["fundId"], **example_request()} == file
 
 
-def test_differences_are_told_in_the_forms_words() -> None:
+def test_differences_use_the_labels_of_the_form() -> None:
     told = {one.name: (one.first, one.second) for one in request_differences(SMALL, {**RICH, "cvarLimit": 0.875})}
     assert told["CVaR limit (cvarLimit)"] == ("90%", "87.5%")
     assert told["Stage bounds: min, Seed (stageBounds.Seed.min)"] == ("default", "10%")

@@ -246,7 +246,7 @@ def test_on_a_matrix_alone_no_sampled_limit_is_said_to_hold(value: float, asked:
     ],
     ids=STATUSES,
 )
-def test_one_sentence_says_it_all(figures: OutOfSample, status: LimitStatus, sentence: str) -> None:
+def test_the_verdict_has_one_sentence(figures: OutOfSample, status: LimitStatus, sentence: str) -> None:
     verdict = judge([limit("p_loss_max", 0.2), limit("cvar_max", 0.35)], weights=figures)
     assert (verdict.status, verdict.sentence) == (status, sentence)
 
