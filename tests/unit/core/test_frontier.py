@@ -165,8 +165,9 @@ def family(
                 VALUES[one.rank],
                 config.model_copy(update={LIMIT: VALUES[one.rank]}),
                 matrix,
-                TextbookBackend(),
-                control,
+                None,
+                backend=TextbookBackend(),
+                control=control,
                 start=one.start,
             )
             for one in wave
