@@ -17,6 +17,7 @@ from core.matrix.key import simulation_inputs
 from core.request.normalized_config import NormalizedConfig
 from core.solver.backends import make_backend
 from core.solver.program import Interruption, SolveControl
+from db.fault_points import fault_point
 from db.frontiers import FrontierFence
 from db.matrices import MatrixReference
 from db.matrix_values import load_matrix
@@ -76,10 +77,12 @@ def frontier_point(
             return "cancelled"
         return "time" if time.monotonic() > deadline else None
 
+    matrix = load_matrix(runtime.engine(), reference)
+    fault_point("frontier.solving", lambda: interrupted() is not None)
     point = solve_point(
         value,
         at_value,
-        load_matrix(runtime.engine(), reference),
+        matrix,
         simulation_inputs(key_document),
         backend=make_backend(),
         control=SolveControl(work_limit=at_value.work_limit, interrupted=interrupted),

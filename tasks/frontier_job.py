@@ -127,8 +127,10 @@ class FrontierRun(Beat):
         if stored is not None:
             point = FrontierPoint.from_json(stored)
         else:
-            control = SolveControl(work_limit=config.work_limit, interrupted=self._alarm())
+            interrupted = self._alarm()
+            control = SolveControl(work_limit=config.work_limit, interrupted=interrupted)
             matrix = self._loaded(reference)
+            fault_point("frontier.solving", lambda: interrupted() is not None)
             inputs = simulation_inputs(member.key_document)
             point = solve_point(
                 value, config, matrix, inputs, backend=make_backend(), control=control, start=assignment.start
