@@ -10,7 +10,16 @@ from urllib.parse import urlsplit
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -69,7 +78,7 @@ class Settings(BaseModel):
 
     home: the user's own directory, for the embedded server and all other data.
     database_url: the server to use instead of the embedded one, for SQLAlchemy.
-    prefect_api_url: the Prefect server to use instead of our own.
+    prefect_api_url: the Prefect server to use instead of our own. prefect_api_auth_string: its secret, user:password.
     pg_bin_dir: PostgreSQL's programs to use instead of those of the wheel.
     lease_s: a session whose lease is not renewed for so long is taken over. generation_lease_s: a matrix likewise.
     heartbeat_s: between two renewals of a lease. ownership_check_s: between two looks at whether it is still ours.
@@ -99,6 +108,7 @@ class Settings(BaseModel):
     home: AbsolutePath
     database_url: DatabaseUrl | None = Field(default=None, repr=False)  # it holds a password
     prefect_api_url: HttpUrl | None = None
+    prefect_api_auth_string: SecretStr | None = None
     pg_bin_dir: AbsolutePath | None = None
 
     lease_s: Seconds = 45.0
@@ -153,9 +163,10 @@ class _Environment(BaseSettings, Settings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore")
 
     home: AbsolutePath = Field(default_factory=lambda: _data_directory() / "vcfolio")
-    # Other programs know these two as well, so they have no prefix.
+    # Other programs know these three as well, so they have no prefix.
     database_url: DatabaseUrl | None = Field(default=None, repr=False, validation_alias="DATABASE_URL")
     prefect_api_url: HttpUrl | None = Field(default=None, validation_alias="PREFECT_API_URL")
+    prefect_api_auth_string: SecretStr | None = Field(default=None, validation_alias="PREFECT_API_AUTH_STRING")
 
 
 def load_settings() -> Settings:
