@@ -21,6 +21,11 @@ class NotOurs(OSError):
     """Somebody else may have written it."""
 
 
+def keep_new_files_private() -> None:
+    """For this process and those that it starts: what they make, nobody else can read."""
+    os.umask(0o077)
+
+
 def require_own_directory(path: Path, also: Collection[int] = ()) -> None:
     """Takes group's and others' right to write away from a directory of ours.
 

@@ -18,7 +18,7 @@ from prefect.context import TaskRunContext
 from prefect.filesystems import LocalFileSystem, WritableFileSystem
 from prefect.serializers import JSONSerializer
 
-from core.own_files import NotOurs, make_private_directory, read_own, require_own_directory
+from core.own_files import NotOurs, make_private_directory, read_own, require_own_directory, write_own
 from db.matrices import MatrixReference
 
 LONGEST_FILE = 10_000
@@ -57,20 +57,32 @@ class ReferencesOnly(WritableFileSystem):
         return front
 
     def _resolve_path(self, path: str) -> Any:
+        """Where Prefect's records say that it lies. Prefect's own follows a link of that name."""
+        if self._directory is not None:
+            return self._directory / Path(path).name
         resolve = getattr(self.storage, "_resolve_path", None)
         return None if resolve is None else resolve(path)
 
-    def read_path(self, path: str, *, _sync: bool = True) -> bytes:
-        """Raises ValueError for what is no reference to the matrix that `path` is named after, OSError for what cannot
-        be read; Prefect takes both for a file that is not there."""
+    @property
+    def _directory(self) -> Path | None:
+        if not isinstance(self.storage, LocalFileSystem):
+            return None
+        return Path(self.storage.basepath or ".").expanduser().resolve()
+
+    # Prefect calls the methods of its own storages so: a synchronous one, and one whose name begins with an a.
+    def read_path(self, path: str, *, _sync: bool = True) -> bytes:  # type: ignore[override]
+        """Raises OSError or ValueError for what is no reference to the matrix that `path` is named after; Prefect takes
+        both for a file that is not there."""
         return _checked(path, self._content(path))
 
     async def aread_path(self, path: str) -> bytes:
         return self.read_path(path)
 
     def write_path(self, path: str, content: bytes, *, _sync: bool = True) -> Any:
-        if isinstance(self.storage, LocalFileSystem):
-            make_private_directory(Path(self.storage._resolve_path(path)).parent)  # noqa: SLF001
+        if self._directory is not None:
+            make_private_directory(self._directory)
+            write_own(self._directory / Path(path).name, content)
+            return path
         write: Any = self.storage.write_path
         return write(path, content=content, _sync=True)
 
@@ -86,13 +98,12 @@ class ReferencesOnly(WritableFileSystem):
         raise NotImplementedError
 
     def _content(self, path: str) -> bytes:
-        if not isinstance(self.storage, LocalFileSystem):
-            read: Any = self.storage.read_path
-            content: bytes = read(path, _sync=True)
-            return content
-        file = Path(self.storage._resolve_path(path))  # noqa: SLF001
-        require_own_directory(file.parent)
-        return read_own(file)
+        if self._directory is not None:
+            require_own_directory(self._directory)
+            return read_own(self._directory / Path(path).name)
+        read: Any = self.storage.read_path
+        content: bytes = read(path, _sync=True)
+        return content
 
 
 def _checked(path: str, content: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -126,7 +127,11 @@ class CommandLineInProcess:
                     patch.setenv(name, value)
                 patch.setattr(sys, "argv", ["vcfolio", *arguments])
                 patch.setattr(terminal, "verbose", False)
-                yield
+                before = os.umask(0o022)
+                try:
+                    yield
+                finally:
+                    os.umask(before)
 
     @contextmanager
     def _prefect_configured(self) -> Iterator[None]:

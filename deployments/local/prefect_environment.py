@@ -33,7 +33,9 @@ def client_environment(home: Path, api: PrefectApi) -> dict[str, str]:
         **({} if api.auth_string is None else {"PREFECT_API_AUTH_STRING": api.auth_string}),
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_API_URL": api.url,
-        "PREFECT_LOCAL_STORAGE_PATH": str(home / "results"),
+        "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(home / "results"),
+        # Nothing of ours is written as a pickle, which is code to whoever reads it.
+        "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
         # Logs go to Prefect's server, where the run is looked at; the terminal is the command's.
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
         "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",

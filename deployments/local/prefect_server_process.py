@@ -7,7 +7,6 @@ when the last user was killed.
 from __future__ import annotations
 
 import json
-import os
 import socket
 import sys
 from dataclasses import asdict, dataclass
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from core.own_files import NotOurs, read_own, write_own
+from core.own_files import NotOurs, keep_new_files_private, read_own, write_own
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -102,7 +101,7 @@ def _record(directory: Path) -> Path:
 
 
 if __name__ == "__main__":
-    os.umask(0o077)
+    keep_new_files_private()
     if sys.argv[1] == "serve":
         serve(Path(sys.argv[2]), int(sys.argv[3]))
     else:

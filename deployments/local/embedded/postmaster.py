@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 
 from core.errors import Unavailable
+from core.own_files import keep_new_files_private
 from deployments.local.embedded.locks import is_held
 
 POLL_S = 0.05
@@ -139,4 +140,5 @@ def _argument_after(arguments: list[str], flag: str) -> str | None:
 
 
 if __name__ == "__main__":
+    keep_new_files_private()
     stop_server(ServerFiles(Path(sys.argv[1])))
