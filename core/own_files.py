@@ -13,12 +13,16 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
+from core.errors import VcfolioError
+
 WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _NO_FOLLOW: int = getattr(os, "O_NOFOLLOW", 0)  # Windows has neither links of this kind nor owners that are numbers
 
 
-class NotOurs(OSError):
+class NotOurs(VcfolioError, OSError):
     """Somebody else may have written it."""
+
+    code = "not_ours"
 
 
 def keep_new_files_private() -> None:
@@ -70,6 +74,16 @@ def write_own(path: Path, content: bytes) -> None:
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+
+
+def remove_within(directory: Path, name: str) -> None:
+    """The file of this name, if there is one; a directory that is a link is not entered. Raises OSError for one."""
+    entered = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=entered)
+    finally:
+        os.close(entered)
 
 
 def own_secret(path: Path, made: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from core import jit, own_files
+from core import errors, jit, own_files
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -68,7 +68,7 @@ class Checkout:
         for package in (self.core, self.core / "solver", self.core / "simulation"):
             package.mkdir(parents=True)
             (package / "__init__.py").touch()
-        for module in (jit, own_files):
+        for module in (errors, jit, own_files):
             shutil.copy(str(module.__file__), self.core)
         (self.core / "solver" / "kernels.py").write_text(KERNELS)
         self.write_rate("2.0")
