@@ -94,7 +94,8 @@ class Settings(BaseModel):
     that nobody has ended so long after that is set to Cancelled.
     matrix_kept_days, failed_matrix_kept_days: since the matrix was last read, or failed. job_kept_days: outbox rows,
     since their session ended. page_url: of the web page, for links to it.
-    api_host, api_port: where the API and the page are served. page_session_hours: until one must log in again.
+    api_host, api_port: where the API and the page are served. api_names: by which clients may ask for them besides,
+    comma-separated. page_session_hours: until one must log in again.
     login_link_minutes: how long a login link waits to be used.
     task_runner: what carries out the parts of large matrices and samples: threads or processes here, or dask.
     task_workers: how many of them at once; default one a core. dask_address: of a Dask scheduler, such as
@@ -142,6 +143,7 @@ class Settings(BaseModel):
     page_url: HttpUrl | None = None
     api_host: str = Field(default="127.0.0.1", min_length=1)
     api_port: Port = 8321
+    api_names: str = ""
     page_session_hours: Hours = 12.0
     login_link_minutes: Minutes = 15.0
     metrics_port: Port | None = None

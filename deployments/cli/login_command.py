@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 from sqlalchemy import Engine
 
+from api.addresses import page_address
 from core.errors import NotFound
 from db.access import create_login_link
 from db.engine import transaction
 from db.funds import LOCAL_USER
 from db.settings import Settings, load_settings
 from deployments.cli import terminal
-from deployments.cli.addresses import page_address
 from deployments.local.services import database, own_api
 
 

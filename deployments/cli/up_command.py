@@ -11,12 +11,12 @@ from typing import Annotated
 import typer
 from sqlalchemy import Engine
 
+from api.addresses import own_address, page_address
 from core.errors import BadInput, Unavailable, VcfolioError
 from db.engine import transaction
 from db.queue import queue_figures
 from db.settings import export, load_settings
 from deployments.cli import terminal
-from deployments.cli.addresses import own_address, page_address
 from deployments.cli.login_command import login_link
 from deployments.cli.stopping import stop_signal
 from deployments.local.services import FlowServices, flow_services
