@@ -39,4 +39,5 @@ def page(request: Request, template: str, who: Visitor | None, status: int = 200
         csrf=None if who is None else who.csrf_token,
         **context,
     )
-    return HTMLResponse(filled, status)
+    # Half of a surrogate pair, which JSON may name and UTF-8 cannot, is shown as its escape.
+    return HTMLResponse(filled.encode("utf-8", "backslashreplace"), status)

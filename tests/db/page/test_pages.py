@@ -349,3 +349,19 @@ def test_the_form_for_a_large_file_is_not_many_times_the_file(site: Site, docume
     answer = client.post(f"/funds/{EXAMPLE_FUND_ID}/request", data=csrf, files={"file": ("large.json", file)})
     assert answer.status_code == 422
     assert len(answer.content) < 6 * len(file) + 2_000_000
+
+
+@pytest.mark.parametrize("half", ["\\ud800", "\\udfff"])
+def test_half_of_a_surrogate_pair_is_a_problem_of_its_field_and_no_failure(site: Site, half: str) -> None:
+    """JSON may name it; UTF-8, and so PostgreSQL and the page, cannot."""
+    client = site.logged_in()
+    csrf = {"csrf_token": token_of(client), "action": "upload"}
+    for document in (
+        f'{{"buckets": {{"stages": ["Seed"], "sectors": ["A{half}I"]}}}}',
+        f'{{"{half}": 1}}',
+        f'{{"sectorBounds": {{"A{half}": {{"max": 0.5}}}}}}',
+        f'{{"taxonomyVersion": "{half}"}}',
+        f'{{"calibrationVersion": "{half}"}}',
+    ):
+        answer = client.post(f"/funds/{EXAMPLE_FUND_ID}/request", data=csrf, files={"file": ("x.json", document)})
+        assert answer.status_code == 422, document
