@@ -7,8 +7,8 @@ A deal is one check: no reserves. Its chance to return at least x follows in clo
 the snapshot and the distribution of the model:
 
     three_component_v1  sum over stages of mix * P(exit) * mean over the shocks f of min(1, (f xmin / x)^alpha)
-    three_component_v2  sum over stages and graduations k of mix * P(exit after k) * P(Q > x / kept^k), where Q is
-                        log-normal up to its 90th percentile and Pareto beyond, and kept what a round leaves of a stake
+    three_component_v2  sum over stages and graduations k of mix * P(exit after k) * P(Q > x / retained^k), where Q is
+                        log-normal up to its 90th percentile and Pareto beyond, and retained the ownership after a round
 
 Fitted by a grid that is refined about its best point: the Seed median, the ratio of each stage's median to the one
 before, and the spread ln(p90 / median). The criterion is the Kullback-Leibler divergence of the fitted from the
@@ -28,7 +28,7 @@ import numpy as np
 from core.arrays import FloatArray
 from core.calibration.snapshot import CalibrationSnapshot
 from core.simulation.three_component_v1 import IDIOSYNCRATIC_WEIGHT, REGIME_IMPACT, SHOCK_SWING, SYSTEMATIC_WEIGHT
-from core.simulation.three_component_v1_fresh import exit_probability
+from core.simulation.three_component_v1_out_of_sample import exit_probability
 from core.simulation.three_component_v2 import normal
 from core.simulation.three_component_v2.path import path_chances
 from core.stages import Stage
@@ -54,7 +54,7 @@ LIMITS = {
 }
 GRID, REFINEMENTS, NODES = 7, 12, 8
 
-Law = Callable[[FloatArray, FloatArray], FloatArray]
+Distribution = Callable[[FloatArray, FloatArray], FloatArray]
 """(medians, 90th percentiles), each (4,), by stage -> shares of deals by multiple, as `PUBLISHED`."""
 
 
@@ -62,11 +62,11 @@ def shares(at_least: FloatArray) -> FloatArray:
     return -np.diff(np.concatenate([[1.0], at_least, [0.0]]))
 
 
-def law_of_v1(snapshot: CalibrationSnapshot) -> Law:
+def law_of_v1(snapshot: CalibrationSnapshot) -> Distribution:
     exits = [exit_probability(stage, snapshot.transition_stats, MAX_ROUNDS) for stage in Stage]
     factor, weight = _shock_factors()
 
-    def law(medians: FloatArray, p90s: FloatArray) -> FloatArray:
+    def distribution(medians: FloatArray, p90s: FloatArray) -> FloatArray:
         at_least = np.zeros(len(EDGES))
         for median, alpha, exit_share, part in zip(
             medians, np.log(5) / np.log(p90s / medians), exits, MIX, strict=True
@@ -76,7 +76,7 @@ def law_of_v1(snapshot: CalibrationSnapshot) -> Law:
             at_least += part * exit_share * (weight @ survival)
         return shares(at_least)
 
-    return law
+    return distribution
 
 
 def _shock_factors() -> tuple[FloatArray, FloatArray]:
@@ -92,19 +92,19 @@ def _shock_factors() -> tuple[FloatArray, FloatArray]:
     )
 
 
-def law_of_v2(snapshot: CalibrationSnapshot) -> Law:
+def law_of_v2(snapshot: CalibrationSnapshot) -> Distribution:
     paths = [path_chances(stage, snapshot.transition_stats, 1.0, MAX_ROUNDS).exits for stage in Stage]
     table = snapshot.cap_table
-    kept = (1.0 - table.dilution_per_round_pct) * (1.0 - table.option_pool_refresh_pct)
+    retained = (1.0 - table.dilution_per_round_pct) * (1.0 - table.option_pool_refresh_pct)
 
-    def law(medians: FloatArray, p90s: FloatArray) -> FloatArray:
+    def distribution(medians: FloatArray, p90s: FloatArray) -> FloatArray:
         at_least = np.zeros(len(EDGES))
         for median, p90, exits, part in zip(medians, p90s, paths, MIX, strict=True):
             for k, chance in enumerate(exits):
-                at_least += part * chance * exit_survival(EDGES / kept**k, median, p90)
+                at_least += part * chance * exit_survival(EDGES / retained**k, median, p90)
         return shares(at_least)
 
-    return law
+    return distribution
 
 
 def exit_survival(x: FloatArray, median: float, p90: float) -> FloatArray:
@@ -115,7 +115,7 @@ def exit_survival(x: FloatArray, median: float, p90: float) -> FloatArray:
     return np.where(x <= p90, body, np.where(x <= OUTCOME_CAP, tail, 0.0))
 
 
-LAWS = {"three_component_v1": law_of_v1, "three_component_v2": law_of_v2}
+DISTRIBUTIONS = {"three_component_v1": law_of_v1, "three_component_v2": law_of_v2}
 
 
 def divergence(found: FloatArray) -> float:
@@ -129,7 +129,7 @@ def outcomes(point: tuple[float, ...]) -> tuple[FloatArray, FloatArray]:
     return medians, medians * np.exp(spread * spread_ratio ** np.arange(4))
 
 
-def fit(law: Law, limits: list[tuple[float, float]]) -> tuple[float, ...]:
+def fit(distribution: Distribution, limits: list[tuple[float, float]]) -> tuple[float, ...]:
     """A grid over the limits, then finer ones about the best point so far."""
     lowest, highest = low, high = np.array(limits).T
     best: tuple[float, ...] = tuple((lowest + highest) / 2)
@@ -137,7 +137,7 @@ def fit(law: Law, limits: list[tuple[float, float]]) -> tuple[float, ...]:
     for _ in range(REFINEMENTS):
         axes = [np.unique(axis) for axis in np.linspace(low, high, GRID).T]
         for point in itertools.product(*axes):
-            found = divergence(law(*outcomes(point)))
+            found = divergence(distribution(*outcomes(point)))
             if found < least:
                 best, least = point, found
         step = (high - low) / (GRID - 1)
@@ -147,11 +147,11 @@ def fit(law: Law, limits: list[tuple[float, float]]) -> tuple[float, ...]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Fit exit outcomes to the published distribution of deals.")
-    parser.add_argument("model", nargs="?", choices=sorted(LAWS), default="three_component_v2")
+    parser.add_argument("model", nargs="?", choices=sorted(DISTRIBUTIONS), default="three_component_v2")
     model = parser.parse_args().model
     (snapshot,) = (found for found in shipped_benchmarks() if found.exit_outcomes_fitted_for == model)
-    law = LAWS[model](snapshot)
-    point = fit(law, LIMITS[model])
+    distribution = DISTRIBUTIONS[model](snapshot)
+    point = fit(distribution, LIMITS[model])
     medians, p90s = outcomes(point)
     medians, p90s = np.round(medians, 2), np.round(np.round(medians, 2) * p90s / medians, 2)
     names = ("Seed median", "ratio of medians", "Seed ln(p90 / median)", "ratio of spreads")
@@ -160,7 +160,7 @@ def main() -> None:
     for stage, part, median, p90 in zip(Stage, MIX, medians, p90s, strict=True):
         held = snapshot.exit_outcomes[stage]
         print(f"{stage:5} {part:6.3f} {median:7.2f} {p90:6.2f}   {held.median_moic:.2f} / {held.p90_moic:.2f}")
-    found = law(medians, p90s)
+    found = distribution(medians, p90s)
     print(f"\nshare of deals, %   {'published':>9} {'fitted':>8} {'difference':>11}")
     for label, published, fitted in zip(
         ("<1x", "1-5x", "5-10x", "10-20x", "20-50x", ">=50x"), PUBLISHED, found, strict=True

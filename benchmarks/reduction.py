@@ -78,7 +78,7 @@ def measure(seed: int, n_buckets: int, generated: int, kept: int) -> list[Outcom
     everything = model.generate(inputs)
     free = evaluate(_solve(everything, unlimited.config)[0], everything, unlimited.config)
     config = _request(seed, n_buckets, generated, LOSS_SHARE * free.loss_probability, CVAR_SHARE * free.cvar).config
-    fresh = model.fresh(inputs, FRESH, model.matrix_companies(inputs)).moic
+    fresh = model.out_of_sample(inputs, FRESH, model.matrix_companies(inputs)).moic
     began = process_time()
     chosen = reduce_matrix(everything, kept)
     choose_cpu_s = process_time() - began

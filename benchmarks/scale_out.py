@@ -35,8 +35,8 @@ from core.request import parse_request
 from core.request.normalize import normalize
 from core.result.reports import LargeSampleDocument
 from core.risk.large_sample import Judged, JudgedAgainst, large_sample, parts_of_sample, tally_part
+from core.simulation.block_ranges import BlockRange, block_ranges_of
 from core.simulation.models import model_of
-from core.simulation.parts import Part, parts_of
 from db.benchmarks import shipped_benchmark
 from db.funds import EXAMPLE_FUND_ID
 
@@ -51,10 +51,10 @@ def matrix(n_buckets: int, n_scenarios: int, companies: int, *, in_parts: bool) 
     model = model_of(V2)
     if not in_parts:
         return hashlib.sha256(model.generate(inputs).moic.tobytes()).hexdigest()
-    assert model.in_parts is not None
-    make, parts = model.in_parts.part, parts_of(n_scenarios, n_buckets * companies)
+    assert model.by_block_range is not None
+    make, parts = model.by_block_range.simulate, block_ranges_of(n_scenarios, n_buckets * companies)
     made = _in_threads(lambda part: make(inputs, *part), parts)
-    return hashlib.sha256(model.in_parts.assemble(inputs, made).moic.tobytes()).hexdigest()
+    return hashlib.sha256(model.by_block_range.assemble(inputs, made).moic.tobytes()).hexdigest()
 
 
 def sample(scenarios: int) -> str:
@@ -77,7 +77,7 @@ def sample(scenarios: int) -> str:
     return hashlib.sha256(report.model_dump_json(by_alias=True).encode()).hexdigest()
 
 
-def _in_threads(work: Callable[[Part], Any], parts: list[Part]) -> list[Any]:
+def _in_threads(work: Callable[[BlockRange], Any], parts: list[BlockRange]) -> list[Any]:
     with ThreadPoolExecutor(WORKERS) as pool:
         return list(pool.map(work, parts))
 

@@ -13,7 +13,7 @@ from prefect import Task, unmapped
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
 from core.errors import BadInput, Unavailable
-from core.simulation.parts import Part
+from core.simulation.block_ranges import BlockRange
 from db.settings import Settings
 
 Progress = Callable[[int, int], None]
@@ -21,7 +21,11 @@ Progress = Callable[[int, int], None]
 
 
 def in_block_ranges(
-    task: Task[..., Any], ranges: Sequence[Part], shared: Mapping[str, Any], settings: Settings, progress: Progress
+    task: Task[..., Any],
+    ranges: Sequence[BlockRange],
+    shared: Mapping[str, Any],
+    settings: Settings,
+    progress: Progress,
 ) -> list[Any]:
     """What `task(**shared, start=..., stop=...)` returns for each range, in their order. Called within a flow run.
 

@@ -10,10 +10,10 @@ from prefect.cache_policies import NO_CACHE
 
 from core import pipeline
 from core.matrix.key import simulation_inputs
-from core.matrix.scenario_matrix import MatrixPart, ScenarioMatrix
+from core.matrix.scenario_matrix import MatrixBlockRange, ScenarioMatrix
+from core.simulation.block_ranges import BlockRange
 from core.simulation.inputs import SimulationInputs
-from core.simulation.models import InParts, model_of
-from core.simulation.parts import Part
+from core.simulation.models import ByBlockRange, model_of
 from db.settings import Settings
 from tasks.block_ranges import Progress, in_block_ranges
 
@@ -24,7 +24,7 @@ def simulate(key_document: Mapping[str, Any], settings: Settings, progress: Prog
     Called within a flow run. Raises BadInput for parameters that the model cannot have.
     """
 
-    def mapped(_model: InParts, _inputs: SimulationInputs, ranges: Sequence[Part]) -> list[MatrixPart]:
+    def mapped(_model: ByBlockRange, _inputs: SimulationInputs, ranges: Sequence[BlockRange]) -> list[MatrixBlockRange]:
         return in_block_ranges(matrix_block_range, ranges, {"key_document": key_document}, settings, progress)
 
     return pipeline.simulate(key_document, map_blocks=mapped)
@@ -33,7 +33,7 @@ def simulate(key_document: Mapping[str, Any], settings: Settings, progress: Prog
 @task(
     name="matrix-block-range", task_run_name="scenarios {start} to {stop}", cache_policy=NO_CACHE, persist_result=False
 )
-def matrix_block_range(key_document: Mapping[str, Any], start: int, stop: int) -> MatrixPart:
-    in_parts_of_model = model_of(key_document["key"]["sim_model_version"]).in_parts
-    assert in_parts_of_model is not None
-    return in_parts_of_model.part(simulation_inputs(key_document), start, stop)
+def matrix_block_range(key_document: Mapping[str, Any], start: int, stop: int) -> MatrixBlockRange:
+    model_by_block_range = model_of(key_document["key"]["sim_model_version"]).by_block_range
+    assert model_by_block_range is not None
+    return model_by_block_range.simulate(simulation_inputs(key_document), start, stop)

@@ -24,7 +24,7 @@ from core.risk.large_sample import (
     tally_part,
 )
 from core.session_states import SessionStatus
-from core.simulation.parts import Part
+from core.simulation.block_ranges import BlockRange
 from db.results import session_result, stored_allocation, stored_optimization
 from db.sessions import SessionRow
 from db.settings import Settings
@@ -71,7 +71,7 @@ def sample_block_range(
     start: int,
     stop: int,
 ) -> PartTallies:
-    return tally_part(_judged(config, allocation), simulation_inputs(key_document), Part(start, stop))
+    return tally_part(_judged(config, allocation), simulation_inputs(key_document), BlockRange(start, stop))
 
 
 def _judged(config: Mapping[str, Any], allocation: tuple[Holding, ...]) -> Judged:

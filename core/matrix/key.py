@@ -29,6 +29,9 @@ NO_RECYCLING = Recycling(enabled=False, utilization=0.0, cash_multiple=1.0, max_
 
 _BUCKET_FIELDS = tuple(field.name for field in fields(BucketParams))
 
+_COPULA_KEYS = {"idiosyncratic_share": "own_share"}
+"""Names in the document where they differ from those of the fields; a name is part of the key."""
+
 _MILLION = 1_000_000
 """Sums that must stay exact are taken in whole millionths: six decimals."""
 
@@ -183,7 +186,8 @@ def _copula_params(parameters: MatrixParameters) -> dict[str, Any]:
     regimes = sorted(terms.reference_regimes, key=lambda regime: regime.name)
     recycling_cap = terms.recycling_cap if parameters.recycling.enabled else 0.0
     reference = {"probabilities": _probabilities(regimes), "shock_ranges": _shock_ranges(regimes)}
-    return {"copula": asdict(terms) | {"recycling_cap": recycling_cap, "reference_regimes": reference}}
+    numbers = {_COPULA_KEYS.get(name, name): value for name, value in asdict(terms).items()}
+    return {"copula": numbers | {"recycling_cap": recycling_cap, "reference_regimes": reference}}
 
 
 def _scenario_gen_config(parameters: MatrixParameters) -> dict[str, Any]:
@@ -269,7 +273,8 @@ def _copula(terms: Mapping[str, Any] | None) -> CopulaTerms | None:
     reference = terms["reference_regimes"]
     regimes = _regimes_of(reference["probabilities"], reference["shock_ranges"])
     other = ("companies_per_bucket", "reference_regimes")
-    numbers = {name: float(value) for name, value in terms.items() if name not in other}
+    fields_of = {key: name for name, key in _COPULA_KEYS.items()}
+    numbers = {fields_of.get(key, key): float(value) for key, value in terms.items() if key not in other}
     return CopulaTerms(int(terms["companies_per_bucket"]), reference_regimes=regimes, **numbers)
 
 

@@ -43,10 +43,10 @@ class ScenarioState:
 
 
 @dataclass(frozen=True, slots=True)
-class MatrixPart:
+class MatrixBlockRange:
     """Consecutive scenarios of a matrix, from `start` on.
 
-    moic: (n_buckets, n), as in the matrix. winners: (n_buckets,), how many of the part's companies. states: n.
+    moic: (n_buckets, n), as in the matrix. winners: (n_buckets,), how many of the range's companies. states: n.
     """
 
     start: int
@@ -76,6 +76,16 @@ class ScenarioMatrix:
         assert n_buckets == len(self.bucket_keys) == len(self.win_probability)
         assert n_scenarios == len(self.states)
         assert list(self.bucket_keys) == sorted(self.bucket_keys)
+
+    @property
+    def expectations(self) -> None:
+        """A stored matrix knows its own sample alone."""
+        return None
+
+    @property
+    def exchangeable(self) -> tuple[()]:
+        """No buckets are tied to each other."""
+        return ()
 
     @property
     def n_buckets(self) -> int:

@@ -139,7 +139,7 @@ def _deal_shares(model: ScenarioModel, snapshot: CalibrationSnapshot) -> tuple[D
     """One check each, without reserves, in the mix of stages of published rounds; companies of their own scenarios."""
     buckets = [{"stage": stage.value, "sector": SECTORS[0], "reserveRatio": 0, "roundsToExit": 0} for stage in Stage]
     inputs = _inputs(_normalized(model, snapshot, buckets))
-    moic = model.fresh(inputs, DEALS_PER_STAGE, np.ones(len(inputs.buckets), dtype=np.int64)).moic
+    moic = model.out_of_sample(inputs, DEALS_PER_STAGE, np.ones(len(inputs.buckets), dtype=np.int64)).moic
     mix = np.array([ROUNDS[bucket.stage] for bucket in inputs.buckets]) / sum(ROUNDS.values())
     return tuple(_deal_share(deals, mix @ _within(deals, moic)) for deals in PUBLISHED_DEALS)
 
@@ -167,7 +167,7 @@ def _fund_multiples(model: ScenarioModel, snapshot: CalibrationSnapshot) -> Floa
         counts[keys.index(f"{stage}_{SECTORS[position % len(SECTORS)]}")] += 1
     all_in = np.array([bucket.all_in_cost_usd for bucket in normalized.config.buckets])
     weights = counts * all_in / float(counts @ all_in)
-    multiples: FloatArray = weights @ model.fresh(inputs, FUNDS, counts).moic
+    multiples: FloatArray = weights @ model.out_of_sample(inputs, FUNDS, counts).moic
     return multiples
 
 

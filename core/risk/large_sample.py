@@ -21,9 +21,9 @@ from core.risk.out_of_sample import Estimate, OutOfSample, at_least, at_most
 from core.risk.out_of_sample_trial import OutOfSampleTrial
 from core.risk.stress import RegimeOutcome, StressFigures
 from core.risk.tally import Moments, TalliedFigures, Tally, joined, masks_of, tallied_figures, tally
+from core.simulation.block_ranges import BlockRange, block_ranges_of
 from core.simulation.inputs import SimulationInputs
 from core.simulation.models import model_of
-from core.simulation.parts import Part, parts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +69,14 @@ class LargeSample:
     comparison_portfolios: Sequence[ComparisonPortfolio]
 
 
-def parts_of_sample(judged: Judged, inputs: SimulationInputs, scenarios: int) -> list[Part]:
+def parts_of_sample(judged: Judged, inputs: SimulationInputs, scenarios: int) -> list[BlockRange]:
     """Of about equal work."""
     matrix_companies = model_of(judged.config.sim_model_version).matrix_companies(inputs)
     draws = int(matrix_companies.sum() + judged.deals.counts.sum()) + len(judged.config.buckets)
-    return parts_of(scenarios, draws)
+    return block_ranges_of(scenarios, draws)
 
 
-def tally_part(judged: Judged, inputs: SimulationInputs, part: Part) -> PartTallies:
+def tally_part(judged: Judged, inputs: SimulationInputs, part: BlockRange) -> PartTallies:
     """Needs memory for the part's scenarios alone."""
     trial = OutOfSampleTrial(judged.config, inputs, part.scenarios, part.start)
     chosen = trial.of_weights(judged.weights)

@@ -9,9 +9,11 @@ import numpy as np
 from core.arrays import FloatArray, IntArray
 from core.portfolio.strict import portfolio_multiples
 from core.request.normalized_config import NormalizedConfig
-from core.simulation.fresh import FreshScenarios
+from core.simulation.drawing import draw
 from core.simulation.inputs import SimulationInputs
 from core.simulation.models import model_of
+from core.simulation.out_of_sample import OutOfSampleScenarios
+from core.simulation.philox import Purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,7 @@ class OutOfSampleTrial:
 
     def __init__(self, config: NormalizedConfig, inputs: SimulationInputs, scenarios: int, start: int = 0) -> None:
         self._config, self._inputs, self._scenarios, self._start = config, inputs, scenarios, start
-        self._model = model_of(config.sim_model_version)
-        self.matrix_companies = self._model.matrix_companies(inputs)
+        self.matrix_companies = model_of(config.sim_model_version).matrix_companies(inputs)
         self._singles = self._draw(np.ones(len(config.buckets), dtype=np.int64))
         self._is_winner = (self._singles.moic >= inputs.winner_multiple).astype(np.float64)
         alike = bool(np.all(self.matrix_companies == 1))
@@ -50,7 +51,7 @@ class OutOfSampleTrial:
         """weights, counts: (n_buckets,), of so many independent companies in each bucket."""
         return self._outcome(weights, cash_weight, self._draw(counts))
 
-    def _outcome(self, weights: FloatArray, cash_weight: float, drawn: FreshScenarios) -> PortfolioDraws:
+    def _outcome(self, weights: FloatArray, cash_weight: float, drawn: OutOfSampleScenarios) -> PortfolioDraws:
         all_in = np.array([bucket.all_in_cost_usd for bucket in self._config.buckets])
         deals = weights * self._config.total_fund_size_usd / all_in
         return PortfolioDraws(
@@ -59,5 +60,6 @@ class OutOfSampleTrial:
             regimes=drawn.regimes,
         )
 
-    def _draw(self, companies: IntArray) -> FreshScenarios:
-        return self._model.fresh(self._inputs, self._scenarios, companies, self._start)
+    def _draw(self, companies: IntArray) -> OutOfSampleScenarios:
+        scenarios = range(self._start, self._start + self._scenarios)
+        return draw(self._config.sim_model_version, self._inputs, Purpose.OUT_OF_SAMPLE, scenarios, companies)

@@ -19,7 +19,7 @@ from core.portfolio.strict import exact_mean, shortfalls
 from core.risk import measures
 from core.risk.out_of_sample_trial import PortfolioDraws
 from core.risk.sampling_error import StandardErrors
-from core.simulation.parts import BLOCK_SCENARIOS
+from core.simulation.block_ranges import BLOCK_SCENARIOS
 from core.solver.program import LOSS_THRESHOLD
 
 Masks = Sequence[BoolArray]

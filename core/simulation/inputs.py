@@ -52,16 +52,16 @@ class Recycling:
 class CopulaTerms:
     """What `three_component_v2` alone reads.
 
-    companies_per_bucket: that a matrix entry is the mean of. regime_share, sector_share, own_share: of the variance of
-    the mean log multiple of `share_group_size` companies of a sector. transition_correlation: of failures, in [0, 1).
-    outcome_cap: largest multiple of an exit before dilution. recycling_cap: largest part of the allocated capital that
-    is recycled. reference_regimes: those that the calibrated marginals hold under.
+    companies_per_bucket: that a matrix entry is the mean of. regime_share, sector_share, idiosyncratic_share: of the
+    variance of the mean log multiple of `share_group_size` companies of a sector. transition_correlation: of failures,
+    in [0, 1). outcome_cap: largest multiple of an exit before dilution. recycling_cap: largest part of the allocated
+    capital that is recycled. reference_regimes: those that the calibrated marginals hold under.
     """
 
     companies_per_bucket: int
     regime_share: float
     sector_share: float
-    own_share: float
+    idiosyncratic_share: float
     share_group_size: float
     transition_correlation: float
     outcome_cap: float

@@ -1,6 +1,6 @@
 """`three_component_v1`: the scalar reference model, one company per bucket and scenario.
 
-A world is a macro regime with its shock, a systematic shock per sector and an idiosyncratic shock per bucket. In it,
+A scenario is a macro regime with its shock, a systematic shock per sector and an idiosyncratic shock per bucket. In it,
 every bucket's company walks from financing round to financing round; if it exits, its multiple is a Pareto draw whose
 median the shocks move. The order of the draws from the one stream is part of the version: what changes a byte of the
 matrix is another version.
@@ -39,7 +39,7 @@ LARGEST_UNIFORM = 1.0 - 2.0**-33
 
 
 def power_law_alpha(median: float, p90: float) -> float:
-    """Tail index of the Pareto law with this median and 90th percentile, clamped to [0.5, 5].
+    """Tail index of the Pareto distribution with this median and 90th percentile, clamped to [0.5, 5].
 
     P(X >= x) = (x_min / x)^alpha, 1/2 at the median and 1/10 at p90, so 5 = (p90 / median)^alpha.
     Raises BadInput unless 0 < median < p90.
@@ -83,7 +83,7 @@ def draw_exit_stage(
 
 
 class Shocks(NamedTuple):
-    """What one bucket meets in one world, each in [-1, 1]."""
+    """The shocks to one bucket in one scenario, each in [-1, 1]."""
 
     regime: float
     systematic: float
@@ -114,7 +114,7 @@ def draw_regime(regimes: tuple[Regime, ...], rng: Xorshift32) -> Regime:
 
 
 def draw_state(inputs: SimulationInputs, rng: Xorshift32) -> ScenarioState:
-    """One world. A sector's buckets share its systematic shock; sectors are drawn in sorted order."""
+    """The state of one scenario. A sector's buckets share its systematic shock; sectors are drawn in sorted order."""
     regime = draw_regime(inputs.regimes, rng)
     regime_shock = rng.uniform(regime.shock_min, regime.shock_max)
     by_sector = {sector: rng.uniform(-1.0, 1.0) for sector in sorted({bucket.sector for bucket in inputs.buckets})}
@@ -148,9 +148,9 @@ def recycle(moic: float, bucket: BucketParams, shocks: Shocks, terms: Recycling,
 
 
 def simulate(inputs: SimulationInputs, rng: Xorshift32) -> tuple[FloatArray, list[ScenarioState]]:
-    """Multiples, float64, shape (n_buckets, n_scenarios), and the worlds.
+    """Multiples, float64, shape (n_buckets, n_scenarios), and the states.
 
-    World by world, and bucket by bucket within it; recycling comes last, bucket by bucket over all worlds.
+    Scenario by scenario, and bucket by bucket within it; recycling comes last, bucket by bucket over all scenarios.
     """
     moic = np.zeros((len(inputs.buckets), inputs.scenario_count))
     states = []

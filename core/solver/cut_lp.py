@@ -7,16 +7,13 @@ import numpy as np
 from core.arrays import BoolArray, FloatArray
 from core.solver.feasibility import cvar_room, loss_tail, multiples
 from core.solver.highs_model import HighsModel
-from core.solver.program import ChanceProgram
+from core.solver.program import LOSS_RESOLUTION, ChanceProgram
 from core.solver.rows import dense_rows
 from core.solver.sums import combination, dot
 from core.solver.work import WorkMeter
 
 MARGIN = 1e-6
 """Answers are sought this far above 1: solvers stop a hair short of a row, and rescaling must not turn into losses."""
-
-RESOLUTION = 5e-10
-"""Halfway to the loss threshold: rows at 1 itself are kept when the multiple is no farther below."""
 
 FEASIBILITY = 1e-9
 ROWS_PER_ROUND = 15
@@ -93,10 +90,10 @@ class CutLp:
         return (1.0 + self.margin - float(self.program.payoff_offset[scenario])) / float(self._row_scale[scenario])
 
     def _add_scenario_rows(self, portfolio: FloatArray, required: BoolArray) -> bool:
-        violated = np.flatnonzero(required & (portfolio < 1.0 + 0.5 * self.margin - RESOLUTION))
+        violated = np.flatnonzero(required & (portfolio < 1.0 + 0.5 * self.margin - LOSS_RESOLUTION))
         worst_first = violated[np.argsort(portfolio[violated], kind="stable")].tolist()
-        fresh = [scenario for scenario in worst_first if scenario not in self.row_of_scenario]
-        for scenario in fresh[:ROWS_PER_ROUND]:
+        missing = [scenario for scenario in worst_first if scenario not in self.row_of_scenario]
+        for scenario in missing[:ROWS_PER_ROUND]:
             row = self.program.payoffs[scenario] / self._row_scale[scenario]
             self.row_of_scenario[scenario] = self.model.add_row(row, self._floor(scenario))
-        return bool(fresh)
+        return bool(missing)

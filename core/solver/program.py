@@ -24,6 +24,9 @@ from core.solver.effort import Effort
 LOSS_THRESHOLD = 1.0 - 1e-9
 """A scenario is a loss when its portfolio multiple, recomputed in float64, is below this."""
 
+LOSS_RESOLUTION = 5e-10
+"""Halfway from 1 to the threshold of a loss: a row at 1 counts as met by a multiple no farther below."""
+
 LINEAR_TOLERANCE = 1e-7
 """By how much a linear bound or the CVaR limit may be overstepped and still count as met."""
 

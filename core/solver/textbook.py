@@ -20,12 +20,13 @@ import numpy as np
 
 from core.arrays import FloatArray
 from core.errors import SolverFailed
-from core.solver.cut_lp import MARGIN, RESOLUTION, CutLp
+from core.solver.cut_lp import MARGIN, CutLp
 from core.solver.effort import Effort
 from core.solver.feasibility import is_feasible, multiples, worst_scenarios
 from core.solver.highs_model import HighsModel, OptionValue
 from core.solver.program import (
     LINEAR_TOLERANCE,
+    LOSS_RESOLUTION,
     LOSS_THRESHOLD,
     ChanceProgram,
     SolveControl,
@@ -147,7 +148,7 @@ class _Search:
         """Take x if it is better and strictly feasible, not just on the threshold of a loss, where rounding decides."""
         clipped = np.clip(x, self.program.polytope.lower, self.program.polytope.upper)
         value = dot(self.program.objective, clipped)
-        if value > self.objective and is_feasible(self.program, clipped, 1.0 - RESOLUTION):
+        if value > self.objective and is_feasible(self.program, clipped, 1.0 - LOSS_RESOLUTION):
             self.x, self.objective = clipped, value
 
     def _is_proven_empty(self) -> bool:

@@ -41,7 +41,7 @@ COMMANDS = {
     ),
     "out-of-sample": (
         "out_of_sample_command:out_of_sample",
-        "Test a completed session's portfolio in millions of fresh scenarios, on all cores or a cluster.",
+        "Test a completed session's portfolio in millions of scenarios out of sample, on all cores or a cluster.",
     ),
     "calibrate": (
         "calibrate_command:calibrate",

@@ -13,8 +13,8 @@ from rich.table import Table
 from core.errors import BadInput
 from core.matrix.key import simulation_inputs
 from core.request.model_terms import COPULA_MODEL
-from core.simulation.three_component_v2.explanation import CompanyStory, EntryStory, Recycled, explain
-from core.simulation.three_component_v2.generation import matrix_part
+from core.simulation.three_component_v2.explanation import CompanyExplanation, EntryExplanation, Recycled, explain
+from core.simulation.three_component_v2.generation import simulate_block_range
 from db.engine import transaction
 from db.requests import resolve_request
 from db.settings import load_settings
@@ -22,6 +22,9 @@ from deployments.cli import terminal
 from deployments.cli.arguments import AsJson, RequestFile
 from deployments.cli.request_file import read_request
 from deployments.local.services import database
+
+JSON_NAMES = {"ownership_retained": "kept", "idiosyncratic_factor": "ownFactor"}
+"""Where the JSON has another name than the field in camel case."""
 
 
 def explain_scenario(
@@ -31,7 +34,7 @@ def explain_scenario(
     scenario: Annotated[int, typer.Option(help="Column of the matrix, 0 for the first.")],
     as_json: AsJson = False,
 ) -> None:
-    """Raises BadInput for a request, bucket or scenario that does not exist, or a model that tells no stories."""
+    """Raises BadInput for a request, bucket or scenario that does not exist, or a model that has no companies."""
     parsed = read_request(request)
     with database(load_settings()) as engine, transaction(engine) as conn:
         normalized = resolve_request(conn, parsed)
@@ -39,62 +42,63 @@ def explain_scenario(
         rule = f"only {COPULA_MODEL} can be explained company by company"
         raise BadInput.of("modelVersion", normalized.config.sim_model_version, rule)
     inputs = simulation_inputs(normalized.key_document)
-    story = explain(inputs, bucket, scenario)
+    explanation = explain(inputs, bucket, scenario)
     row = [other.key for other in inputs.buckets].index(bucket)
-    stored = float(matrix_part(inputs, scenario, scenario + 1).moic[row, 0])
+    stored = float(simulate_block_range(inputs, scenario, scenario + 1).moic[row, 0])
     if as_json:
-        document = {"matrixKey": inputs.matrix_key, "matrixEntry": stored, "addsUp": stored == story.entry}
-        terminal.print_json(document | _camel(asdict(story)))
+        document = {"matrixKey": inputs.matrix_key, "matrixEntry": stored, "addsUp": stored == explanation.entry}
+        terminal.print_json(document | _camel(asdict(explanation)))
     else:
-        _show(story, stored, inputs.matrix_key)
+        _show(explanation, stored, inputs.matrix_key)
 
 
 def _camel(node: Any) -> Any:
     if isinstance(node, Mapping):
-        return {to_camel(name): _camel(value) for name, value in node.items()}
+        return {JSON_NAMES.get(name, to_camel(name)): _camel(value) for name, value in node.items()}
     return [_camel(value) for value in node] if isinstance(node, Sequence) and not isinstance(node, str) else node
 
 
-def _show(story: EntryStory, stored: float, matrix_key: str) -> None:
-    bucket = story.bucket
-    _line(f"{bucket.key} in scenario {story.scenario} of matrix {matrix_key}")
+def _show(explanation: EntryExplanation, stored: float, matrix_key: str) -> None:
+    bucket = explanation.bucket
+    _line(f"{bucket.key} in scenario {explanation.scenario} of matrix {matrix_key}")
     _line(
-        f"Regime {story.regime}: shock {story.regime_shock:+.4f}, {story.regime_factor:+.3f} standard deviations; "
-        f"factor of {bucket.sector} {story.sector_factor:+.3f}; together T = {story.common:+.4f}."
+        f"Regime {explanation.regime}: shock {explanation.regime_shock:+.4f}, {explanation.regime_factor:+.3f} "
+        f"standard deviations; factor of {bucket.sector} {explanation.sector_factor:+.3f}; "
+        f"together T = {explanation.common:+.4f}."
     )
     _line(
-        f"A company fails with chance {story.failure_chance:.1%} here, {story.calibrated_failure_chance:.1%} over all "
-        "scenarios."
+        f"A company fails with chance {explanation.failure_chance:.1%} here, "
+        f"{explanation.calibrated_failure_chance:.1%} over all scenarios."
     )
-    terminal.output.print(_companies_table("Companies; amounts per dollar of the first check", story.companies))
-    weight = sum(company.weight for company in story.companies)
+    terminal.output.print(_companies_table("Companies; amounts per dollar of the first check", explanation.companies))
+    weight = sum(company.weight for company in explanation.companies)
     _line(
-        f"Mean by check size: sum of weight x MOIC / sum of weights ({weight!r}) = {story.before_recycling!r}"
-        f"{' (nothing recycled)' if story.recycled is None else ''}"
+        f"Mean by check size: sum of weight x MOIC / sum of weights ({weight!r}) = {explanation.before_recycling!r}"
+        f"{' (nothing recycled)' if explanation.recycled is None else ''}"
     )
-    if story.recycled is not None:
-        _show_recycled(story, story.recycled)
-    _line(f"As float32: {story.entry!r}; the matrix holds {stored!r}: {_verdict(story, stored)}.")
+    if explanation.recycled is not None:
+        _show_recycled(explanation, explanation.recycled)
+    _line(f"As float32: {explanation.entry!r}; the matrix holds {stored!r}: {_verdict(explanation, stored)}.")
 
 
-def _show_recycled(story: EntryStory, recycled: Recycled) -> None:
+def _show_recycled(explanation: EntryExplanation, recycled: Recycled) -> None:
     terminal.output.print(_companies_table("Bought with recycled proceeds, equal parts", recycled.companies))
     _line(
-        f"Recycled: {story.before_recycling!r} - {recycled.withheld!r} + {recycled.withheld!r} x "
-        f"{recycled.cash_multiple!r} x {recycled.mean_moic!r} = {story.moic!r}"
+        f"Recycled: {explanation.before_recycling!r} - {recycled.withheld!r} + {recycled.withheld!r} x "
+        f"{recycled.cash_multiple!r} x {recycled.mean_moic!r} = {explanation.moic!r}"
     )
 
 
-def _verdict(story: EntryStory, stored: float) -> str:
-    return "the same to the last bit" if stored == story.entry else "NOT the same"
+def _verdict(explanation: EntryExplanation, stored: float) -> str:
+    return "the same to the last bit" if stored == explanation.entry else "NOT the same"
 
 
-def _companies_table(title: str, companies: tuple[CompanyStory, ...]) -> Table:
+def _companies_table(title: str, companies: tuple[CompanyExplanation, ...]) -> Table:
     table = Table(title=title, title_justify="left")
     for name in ("#", "check, USD", "weight"):
         table.add_column(name, justify="right")
     table.add_column("path")
-    for name in ("rank", "exit", "x kept", "= first check", "+ follow-ons", "+ unspent", "MOIC"):
+    for name in ("rank", "exit", "x ownership", "= first check", "+ follow-ons", "+ unspent", "MOIC"):
         table.add_column(name, justify="right")
     for company in companies:
         table.add_row(
@@ -104,16 +108,19 @@ def _companies_table(title: str, companies: tuple[CompanyStory, ...]) -> Table:
             _path(company),
             "" if company.rank is None else f"{company.rank:.1%}",
             "" if company.exit_multiple is None else f"{company.exit_multiple:.3f}x",
-            "" if company.exit_multiple is None else f"{company.kept:.4f}",
+            "" if company.exit_multiple is None else f"{company.ownership_retained:.4f}",
             f"{company.first_check_returned:.4f}",
-            "\n".join(f"{t.stage} {t.invested:.3f} x {t.multiple:.3f} x {t.kept:.3f}" for t in company.follow_ons),
+            "\n".join(
+                f"{t.stage} {t.invested:.3f} x {t.multiple:.3f} x {t.ownership_retained:.3f}"
+                for t in company.follow_ons
+            ),
             f"{company.unspent:.4f}",
             f"{company.moic:.4f}x",
         )
     return table
 
 
-def _path(company: CompanyStory) -> str:
+def _path(company: CompanyExplanation) -> str:
     rounds = {0: "", 1: "1 graduation, "}.get(company.graduations, f"{company.graduations} graduations, ")
     return f"{rounds}{'exits' if company.exits else 'fails'} at {company.last_stage}"
 

@@ -1,4 +1,4 @@
-"""`vcfolio out-of-sample`: the portfolio of a completed session in millions of fresh scenarios, part by part."""
+"""`vcfolio out-of-sample`: the portfolio of a completed session in millions of scenarios out of sample."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from deployments.local.services import FlowServices, flow_services
 
 def out_of_sample(
     session_id: SessionId,
-    scenarios: Annotated[int, typer.Option(help="Fresh scenarios, 1,000 to 100,000,000.")] = 1_000_000,
+    scenarios: Annotated[int, typer.Option(help="Scenarios out of sample, 1,000 to 100,000,000.")] = 1_000_000,
     *,
     as_json: AsJson = False,
 ) -> None:

@@ -34,7 +34,9 @@ def stress(
     stress: Annotated[
         list[str] | None, typer.Option("--stress", metavar="REGIME=SHARE", help="e.g. recession=1.0; may be repeated.")
     ] = None,
-    scenarios: Annotated[int | None, typer.Option(help="Fresh scenarios; default those of the session.")] = None,
+    scenarios: Annotated[
+        int | None, typer.Option(help="Scenarios out of sample; default those of the session.")
+    ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:

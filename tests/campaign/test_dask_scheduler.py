@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import Unavailable
-from core.simulation.parts import Part
+from core.simulation.block_ranges import BlockRange
 
 
 def test_a_dask_scheduler_that_does_not_answer_is_said_to_be_unavailable(
@@ -23,4 +23,4 @@ def test_a_dask_scheduler_that_does_not_answer_is_said_to_be_unavailable(
     monkeypatch.setitem(timeouts, "connect", "1s")
     settings = _settings(tmp_path, "dask").model_copy(update={"dask_address": "tcp://127.0.0.1:9"})
     with pytest.raises(Unavailable, match=r"task runner dask cannot begin: .*tcp://127\.0\.0\.1:9"):
-        in_block_ranges(matrix_block_range, [Part(0, 1_000)], {}, settings, _tell)
+        in_block_ranges(matrix_block_range, [BlockRange(0, 1_000)], {}, settings, _tell)

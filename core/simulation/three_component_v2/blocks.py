@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.arrays import FloatArray, IntArray
+from core.simulation.block_ranges import BLOCK_SCENARIOS
 from core.simulation.inputs import Recycling
-from core.simulation.parts import BLOCK_SCENARIOS
 from core.simulation.philox import Purpose, raw_words
 from core.simulation.three_component_v2.company import (
     WORDS_PER_COMPANY,
@@ -24,32 +24,38 @@ from core.simulation.three_component_v2.company import (
     add_companies,
     failure_chances,
 )
-from core.simulation.three_component_v2.factors import Worlds, common_law, common_scores, draw_worlds
-from core.simulation.three_component_v2.laws import Laws
+from core.simulation.three_component_v2.factors import ScenarioFactors, common_distribution, common_scores, draw_factors
+from core.simulation.three_component_v2.prepared_model import PreparedModel
 
 COMPANIES_AT_ONCE = 32
 """Bounds memory; changes no result."""
 
 
 @dataclass(frozen=True, slots=True)
-class Numbers:
-    """Which of a key's numbers scenarios are drawn from: their own, and those of the companies bought by recycling."""
+class Streams:
+    """The random streams that scenarios are drawn from, and those of the companies bought by recycling."""
 
-    own: Purpose
+    scenarios: Purpose
     recycled: Purpose
 
 
-MATRIX_NUMBERS = Numbers(Purpose.MATRIX, Purpose.RECYCLED)
-FRESH_NUMBERS = Numbers(Purpose.OUT_OF_SAMPLE, Purpose.OUT_OF_SAMPLE_RECYCLED)
+MATRIX_STREAMS = Streams(Purpose.MATRIX, Purpose.RECYCLED)
+OUT_OF_SAMPLE_STREAMS = Streams(Purpose.OUT_OF_SAMPLE, Purpose.OUT_OF_SAMPLE_RECYCLED)
+STREAMS_OF = {
+    Purpose.OUT_OF_SAMPLE: OUT_OF_SAMPLE_STREAMS,
+    Purpose.RISK: Streams(Purpose.RISK, Purpose.RISK_RECYCLED),
+    Purpose.TIGHTENING: Streams(Purpose.TIGHTENING, Purpose.TIGHTENING_RECYCLED),
+}
+"""Of scenarios that are not the matrix's."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scenarios:
-    """The scenarios of a window. moic: (n_buckets, n); winners: (n_buckets,), companies; worlds: of the whole block."""
+class DrawnScenarios:
+    """A window's scenarios. moic: (n_buckets, n); winners: (n_buckets,), companies; factors: of the whole block."""
 
     moic: FloatArray
     winners: IntArray
-    worlds: Worlds
+    factors: ScenarioFactors
 
 
 class Window(NamedTuple):
@@ -71,36 +77,36 @@ def windows(start: int, stop: int) -> Iterator[Window]:
         yield Window(block, max(start - offset, 0), min(stop - offset, BLOCK_SCENARIOS))
 
 
-def draw_scenarios(laws: Laws, numbers: Numbers, window: Window, companies: IntArray) -> Scenarios:
+def draw_scenarios(prepared: PreparedModel, streams: Streams, window: Window, companies: IntArray) -> DrawnScenarios:
     """The scenarios of a window with `companies[b]` companies in bucket b; none at all give 0."""
-    worlds = worlds_of(laws, numbers, window.block)
-    common_of_sector = worlds.common[:, window.scenarios]
-    law_of_common = common_law(laws.factors.world, laws.factors.loading)
-    scores = [common_scores(law_of_common, common) for common in common_of_sector]
-    moic = np.zeros((len(laws.company), window.last - window.first))
-    winners = np.zeros(len(laws.company), dtype=np.int64)
-    for position, (law, sector) in enumerate(zip(laws.company, laws.sector, strict=True)):
+    factors = factors_of_block(prepared, streams, window.block)
+    common_of_sector = factors.common[:, window.scenarios]
+    distribution_of_common = common_distribution(prepared.factors.reference, prepared.factors.loading)
+    scores = [common_scores(distribution_of_common, common) for common in common_of_sector]
+    moic = np.zeros((len(prepared.companies), window.last - window.first))
+    winners = np.zeros(len(prepared.companies), dtype=np.int64)
+    for position, (model, sector) in enumerate(zip(prepared.companies, prepared.sector, strict=True)):
         if companies[position] == 0:
             continue
-        failure = failure_chances(law, scores[sector])
-        bucket = _Bucket(laws, position, window, common_of_sector[sector], failure)
-        moic[position], winners[position] = bucket.mean(law, numbers.own, int(companies[position]))
-        if laws.inputs.recycling.enabled:
-            moic[position] = bucket.recycled(moic[position], numbers.recycled)
-    return Scenarios(moic, winners, worlds)
+        failure = failure_chances(model, scores[sector])
+        bucket = _Bucket(prepared, position, window, common_of_sector[sector], failure)
+        moic[position], winners[position] = bucket.mean(model, streams.scenarios, int(companies[position]))
+        if prepared.inputs.recycling.enabled:
+            moic[position] = bucket.recycled(moic[position], streams.recycled)
+    return DrawnScenarios(moic, winners, factors)
 
 
-def worlds_of(laws: Laws, numbers: Numbers, block: int) -> Worlds:
-    return draw_worlds(laws.inputs, laws.factors, numbers.own, block)
+def factors_of_block(prepared: PreparedModel, streams: Streams, block: int) -> ScenarioFactors:
+    return draw_factors(prepared.inputs, prepared.factors, streams.scenarios, block)
 
 
 def company_words(
-    laws: Laws, purpose: Purpose, *, block: int, position: int, company: int, count: int
+    prepared: PreparedModel, purpose: Purpose, *, block: int, position: int, company: int, count: int
 ) -> NDArray[np.uint64]:
     """The draws of `count` companies of a bucket from `company` on: (count, BLOCK_SCENARIOS, WORDS_PER_COMPANY)."""
     n_words = count * BLOCK_SCENARIOS * WORDS_PER_COMPANY
     words = raw_words(
-        laws.inputs.matrix_key, purpose, block, position + 1, count=n_words, skip=company * BLOCK_SCENARIOS
+        prepared.inputs.matrix_key, purpose, block, position + 1, count=n_words, skip=company * BLOCK_SCENARIOS
     )
     return words.reshape(count, BLOCK_SCENARIOS, WORDS_PER_COMPANY)
 
@@ -109,32 +115,32 @@ def company_words(
 class _Bucket:
     """One bucket in the scenarios of a window. common, failure: (n,), T and the chance to fail."""
 
-    laws: Laws
+    prepared: PreparedModel
     position: int
     window: Window
     common: FloatArray
     failure: FloatArray
 
-    def mean(self, law: CompanyModel, purpose: Purpose, companies: int) -> tuple[FloatArray, int]:
+    def mean(self, model: CompanyModel, purpose: Purpose, companies: int) -> tuple[FloatArray, int]:
         """Mean multiple weighted by check size, (n,), and the number of winners."""
         sums, winners = np.zeros((2, self.common.size)), 0
         for company in range(0, companies, COMPANIES_AT_ONCE):
             count = min(COMPANIES_AT_ONCE, companies - company)
             words = company_words(
-                self.laws, purpose, block=self.window.block, position=self.position, company=company, count=count
+                self.prepared, purpose, block=self.window.block, position=self.position, company=company, count=count
             )
-            winners += add_companies(law, words, self.window.first, self.failure, self.common, sums)
+            winners += add_companies(model, words, self.window.first, self.failure, self.common, sums)
         return sums[0] / sums[1], winners
 
     def recycled(self, moic: FloatArray, purpose: Purpose) -> FloatArray:
         """The multiple after a part of the proceeds went into new companies; the capital is conserved."""
-        terms = self.laws.inputs.recycling
+        terms = self.prepared.inputs.recycling
         if terms.max_recycle_deals == 0 or terms.utilization == 0.0:
             return moic
         # The deals are equal parts of the proceeds, whatever the bucket's checks are.
-        law = self.laws.company[self.position]._replace(check_sigma=0.0)
-        new, _ = self.mean(law, purpose, terms.max_recycle_deals)
-        return recycled_multiple(moic, new, terms, self.laws.terms.recycling_cap)
+        model = self.prepared.companies[self.position]._replace(check_sigma=0.0)
+        new, _ = self.mean(model, purpose, terms.max_recycle_deals)
+        return recycled_multiple(moic, new, terms, self.prepared.terms.recycling_cap)
 
 
 def recycled_multiple(moic: FloatArray, new: FloatArray, terms: Recycling, cap: float) -> FloatArray:

@@ -15,7 +15,7 @@ import numpy as np
 from core.arrays import FloatArray
 from core.jit import kernel
 from core.simulation.three_component_v2 import normal
-from core.simulation.three_component_v2.factors import CommonFactors, common_density, common_law, common_scores
+from core.simulation.three_component_v2.factors import CommonFactors, common_density, common_distribution, common_scores
 from core.simulation.three_component_v2.path import tilted_failure
 
 NODES = 257
@@ -42,26 +42,26 @@ class ExitMapper(NamedTuple):
 
 
 def exit_mapper(factors: CommonFactors) -> ExitMapper:
-    world, loading = factors.world, factors.loading
-    law = common_law(world, loading)
+    reference, loading = factors.reference, factors.loading
+    distribution = common_distribution(reference, loading)
     if loading.sector == 0.0:
         node, weight = np.zeros(1), np.ones(1)
     else:
         reach = REACH * loading.sector
-        low, high = loading.regime * world.low.min() - reach, loading.regime * world.high.max() + reach
+        low, high = loading.regime * reference.low.min() - reach, loading.regime * reference.high.max() + reach
         node = low + (high - low) * (np.arange(NODES) / (NODES - 1))
-        weight = common_density(law, node)
-    below, above = _kernel(node, loading.own)
-    return ExitMapper(weight, common_scores(law, node), below, above)
+        weight = common_density(distribution, node)
+    below, above = _kernel(node, loading.idiosyncratic)
+    return ExitMapper(weight, common_scores(distribution, node), below, above)
 
 
 @kernel
-def _kernel(node: FloatArray, own: float) -> tuple[FloatArray, FloatArray]:
+def _kernel(node: FloatArray, idiosyncratic: float) -> tuple[FloatArray, FloatArray]:
     below, above = np.empty((POINTS, node.size)), np.empty((POINTS, node.size))
     for i in range(POINTS):
         z = -REACH + Z_STEP * i
         for j in range(node.size):
-            x = (z - node[j]) / own
+            x = (z - node[j]) / idiosyncratic
             tail = normal.cdf(-abs(x))
             below[i, j] = tail if x <= 0.0 else 1.0 - tail
             above[i, j] = 1.0 - tail if x <= 0.0 else tail

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.arrays import FloatArray
-from core.solver.branch_and_bound.search import Search
+from core.solver.branch_and_bound.search.solve import Search
 from core.solver.program import ChanceProgram, SolveControl, SolveOutcome
 
 

@@ -22,25 +22,25 @@ pytestmark = pytest.mark.xdist_group("cli")
 ENTRY = ("--bucket", "Seed_AI", "--scenario", "17")
 
 
-def test_the_story_of_an_entry_adds_up_to_what_simulate_writes(
+def test_the_explanation_of_an_entry_adds_up_to_what_simulate_writes(
     vcfolio: Vcfolio, answer: Any, write: Callable[..., str], tmp_path: Path
 ) -> None:
-    story = vcfolio.json("explain-scenario", write(), *ENTRY, "--json")
+    explanation = vcfolio.json("explain-scenario", write(), *ENTRY, "--json")
     vcfolio.call("simulate", write(), "--out", str(tmp_path / "matrix.parquet"))
     matrix = recalculation.read_matrix(tmp_path / "matrix.parquet")
 
     (row,) = [row for row in matrix.rows if row["key"] == "Seed_AI"]
 
-    assert story["matrixKey"] == answer["matrixKey"]
-    assert story["addsUp"]
-    assert story["matrixEntry"] == story["entry"] == row["moic"][17]
-    assert len(story["companies"]) == 10
-    weights = [company["weight"] for company in story["companies"]]
-    mean = math.fsum(c["weight"] * c["moic"] for c in story["companies"]) / math.fsum(weights)
-    assert float(np.float32(mean)) == pytest.approx(story["entry"], rel=1e-6)
+    assert explanation["matrixKey"] == answer["matrixKey"]
+    assert explanation["addsUp"]
+    assert explanation["matrixEntry"] == explanation["entry"] == row["moic"][17]
+    assert len(explanation["companies"]) == 10
+    weights = [company["weight"] for company in explanation["companies"]]
+    mean = math.fsum(c["weight"] * c["moic"] for c in explanation["companies"]) / math.fsum(weights)
+    assert float(np.float32(mean)) == pytest.approx(explanation["entry"], rel=1e-6)
 
 
-def test_the_story_is_told_in_words_with_one_row_a_company(vcfolio: Vcfolio, write: Callable[..., str]) -> None:
+def test_the_explanation_has_one_row_a_company(vcfolio: Vcfolio, write: Callable[..., str]) -> None:
     output, _ = vcfolio.call("explain-scenario", write(), *ENTRY)
 
     assert "Seed_AI in scenario 17 of matrix matrix_v1.2_" in output
@@ -65,7 +65,7 @@ def test_the_story_is_told_in_words_with_one_row_a_company(vcfolio: Vcfolio, wri
             ["modelVersion", "three_component_v1", "only three_component_v2 can be explained"],
         ),
     ],
-    ids=["unknown bucket", "beyond the last scenario", "before the first", "a model without stories"],
+    ids=["unknown bucket", "beyond the last scenario", "before the first", "a model without companies"],
 )
 def test_an_entry_that_does_not_exist_is_refused(
     vcfolio: Vcfolio, write: Callable[..., str], entry: tuple[str, ...], changes: dict[str, str], named: list[str]

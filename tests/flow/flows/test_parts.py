@@ -18,8 +18,8 @@ from core.matrix.reduction.matrix import reduce_as_asked
 from core.matrix.scenario_matrix import ScenarioMatrix
 from core.risk import large_sample
 from core.session_states import SessionStatus
+from core.simulation.block_ranges import BlockRange, block_ranges_of
 from core.simulation.models import model_of
-from core.simulation.parts import Part, parts_of
 from db.matrix_values import payload_of
 from db.settings import Settings
 from flows import out_of_sample as out_of_sample_flow
@@ -38,7 +38,7 @@ LARGE = {"scenarioCount": 3_300, "companiesPerBucket": 2}
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every block is a part."""
     for module in (pipeline, large_sample):
-        monkeypatch.setattr(module, "parts_of", partial(parts_of, draws_per_part=1))
+        monkeypatch.setattr(module, "block_ranges_of", partial(block_ranges_of, draws_per_range=1))
 
 
 def _settings(home: Path, runner: Any) -> Settings:
@@ -59,7 +59,7 @@ def _simulated(document: dict[str, Any], settings: Settings) -> ScenarioMatrix:
 
 @flow(persist_result=False, validate_parameters=False)
 def _made(document: dict[str, Any], settings: Settings) -> list[Any]:
-    return in_block_ranges(matrix_block_range, [Part(0, 1000)], {"key_document": document}, settings, _tell)
+    return in_block_ranges(matrix_block_range, [BlockRange(0, 1000)], {"key_document": document}, settings, _tell)
 
 
 def _same(one: ScenarioMatrix, other: ScenarioMatrix) -> bool:
@@ -142,7 +142,7 @@ def test_a_session_that_is_lost_ends_its_generation_without_failing_the_matrix(
 ) -> None:
     """Somebody cancels the session while the parts of its matrix are made."""
     fence = product.ask(scenarioGenConfig={"scenarioCount": 1_500})
-    monkeypatch.setattr(pipeline, "parts_of", partial(parts_of, draws_per_part=1))
+    monkeypatch.setattr(pipeline, "block_ranges_of", partial(block_ranges_of, draws_per_range=1))
     real = large_matrix.in_block_ranges
 
     def cancelled_meanwhile(task: Any, parts: Any, shared: Any, settings: Settings, progress: Any) -> Any:

@@ -107,7 +107,7 @@ def test_simulated_deals_are_distributed_as_the_provenance_states(snapshot: Cali
         copula=COPULA,
     )
     model = model_of(str(snapshot.exit_outcomes_fitted_for))
-    moic = model.fresh(inputs, 40_000, np.ones(4, dtype=np.int64)).moic
+    moic = model.out_of_sample(inputs, 40_000, np.ones(4, dtype=np.int64)).moic
     weights = np.array([MIX[bucket.stage] for bucket in buckets])
     at_least = [float(weights @ (moic >= edge).mean(axis=1)) for edge in (1, 5, 10, 20, 50)]
     shares = -np.diff([1.0, *at_least, 0.0])

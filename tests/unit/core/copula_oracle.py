@@ -37,9 +37,9 @@ class Oracle:
         assert inputs.correlation is None
         self.inputs, self.terms, self.purpose = inputs, inputs.copula, purpose
         terms = inputs.copula
-        total = terms.regime_share + terms.sector_share + terms.share_group_size * terms.own_share
+        total = terms.regime_share + terms.sector_share + terms.share_group_size * terms.idiosyncratic_share
         self.a, self.b = math.sqrt(terms.regime_share / total), math.sqrt(terms.sector_share / total)
-        self.c = math.sqrt(terms.share_group_size * terms.own_share / total)
+        self.c = math.sqrt(terms.share_group_size * terms.idiosyncratic_share / total)
         parts = [(r.probability, r.shock_min, r.shock_max) for r in terms.reference_regimes]
         self.mean = sum(p * (low + high) / 2 for p, low, high in parts)
         second = sum(p * (low * low + low * high + high * high) / 3 for p, low, high in parts)
@@ -121,16 +121,16 @@ class Oracle:
         inputs, bucket = self.inputs, self.inputs.buckets[position]
         sectors = sorted({other.sector for other in inputs.buckets})
 
-        def world(row: int) -> float:
+        def reference(row: int) -> float:
             return uniform(inputs, self.purpose, scenario, 0, row * BLOCK + scenario % BLOCK)
 
-        pick, below = world(0), 0.0
+        pick, below = reference(0), 0.0
         for regime in inputs.regimes:
             below += regime.probability
             if pick < below:
                 break
-        shock = regime.shock_min + world(1) * (regime.shock_max - regime.shock_min)
-        sector = float(ndtri(world(2 + sectors.index(bucket.sector))))
+        shock = regime.shock_min + reference(1) * (regime.shock_max - regime.shock_min)
+        sector = float(ndtri(reference(2 + sectors.index(bucket.sector))))
         t = self.a * (shock - self.mean) / self.sd + self.b * sector
         start = 4 * (company * BLOCK + scenario % BLOCK)
         own, fate, path, check = (uniform(inputs, self.purpose, scenario, position + 1, start + i) for i in range(4))
@@ -144,7 +144,7 @@ class Oracle:
         ratio, table = bucket.reserve_ratio, self.inputs.cap_table
         n = min(int(bucket.rounds_to_exit), len(stages) - 1)
         each = ratio * table.pro_rata_participation_rate / n if n else 0.0
-        kept = (1 - table.dilution_per_round_pct) * (1 - table.option_pool_refresh_pct)
+        ownership_retained = (1 - table.dilution_per_round_pct) * (1 - table.option_pool_refresh_pct)
         out = fate < self.failure(failed, t)
         chances = failures if out else exits
         shares = np.cumsum(chances) / sum(chances)
@@ -153,9 +153,9 @@ class Oracle:
         if out:
             return (ratio - deployed) / (1 + ratio)
         u = self.rank(failed, t + self.c * float(ndtri(own)))
-        value = self.quantile(stages[0], bucket, u) * kept**k
+        value = self.quantile(stages[0], bucket, u) * ownership_retained**k
         for j in range(1, min(k, n) + 1):
-            value += each * self.quantile(stages[j], bucket, u) * kept ** (k - j)
+            value += each * self.quantile(stages[j], bucket, u) * ownership_retained ** (k - j)
         return (value + ratio - deployed) / (1 + ratio)
 
     def entry(self, position: int, scenario: int) -> float:

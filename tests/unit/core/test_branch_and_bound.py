@@ -15,11 +15,17 @@ import pytest
 from core.arrays import BoolArray
 from core.errors import BadInput, Cancelled, SolverFailed
 from core.solver.backends import WithFallback, make_backend
-from core.solver.branch_and_bound import exploration
 from core.solver.branch_and_bound.backend import BranchAndBoundBackend
-from core.solver.branch_and_bound.bounds import tighten
-from core.solver.branch_and_bound.decisions import Decisions, losses_left
-from core.solver.branch_and_bound.dual_simplex import (
+from core.solver.branch_and_bound.bounds.decisions import Decisions, losses_left
+from core.solver.branch_and_bound.bounds.reduced_cost_fixing import reduced_cost_fixing
+from core.solver.branch_and_bound.cuts.relaxation import (
+    MULTIPLICATIONS_PER_UNIT,
+    WORK_BETWEEN_PAUSES,
+    MultiplicationMeter,
+    Relaxation,
+)
+from core.solver.branch_and_bound.cuts.scenarios import make_tail, nth_largest, scenarios_of, worst_tail
+from core.solver.branch_and_bound.lp.dual_simplex import (
     CUT_OFF,
     INFEASIBLE,
     OPTIMAL,
@@ -28,19 +34,14 @@ from core.solver.branch_and_bound.dual_simplex import (
     certified_minimum,
     certified_objective,
     dual_simplex,
-    leaving_line,
+    leaving_row,
     objective,
     solve_lp,
 )
-from core.solver.branch_and_bound.exploration import Exploration
-from core.solver.branch_and_bound.incumbents import Incumbents
-from core.solver.branch_and_bound.relaxation import ALLOWANCE, ENTRIES_PER_UNIT, EngineMeter, Relaxation
-from core.solver.branch_and_bound.scenarios import make_tail, nth_largest, scenarios_of, worst_tail
-from core.solver.branch_and_bound.search import Search
-from core.solver.branch_and_bound.tableau import (
-    BASE,
+from core.solver.branch_and_bound.lp.tableau import (
+    BASE_ROW,
     ROWS,
-    SCENARIO,
+    SCENARIO_ROW,
     Lp,
     add_row,
     drop_slack_rows,
@@ -49,16 +50,20 @@ from core.solver.branch_and_bound.tableau import (
     rebuild,
     set_cost,
 )
-from core.solver.branch_and_bound.tree import (
-    HAND,
+from core.solver.branch_and_bound.search import exploration
+from core.solver.branch_and_bound.search.exploration import Exploration
+from core.solver.branch_and_bound.search.incumbents import Incumbents
+from core.solver.branch_and_bound.search.solve import Search
+from core.solver.branch_and_bound.tree.open_nodes import (
+    CURRENT_NODE,
     Tree,
     has_room,
     least_cost,
+    load_node,
     make_tree,
     pop,
     push,
-    save_fork,
-    take_up,
+    save_parent,
     with_room,
 )
 from core.solver.cut_lp import MARGIN
@@ -86,7 +91,7 @@ def random_lp(seed: int) -> tuple[Lp, HighsModel]:
     low, high = np.where(equal, middle, low), np.where(equal, middle, high)
     lp = make_lp(cost, lower, upper, m + 4)
     for row, least, most in zip(rows, low, high, strict=True):
-        add_row(lp, row, least, most, BASE, -1)
+        add_row(lp, row, least, most, BASE_ROW, -1)
     return lp, HighsModel(-cost, lower, upper, dense_rows(rows, low, high), feasibility=1e-9)
 
 
@@ -109,7 +114,7 @@ def agrees_with_highs(seed: int) -> None:
         read_solution(lp, x)
         assert lp.cost @ x == pytest.approx(objective(lp), abs=1e-8 * scale)
     else:
-        assert certified_infeasible(lp, leaving_line(lp))
+        assert certified_infeasible(lp, leaving_row(lp))
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -120,7 +125,7 @@ def test_a_new_objective_a_new_row_and_a_rebuilt_dictionary_lead_to_the_same_opt
     cost, row = rng.normal(size=n), rng.random(n)
     solve_lp(lp, np.inf, 10_000)
     set_cost(lp, cost)
-    add_row(lp, row, 0.1, np.inf, BASE, -1)
+    add_row(lp, row, 0.1, np.inf, BASE_ROW, -1)
     model.set_objective(-cost)
     model.add_row(row, 0.1)
     for _ in range(2):
@@ -160,7 +165,7 @@ def test_a_cut_off_stops_the_dual_simplex_only_beyond_it() -> None:
 def test_a_row_that_needs_every_column_at_its_bound_is_not_lost_to_rounding() -> None:
     for n in range(1, 60):
         lp = make_lp(np.zeros(n), np.zeros(n), np.full(n, 1.0 / n), 3)
-        add_row(lp, np.ones(n), 1.0, 1.0, BASE, -1)
+        add_row(lp, np.ones(n), 1.0, 1.0, BASE_ROW, -1)
         assert solve_lp(lp, np.inf, 1_000) == OPTIMAL
 
 
@@ -173,7 +178,7 @@ def test_pivots_that_go_round_in_a_circle_are_led_out_of_it() -> None:
     circling, lp = make_lp(cost, *columns, len(rows) + 1), make_lp(cost, *columns, len(rows) + 1)
     for program in (circling, lp):
         for row, least, most in zip(rows, low, high, strict=True):
-            add_row(program, row, least, most, BASE, -1)
+            add_row(program, row, least, most, BASE_ROW, -1)
         program.nonbasic[:], program.at_upper[:] = given["nonbasic"], given["at_upper"]
         rebuild(program)
     assert dual_simplex(circling, np.inf, 10_000) == PAUSED
@@ -191,7 +196,7 @@ def test_the_tail_is_the_one_of_the_strict_check_ties_included(confidence: float
         portfolio = rng.choice([0.0, 0.25, 0.5, 0.9, 1.0, 2.0], 23)
         size = (1.0 - confidence) * 23
         # Whatever the last tail was.
-        count, value, edge, share = worst_tail(scenarios_of(program, with_overrun=False), portfolio, tail)
+        count, value, edge, share = worst_tail(scenarios_of(program, with_phase1_slack=False), portfolio, tail)
         assert np.array_equal(tail.losses[:count], 1.0 - portfolio[tail.places[:count]])
         inside = np.flatnonzero((portfolio < 1.0) & (1.0 - portfolio >= edge))
         assert set(inside) <= set(tail.places[:count])
@@ -212,8 +217,8 @@ def test_the_nth_largest_is_the_one_of_a_sort_ties_included() -> None:
 
 
 def relaxation_of(program: ChanceProgram) -> Relaxation:
-    scenarios = scenarios_of(program, with_overrun=False)
-    return Relaxation(-program.objective, program.polytope, scenarios, EngineMeter(SolveControl()))
+    scenarios = scenarios_of(program, with_phase1_slack=False)
+    return Relaxation(-program.objective, program.polytope, scenarios, MultiplicationMeter(SolveControl()))
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -222,12 +227,12 @@ def test_bounds_by_reduced_costs_hold_for_every_point_within_the_cut_off(seed: i
     program = replace(random_program(rng, 6, 30), max_losses=30, cvar_limit=np.inf)
     relaxation = relaxation_of(program)
     free = Decisions.none(30)
-    assert relaxation.solve(free.must) == OPTIMAL
+    assert relaxation.solve(free.required) == OPTIMAL
     cutoff = relaxation.bound + 0.05 * abs(relaxation.bound)
     found = Decisions.none(30)
-    tighten(relaxation.lp, relaxation.scenarios, relaxation.multiples, cutoff, found, np.inf)
+    reduced_cost_fixing(relaxation.lp, relaxation.scenarios, relaxation.multiples, cutoff, found, np.inf)
     of_losing = Decisions.none(30)
-    tighten(relaxation.lp, relaxation.scenarios, relaxation.multiples, cutoff, of_losing, 1.0)
+    reduced_cost_fixing(relaxation.lp, relaxation.scenarios, relaxation.multiples, cutoff, of_losing, 1.0)
     for some, all_of_them in zip(of_losing, found, strict=True):
         assert np.array_equal(some, np.where(relaxation.multiples < 1.0, all_of_them, 0))
     rows = np.vstack([program.polytope.rows, program.objective])
@@ -241,19 +246,19 @@ def test_bounds_by_reduced_costs_hold_for_every_point_within_the_cut_off(seed: i
         model.set_objective(program.payoffs[s])
         model.run()
         assert found.floor[s] <= least + 1e-6
-        assert not found.must[s] or least >= 1.0 - 1e-6
+        assert not found.required[s] or least >= 1.0 - 1e-6
         assert not found.lost[s] or model.objective < 1.0
-    assert found.must.any() or found.lost.any() or found.floor.any()
+    assert found.required.any() or found.lost.any() or found.floor.any()
 
 
 def test_without_losses_left_every_other_scenario_must_not_lose() -> None:
     decisions = Decisions.none(5)
     decisions.lost[[1, 3]] = True
     assert losses_left(decisions, 3) == 1
-    assert not decisions.must.any()
+    assert not decisions.required.any()
     assert losses_left(decisions, 1) == -1
     assert losses_left(decisions, 2) == 0
-    assert decisions.must.tolist() == [True, False, True, False, True]
+    assert decisions.required.tolist() == [True, False, True, False, True]
 
 
 def test_a_stored_node_comes_back_with_its_rows_and_its_optimum() -> None:
@@ -262,28 +267,28 @@ def test_a_stored_node_comes_back_with_its_rows_and_its_optimum() -> None:
     best = BranchAndBoundBackend().maximize(program, SolveControl())
     portfolio = multiples(program, best.x)
     # The scenarios that the answer only just holds above 1 are the ones whose rows will be tight.
-    must = (portfolio >= 1.0) & (portfolio < 1.1)
-    gain = np.where(must, 0.0, 1.0)
+    required = (portfolio >= 1.0) & (portfolio < 1.1)
+    gain = np.where(required, 0.0, 1.0)
     budget = float(program.max_losses)
     relaxation = relaxation_of(program)
-    assert relaxation.solve(must, gain=gain, budget=budget) == OPTIMAL
+    assert relaxation.solve(required, gain=gain, budget=budget) == OPTIMAL
     lp, n_base, decisions = relaxation.lp, relaxation.n_base, Decisions.none(n_scenarios)
     drop_slack_rows(lp)
     tree = make_tree(n, n_scenarios, capacity=1)
     assert not has_room(lp, n_base, tree)
     tree = with_room(tree, lp, n_base)
-    fork = save_fork(lp, n_base, decisions, tree)
-    push(tree, fork, 7, True, relaxation.bound, relaxation.bound, 1.0)
-    assert SCENARIO in tree.forks.kind[fork, : tree.forks.n_rows[fork]]
+    parent = save_parent(lp, n_base, decisions, tree)
+    push(tree, parent, 7, True, relaxation.bound, relaxation.bound, 1.0)
+    assert SCENARIO_ROW in tree.parents.kind[parent, : tree.parents.n_rows[parent]]
     bound, rows = relaxation.bound, int(lp.counts[ROWS])
-    assert relaxation.solve(must, gain=gain, budget=budget - 3.0) in (OPTIMAL, INFEASIBLE)
+    assert relaxation.solve(required, gain=gain, budget=budget - 3.0) in (OPTIMAL, INFEASIBLE)
     drop_slack_rows(relaxation.lp)
     tree = with_room(tree, relaxation.lp, n_base)
-    assert save_fork(relaxation.lp, n_base, decisions, tree) != fork
-    take_up(relaxation.lp, n_base, relaxation.scenarios, decisions, tree)
-    assert decisions.must.tolist() == [s == 7 for s in range(n_scenarios)]
+    assert save_parent(relaxation.lp, n_base, decisions, tree) != parent
+    load_node(relaxation.lp, n_base, relaxation.scenarios, decisions, tree)
+    assert decisions.required.tolist() == [s == 7 for s in range(n_scenarios)]
     assert relaxation.lp.counts[ROWS] == rows
-    assert relaxation.solve(must, gain=gain, budget=budget) == OPTIMAL
+    assert relaxation.solve(required, gain=gain, budget=budget) == OPTIMAL
     assert relaxation.bound == pytest.approx(bound, rel=1e-9)
 
 
@@ -297,12 +302,12 @@ def test_open_nodes_come_best_first_and_equal_ones_in_the_order_they_came() -> N
         left.append((cost, position))
         if rng.random() < 0.4:
             pop(tree)
-            assert (tree.nodes["cost"][HAND], tree.nodes["scenario"][HAND]) == min(left)
+            assert (tree.nodes["cost"][CURRENT_NODE], tree.nodes["scenario"][CURRENT_NODE]) == min(left)
             left.remove(min(left))
     for cost, position in sorted(left):
         assert least_cost(tree) == cost
         pop(tree)
-        assert tree.nodes["scenario"][HAND] == position
+        assert tree.nodes["scenario"][CURRENT_NODE] == position
     assert least_cost(tree) == np.inf
 
 
@@ -318,8 +323,8 @@ def test_a_tree_that_has_to_make_room_is_the_same_tree(monkeypatch: pytest.Monke
         made.append(with_room(tree, lp, n_base))
         return made[-1]
 
-    monkeypatch.setattr("core.solver.branch_and_bound.exploration.make_tree", small)
-    monkeypatch.setattr("core.solver.branch_and_bound.exploration.with_room", room)
+    monkeypatch.setattr("core.solver.branch_and_bound.search.exploration.make_tree", small)
+    monkeypatch.setattr("core.solver.branch_and_bound.search.exploration.with_room", room)
     outcome = BranchAndBoundBackend().maximize(program, SolveControl())
     assert len(made) > 5
     assert outcome.x.tobytes() == expected.x.tobytes()
@@ -345,7 +350,7 @@ def test_a_program_that_grows_between_two_walks_finds_as_much_room_for_its_trial
 
     def improve_grown(self: Exploration, decisions: Decisions) -> bool:
         self.program.relaxation.grow()
-        grown.append(self.known.nodes)
+        grown.append(self.state.nodes)
         return improve(self, decisions)
 
     def walk_with_room(lp: Lp, scratch: Lp, *args: object) -> int:
@@ -385,23 +390,23 @@ def test_a_cancel_is_heard_within_a_bounded_amount_of_work(stage: str) -> None:
 
     def interrupted() -> str | None:
         asked_at.append(search.meter.spent)
-        return "cancelled" if len(asked_at) > stop_after or search.known.nodes >= 32 else None
+        return "cancelled" if len(asked_at) > stop_after or search.state.nodes >= 32 else None
 
     search = Search(program, SolveControl(interrupted=interrupted))
     with pytest.raises(Cancelled):
         search.run("branch-and-bound", None)
-    assert (search.known.nodes >= 32) == (stage == "tree")
+    assert (search.state.nodes >= 32) == (stage == "tree")
     between = np.diff([0, *asked_at, search.meter.spent])
-    assert between.max() <= 2 * ALLOWANCE // ENTRIES_PER_UNIT
+    assert between.max() <= 2 * WORK_BETWEEN_PAUSES // MULTIPLICATIONS_PER_UNIT
 
 
-def solved_asking(program: ChanceProgram, must: BoolArray) -> tuple[list[int], float]:
+def solved_asking(program: ChanceProgram, required: BoolArray) -> tuple[list[int], float]:
     """What had been spent each time the solve asked whether to stop, and its bound."""
     asked_at: list[int] = []
-    meter = EngineMeter(SolveControl(interrupted=lambda: asked_at.append(meter.spent)))
+    meter = MultiplicationMeter(SolveControl(interrupted=lambda: asked_at.append(meter.spent)))
     relaxation = relaxation_of(program)
     relaxation.meter = meter
-    assert relaxation.solve(must) == OPTIMAL
+    assert relaxation.solve(required) == OPTIMAL
     return asked_at, relaxation.bound
 
 
@@ -411,11 +416,11 @@ def test_a_linear_program_that_used_its_allowance_asks_whether_to_stop_and_goes_
     rng = np.random.Generator(np.random.Philox(12))
     program = random_program(rng, 40, 300, cap=0.1)
     program = replace(program, payoffs=0.2 + rng.pareto(1.5, (300, 40)), cvar_limit=np.inf)
-    must = program.payoffs.mean(axis=1) >= 1.2
-    asked, bound = solved_asking(program, must)
+    required = program.payoffs.mean(axis=1) >= 1.2
+    asked, bound = solved_asking(program, required)
     assert len(asked) == 1
-    monkeypatch.setattr("core.solver.branch_and_bound.relaxation.ALLOWANCE", 1_000)
-    asked, paused_bound = solved_asking(program, must)
+    monkeypatch.setattr("core.solver.branch_and_bound.cuts.relaxation.WORK_BETWEEN_PAUSES", 1_000)
+    asked, paused_bound = solved_asking(program, required)
     assert len(asked) > 4
     assert np.diff([0, *asked]).max() <= 4
     assert paused_bound == pytest.approx(bound, rel=1e-9)
@@ -427,7 +432,7 @@ def test_a_visit_that_used_its_allowance_asks_whether_to_stop_and_goes_on(monkey
     control = SolveControl(interrupted=lambda: asked.append(None))
     whole = BranchAndBoundBackend().maximize(program, control)
     seldom = len(asked)
-    monkeypatch.setattr("core.solver.branch_and_bound.exploration.ALLOWANCE", 1_000)
+    monkeypatch.setattr("core.solver.branch_and_bound.search.exploration.WORK_BETWEEN_PAUSES", 1_000)
     paused = BranchAndBoundBackend().maximize(program, control)
     assert len(asked) - seldom > 1.5 * seldom
     assert paused.status == whole.status == "optimal"
@@ -465,15 +470,17 @@ def test_a_climb_begins_anywhere_swaps_losses_while_that_improves_and_goes_no_wa
     rng = np.random.Generator(np.random.Philox(1))
     improved = 0
     for _ in range(20):
-        incumbents = Incumbents(program, scenarios_of(program, with_overrun=False), EngineMeter(SolveControl()))
+        incumbents = Incumbents(
+            program, scenarios_of(program, with_phase1_slack=False), MultiplicationMeter(SolveControl())
+        )
         allowed = incumbents.worst(portfolio + rng.normal(scale=0.1, size=len(portfolio)))
-        incumbents.settle(np.where(allowed, 0.0, 2.0), MARGIN)
+        incumbents.fix_losses(np.where(allowed, 0.0, 2.0), MARGIN)
         begun = incumbents.objective
-        incumbents.climb(allowed.copy(), 2**62)
+        incumbents.local_search(allowed.copy(), 2**62)
         improved += begun < incumbents.objective <= optimum.bound
         # With the losses it ends with, no swap was better; and the way there is known.
         reached, spent = incumbents.objective, incumbents.meter.spent
-        incumbents.climb(allowed, 2**62)
+        incumbents.local_search(allowed, 2**62)
         assert incumbents.objective == reached
         assert incumbents.meter.spent - spent <= 1
         assert incumbents.x is None or is_feasible(program, incumbents.x)

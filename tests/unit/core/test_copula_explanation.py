@@ -28,41 +28,43 @@ MATRICES = {recycled: generate(inputs) for recycled, inputs in INPUTS.items()}
 @given(st.booleans(), st.integers(0, 7), st.integers(0, 1099))
 def test_every_entry_is_the_sum_of_its_parts_to_the_last_bit(recycled: bool, row: int, scenario: int) -> None:
     matrix = MATRICES[recycled]
-    story = explain(INPUTS[recycled], matrix.bucket_keys[row], scenario)
-    assert np.float32(story.entry).tobytes() == matrix.moic[row, scenario].tobytes()
-    assert story.entry == float(np.float32(story.moic))
+    explanation = explain(INPUTS[recycled], matrix.bucket_keys[row], scenario)
+    assert np.float32(explanation.entry).tobytes() == matrix.moic[row, scenario].tobytes()
+    assert explanation.entry == float(np.float32(explanation.moic))
     total, weight = 0.0, 0.0
-    for company in story.companies:
+    for company in explanation.companies:
         parts = company.first_check_returned
         for tranche in company.follow_ons:
-            assert tranche.returned == tranche.invested * tranche.multiple * tranche.kept
+            assert tranche.returned == tranche.invested * tranche.multiple * tranche.ownership_retained
             parts += tranche.returned
-        ratio = story.bucket.reserve_ratio
+        ratio = explanation.bucket.reserve_ratio
         assert company.moic == (parts + company.unspent) / (1 + ratio)
         assert company.unspent + sum(t.invested for t in company.follow_ons) == pytest.approx(ratio)
         total += company.weight * company.moic
         weight += company.weight
-    assert story.before_recycling == total / weight
-    if story.recycled is None:
-        assert story.moic == story.before_recycling
+    assert explanation.before_recycling == total / weight
+    if explanation.recycled is None:
+        assert explanation.moic == explanation.before_recycling
     else:
-        told = story.recycled
-        assert story.moic == story.before_recycling - told.withheld + told.withheld * 1.2 * told.mean_moic
+        again = explanation.recycled
+        assert (
+            explanation.moic == explanation.before_recycling - again.withheld + again.withheld * 1.2 * again.mean_moic
+        )
     state = matrix.states[scenario]
-    assert (story.regime, story.regime_shock) == (state.macro_regime, state.regime_shock)
-    assert story.sector_factor == state.systematic[int(story.bucket.sector[1:])]
+    assert (explanation.regime, explanation.regime_shock) == (state.macro_regime, state.regime_shock)
+    assert explanation.sector_factor == state.systematic[int(explanation.bucket.sector[1:])]
 
 
-def test_a_story_says_what_became_of_each_company() -> None:
-    stories = [explain(INPUTS[False], "Seed_S00", scenario) for scenario in range(200)]
-    companies = [company for story in stories for company in story.companies]
+def test_an_explanation_says_how_each_company_ended() -> None:
+    explanations = [explain(INPUTS[False], "Seed_S00", scenario) for scenario in range(200)]
+    companies = [company for explanation in explanations for company in explanation.companies]
     exits = [company for company in companies if company.exits]
     assert len(companies) == 2000
     assert 0.3 < len(exits) / 2000 < 0.45
     for company in companies:
         assert company.last_stage == list(Stage)[company.graduations]
         assert len(company.follow_ons) == min(company.graduations, 3)
-        assert company.kept == pytest.approx((0.82 * 0.96) ** company.graduations)
+        assert company.ownership_retained == pytest.approx((0.82 * 0.96) ** company.graduations)
         if not company.exits:
             assert (company.rank, company.exit_multiple, company.first_check_returned) == (None, None, 0.0)
             assert all(tranche.returned == 0.0 for tranche in company.follow_ons)
@@ -70,8 +72,8 @@ def test_a_story_says_what_became_of_each_company() -> None:
     assert [company.rank > 0.5 for company in exits if company.rank is not None] == median
     assert np.mean([company.check_usd for company in companies]) == pytest.approx(1e6, rel=0.03)
     assert np.std([company.check_usd for company in companies]) == pytest.approx(3e5, rel=0.1)
-    assert {round(story.calibrated_failure_chance, 4) for story in stories} == {0.6297}
-    assert len({story.failure_chance for story in stories}) == 200
+    assert {round(explanation.calibrated_failure_chance, 4) for explanation in explanations} == {0.6297}
+    assert len({explanation.failure_chance for explanation in explanations}) == 200
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,14 @@ from core.simulation.inputs import Recycling, Regime
 from core.simulation.models import model_of
 from core.simulation.philox import Purpose
 from core.simulation.three_component_v2 import blocks
-from core.simulation.three_component_v2.generation import assemble, fresh, generate, matrix_companies, matrix_part
-from core.simulation.three_component_v2.laws import laws_of
+from core.simulation.three_component_v2.generation import (
+    assemble,
+    generate,
+    matrix_companies,
+    out_of_sample,
+    simulate_block_range,
+)
+from core.simulation.three_component_v2.prepared_model import prepare_model
 from core.stages import Stage
 from tests.unit.core.copula_oracle import Oracle
 from tests.unit.core.simulated_fund import REGIMES, copula_inputs, make_bucket
@@ -68,7 +74,7 @@ def test_any_division_into_parts_gives_the_same_bytes(scenarios: int, data: st.D
     inputs = copula_inputs(1, scenario_count=scenarios, recycling=RECYCLING, terms={"companies_per_bucket": 2})
     cuts = sorted(data.draw(st.sets(st.integers(1, scenarios), max_size=4)) | {0, scenarios})
     whole = generate(inputs)
-    parts = [matrix_part(inputs, start, stop) for start, stop in pairwise(cuts)]
+    parts = [simulate_block_range(inputs, start, stop) for start, stop in pairwise(cuts)]
     divided = assemble(inputs, parts)
     assert divided.moic.tobytes() == whole.moic.tobytes()
     assert divided.win_probability.tobytes() == whole.win_probability.tobytes()
@@ -94,22 +100,25 @@ def test_buckets_companies_and_sectors_that_join_change_no_number_of_the_others(
     alone = dataclasses.replace(few, buckets=tuple(b for b in few.buckets if b.key == "A_S00"))
     rows = generate(many).moic[both.index("A_S00")], generate(alone).moic[0]
     assert rows[0].tobytes() == rows[1].tobytes()
-    one, three = (fresh(many, 40, np.array([n, 1, *[0] * 6])).moic for n in (1, 3))
+    one, three = (out_of_sample(many, 40, np.array([n, 1, *[0] * 6])).moic for n in (1, 3))
     assert one[1].tobytes() == three[1].tobytes()
     assert not one[2:].any()
 
 
-def test_fresh_scenarios_from_anywhere_are_those_of_the_whole() -> None:
+def test_out_of_sample_scenarios_from_anywhere_are_those_of_the_whole() -> None:
     inputs, companies = copula_inputs(1, recycling=RECYCLING), np.array([1, 2, 3, 0])
-    whole = fresh(inputs, 2100, companies)
-    part = fresh(inputs, 1200, companies, start=850)
+    whole = out_of_sample(inputs, 2100, companies)
+    part = out_of_sample(inputs, 1200, companies, start=850)
     assert part.moic.tobytes() == np.ascontiguousarray(whole.moic[:, 850:2050]).tobytes()
     assert part.regimes.tolist() == whole.regimes[850:2050].tolist()
 
 
-def test_fresh_scenarios_share_no_number_with_the_matrix_and_follow_its_law() -> None:
+def test_out_of_sample_scenarios_share_no_number_with_the_matrix_and_have_its_distribution() -> None:
     inputs = copula_inputs(1, scenario_count=20_000, terms={"companies_per_bucket": 4})
-    matrix, other = generate(inputs).moic.astype(np.float64), fresh(inputs, 20_000, matrix_companies(inputs)).moic
+    matrix, other = (
+        generate(inputs).moic.astype(np.float64),
+        out_of_sample(inputs, 20_000, matrix_companies(inputs)).moic,
+    )
     assert (matrix != other.astype(np.float32)).mean() > 0.999
     for statistic in (lambda m: m, lambda m: m < 1.0, lambda m: np.minimum(m, 5.0)):
         first, second = statistic(matrix), statistic(other)
@@ -142,11 +151,11 @@ def test_states_tell_regime_shock_and_the_factor_of_each_sector() -> None:
 def test_winners_are_counted_by_company_and_not_by_bucket() -> None:
     inputs = copula_inputs(1, scenario_count=3000, terms={"companies_per_bucket": 5}, recycling=RECYCLING)
     single = np.zeros(4)
-    laws = laws_of(inputs)
+    prepared = prepare_model(inputs)
     for window in blocks.windows(0, 3000):
         for company in range(5):
             keep = np.full(4, company + 1), np.full(4, company)
-            more, less = (blocks.draw_scenarios(laws, blocks.MATRIX_NUMBERS, window, n).winners for n in keep)
+            more, less = (blocks.draw_scenarios(prepared, blocks.MATRIX_STREAMS, window, n).winners for n in keep)
             single += more - less
     assert generate(inputs).win_probability.tolist() == (single / 15_000).tolist()
 
@@ -206,7 +215,7 @@ def test_recycled_money_goes_into_other_companies_of_the_same_bucket_and_scenari
     ("terms", "field"),
     [
         ({"transition_correlation": 1.0}, "transition_correlation"),
-        ({"own_share": 0.0}, "variance_shares"),
+        ({"idiosyncratic_share": 0.0}, "variance_shares"),
         ({"sector_share": 0.0}, "variance_shares.sector"),
         ({"outcome_cap": 10.5}, "outcome_cap"),
     ],

@@ -254,7 +254,7 @@ def watch(event, arguments):
         print(event, arguments)
 
 sys.addaudithook(watch)
-import core.solver.branch_and_bound.search, core.simulation.models
+import core.solver.branch_and_bound.search.solve, core.simulation.models
 assert "numba" in sys.modules
 """
     outcome = subprocess.run(

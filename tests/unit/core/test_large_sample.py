@@ -33,9 +33,9 @@ from core.risk.large_sample import (
 from core.risk.out_of_sample import judge_out_of_sample
 from core.risk.out_of_sample_trial import OutOfSampleTrial
 from core.risk.tally import tallied_figures
+from core.simulation.block_ranges import BLOCK_SCENARIOS, BlockRange, block_ranges_of
 from core.simulation.inputs import SimulationInputs
 from core.simulation.models import model_of
-from core.simulation.parts import BLOCK_SCENARIOS, Part, parts_of
 from tests.unit.core.examples import example_normalized
 
 SCENARIOS = 3_300
@@ -50,7 +50,7 @@ class Case:
 
     def tallies(self, *bounds: int) -> list[PartTallies]:
         """Of the parts between these bounds."""
-        parts = [Part(*pair) for pair in pairwise(bounds)]
+        parts = [BlockRange(*pair) for pair in pairwise(bounds)]
         return [tally_part(self.judged, self.inputs, part) for part in parts]
 
     def report(self, *bounds: int) -> dict[str, Any]:
@@ -80,9 +80,9 @@ def test_any_division_gives_the_same_report(model: str) -> None:
 @pytest.mark.parametrize("model", MODELS)
 def test_fresh_scenarios_from_any_block_on_are_those_of_the_whole(model: str) -> None:
     inputs = _case(model).inputs
-    fresh, companies = model_of(model).fresh, np.full(len(inputs.buckets), 2)
+    out_of_sample, companies = model_of(model).out_of_sample, np.full(len(inputs.buckets), 2)
 
-    whole, part = fresh(inputs, 2_500, companies), fresh(inputs, 1_200, companies, 1000)
+    whole, part = out_of_sample(inputs, 2_500, companies), out_of_sample(inputs, 1_200, companies, 1000)
 
     assert part.moic.tobytes() == whole.moic[:, 1000:2200].tobytes()
     assert part.regimes.tolist() == whole.regimes[1000:2200].tolist()
@@ -148,12 +148,12 @@ def test_where_equal_weights_are_the_answer_they_are_not_compared() -> None:
 
 def test_only_losing_scenarios_are_kept_one_by_one() -> None:
     case = _case()
-    (kept,) = case.tallies(0, SCENARIOS)
+    (ownership_retained,) = case.tallies(0, SCENARIOS)
     draws = OutOfSampleTrial(case.judged.config, case.inputs, SCENARIOS).of_weights(case.judged.weights)
 
-    assert kept.weights.losses.tolist() == (1.0 - draws.multiples[draws.multiples < 1.0]).tolist()
-    assert kept.weights.counts.shape == (4, len(case.inputs.regimes))
-    assert kept.weights.counts.sum() == SCENARIOS
+    assert ownership_retained.weights.losses.tolist() == (1.0 - draws.multiples[draws.multiples < 1.0]).tolist()
+    assert ownership_retained.weights.counts.shape == (4, len(case.inputs.regimes))
+    assert ownership_retained.weights.counts.sum() == SCENARIOS
 
 
 def test_a_regime_without_a_scenario_has_no_figures() -> None:
@@ -169,7 +169,7 @@ def test_a_regime_without_a_scenario_has_no_figures() -> None:
 def test_parts_are_whole_blocks_in_order_without_gaps_and_of_bounded_work(
     scenarios: int, draws: int, size: int
 ) -> None:
-    parts = parts_of(scenarios, draws, size)
+    parts = block_ranges_of(scenarios, draws, size)
 
     assert [part.start for part in parts] == [0, *(part.stop for part in parts[:-1])]
     assert parts[-1].stop == scenarios

@@ -26,7 +26,7 @@ from core.risk.recheck import recheck
 from core.risk.validate import ValidationMetrics, validate
 from core.simulation.inputs import SimulationInputs
 from core.simulation.models import model_of
-from core.simulation.three_component_v1_fresh import fresh
+from core.simulation.three_component_v1_out_of_sample import out_of_sample
 from core.stages import Stage
 from tests.unit.core.simulated_fund import config_of, deal_bucket, make_bucket, make_config, make_inputs, matrix_of
 
@@ -225,7 +225,7 @@ EQUAL = np.full(12, 1 / 12)
 def test_out_of_sample_figures_are_those_of_the_fresh_scenarios_recomputed_by_other_means() -> None:
     inputs = make_inputs()
     metrics = validated(inputs, EQUAL, validation_scenarios=1500, cvar_confidence_level=0.9)
-    drawn = fresh(inputs, 1500, np.ones(12, dtype=np.int64)).moic
+    drawn = out_of_sample(inputs, 1500, np.ones(12, dtype=np.int64)).moic
     multiples = EQUAL @ drawn
     found = metrics.out_of_sample
     assert found.scenarios == 1500
@@ -247,11 +247,11 @@ def test_whole_deals_are_tested_with_as_many_companies_as_are_bought_and_their_c
     deals = whole_deals(weights, config)
     assert deals.counts[:3].tolist() == [33, 20, 13]
     metrics = validated(inputs, weights, validation_scenarios=1500)
-    multiples = deals.cash_weight + deals.weights @ fresh(inputs, 1500, deals.counts).moic
+    multiples = deals.cash_weight + deals.weights @ out_of_sample(inputs, 1500, deals.counts).moic
     found = metrics.whole_deals
     assert found.out_of_sample.mean == pytest.approx(multiples.mean())
     assert found.out_of_sample.loss_probability.value == (multiples < 1 - 1e-9).mean()
-    wins = (fresh(inputs, 1500, np.ones(12, dtype=np.int64)).moic >= 10).mean(axis=1)
+    wins = (out_of_sample(inputs, 1500, np.ones(12, dtype=np.int64)).moic >= 10).mean(axis=1)
     assert found.out_of_sample.expected_winners.value == pytest.approx(deals.counts @ wins)
     in_sample = deals.cash_weight + deals.weights @ model_of(config.sim_model_version).generate(inputs).moic
     assert found.in_sample.figures.expected_moic == pytest.approx(in_sample.mean())

@@ -14,7 +14,7 @@ from core.result.build import deals_from, limits_from, weights_from
 from core.result.model import SCHEMA_VERSION, Optimization, StoredValidation
 from core.result.reports import LargeSampleDocument
 from core.risk.large_sample import Judged, JudgedAgainst, large_sample, tally_part
-from core.simulation.parts import Part
+from core.simulation.block_ranges import BlockRange
 from db.results import session_result, stored_allocation, stored_optimization, stored_weights
 from deployments.cli import stress_command
 from tests.unit.result.documents import SESSION, STORED, golden, optimized_session, stored_session
@@ -119,7 +119,7 @@ def _tallied(name: str) -> tuple[Any, JudgedAgainst, list[Any]]:
         whole_deals_in_sample=result.validation.whole_deals.in_sample.expected_moic,
         equal_is_feasible=equal[0],
     )
-    return inputs, against, [tally_part(portfolio, inputs, Part(*pair)) for pair in pairwise((0, 2000, 5000))]
+    return inputs, against, [tally_part(portfolio, inputs, BlockRange(*pair)) for pair in pairwise((0, 2000, 5000))]
 
 
 def test_stored_weights_and_limits_come_back(name: str) -> None:

@@ -1,0 +1,1 @@
+"""Which scenarios must not or cannot help losing: by reduced costs, and by one linear program each (OBBT)."""
