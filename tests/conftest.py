@@ -18,6 +18,7 @@ from db import migrations
 from db.engine import make_engine
 from deployments.local.embedded.postgres import EmbeddedPostgres
 from deployments.local.prefect_server import PrefectService
+from deployments.local.server import PREFECT_DATABASE, PREFECT_OWNER
 from tests import servers
 from tests.reference_loop import reference_loop_s
 
@@ -135,8 +136,9 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 @pytest.fixture(scope="session")
 def prefect_service(postgres: EmbeddedPostgres) -> Iterator[PrefectService]:
     """The run's Prefect server, up for as long as a process of the run uses it."""
-    postgres.ensure_database("prefect")
-    with PrefectService(servers.home(), postgres, postgres.url("prefect", driver="asyncpg")) as service:
+    postgres.ensure_owned_database(PREFECT_DATABASE, PREFECT_OWNER)
+    url = postgres.url(PREFECT_DATABASE, driver="asyncpg", role=PREFECT_OWNER)
+    with PrefectService(servers.home(), postgres, url) as service:
         service.wait_until_healthy()
         yield service
 

@@ -71,7 +71,7 @@ def processes(prefect_service: PrefectService, open_directory: Path) -> CommandL
 @pytest.fixture(scope="package")
 def vcfolio(prefect_service: PrefectService, open_directory: Path) -> CommandLineInProcess:
     """The same home, in this process."""
-    return CommandLineInProcess(servers.home(), open_directory / "elsewhere", prefect_service.api_url)
+    return CommandLineInProcess(servers.home(), open_directory / "elsewhere", prefect_service.api)
 
 
 @pytest.fixture(scope="package")

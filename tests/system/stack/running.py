@@ -28,6 +28,7 @@ from db.requests import request_session
 from db.sessions import SessionRow, cancel, load_session
 from db.settings import Settings
 from deployments.local.embedded.postgres import EmbeddedPostgres
+from deployments.local.prefect_server import auth_string
 from deployments.local.prefect_server_process import ServerProcess
 from tests.db.store.database_clock import advance_clock
 from tests.small_request import SMALL
@@ -202,8 +203,15 @@ class Stack:
         assert recorded is not None
         return recorded.api_url
 
+    @property
+    def prefect_login(self) -> tuple[str, str]:
+        """User and password that the server asks for."""
+        user, _, password = auth_string(self.command.home / "prefect").partition(":")
+        return user, password
+
     def prefect(self, method: str, path: str, **json: Any) -> Any:
-        answer = httpx.request(method, f"{self.prefect_url}{path}", json=json or None, timeout=60, trust_env=False)
+        url = f"{self.prefect_url}{path}"
+        answer = httpx.request(method, url, json=json or None, auth=self.prefect_login, timeout=60, trust_env=False)
         answer.raise_for_status()
         return answer.json() if answer.content else None
 

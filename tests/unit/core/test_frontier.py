@@ -165,8 +165,9 @@ def family(
                 VALUES[one.rank],
                 config.model_copy(update={LIMIT: VALUES[one.rank]}),
                 matrix,
-                make_backend(),
-                control,
+                None,
+                backend=make_backend(),
+                control=control,
                 start=one.start,
             )
             for one in wave

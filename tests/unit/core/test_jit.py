@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from core import jit
+from core import errors, jit, own_files
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -82,7 +82,8 @@ class Checkout:
         for package in (self.core, self.core / "solver", self.core / "simulation"):
             package.mkdir(parents=True)
             (package / "__init__.py").touch()
-        shutil.copy(jit.__file__, self.core / "jit.py")
+        for module in (errors, jit, own_files):
+            shutil.copy(str(module.__file__), self.core)
         (self.core / "solver" / "kernels.py").write_text(KERNELS)
         self.write_rate("2.0")
         (self.directory / "work.py").write_text(WORK)
@@ -219,6 +220,44 @@ def test_a_damaged_file_is_compiled_anew_and_replaced_whatever_the_damage(checko
         path.write_bytes(damaged(path.read_bytes()))
     assert checkout.loaded_kernels() == [False] * len(DAMAGES)
     assert checkout.loaded_kernels() == [True] * len(DAMAGES)
+
+
+@pytest.mark.parametrize("planted", ["writable by others", "of another user", "a link"])
+def test_a_file_that_others_can_have_written_is_not_executed(checkout: Checkout, tmp_path: Path, planted: str) -> None:
+    """Compiled code is a pickle, and machine code besides."""
+    checkout.run()
+    for path in checkout.stored():
+        if planted == "writable by others":
+            path.chmod(0o666)
+        elif planted == "a link":
+            path.rename(tmp_path / path.name)
+            path.symlink_to(tmp_path / path.name)
+        elif os.geteuid() == 0:
+            os.chown(path, 65534, 65534)
+        else:
+            pytest.skip("only root can give a file away")
+    assert checkout.run() == Outcome(10.0, loaded=0, compiled=1)
+    assert checkout.run() == Outcome(10.0, loaded=1, compiled=0)
+
+
+def test_a_directory_of_another_user_is_neither_read_nor_written(checkout: Checkout) -> None:
+    """Such as one in a NUMBA_CACHE_DIR that several users share."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a directory away")
+    shared = checkout.directory / "shared"
+    checkout.run(NUMBA_CACHE_DIR=str(shared))
+    (directory,) = shared.iterdir()
+    os.chown(directory, 65534, 65534)
+    assert checkout.run(NUMBA_CACHE_DIR=str(shared)) == Outcome(10.0, loaded=0, compiled=1)
+    assert checkout.run(NUMBA_CACHE_DIR=str(shared)) == Outcome(10.0, loaded=1, compiled=0)
+
+
+def test_a_directory_of_ours_that_others_may_write_is_closed_to_them(checkout: Checkout) -> None:
+    checkout.run()
+    directory = checkout.stored()[0].parent
+    directory.chmod(0o777)
+    assert checkout.run() == Outcome(10.0, loaded=1, compiled=0)
+    assert directory.stat().st_mode & 0o022 == 0
 
 
 def test_processes_that_compile_at_the_same_time_do_not_disturb_each_other(checkout: Checkout) -> None:
