@@ -65,6 +65,9 @@ def server_environment(home: Path, database_url: str, api: PrefectApi) -> dict[s
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
         # The page calls the server that it was loaded from, not port 4200.
         "PREFECT_SERVER_UI_API_URL": "/api",
+        # Else the server writes its page into the installation, where it may not write, or where what one user's
+        # server has written no other user's can read.
+        "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(home / "prefect" / "ui"),
     }
 
 

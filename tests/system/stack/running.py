@@ -210,21 +210,23 @@ class Stack:
         return user, password
 
     def prefect(self, method: str, path: str, **json: Any) -> Any:
+        return self._prefect(method, path, json or None)
+
+    def _prefect(self, method: str, path: str, body: Any = None) -> Any:
         url = f"{self.prefect_url}{path}"
-        answer = httpx.request(method, url, json=json or None, auth=self.prefect_login, timeout=60, trust_env=False)
+        answer = httpx.request(method, url, json=body, auth=self.prefect_login, timeout=60, trust_env=False)
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
     @contextmanager
     def schedule(self, deployment_id: str, interval_s: float) -> Iterator[None]:
         """One more schedule of the deployment, while the block lasts."""
-        url = f"{self.prefect_url}/deployments/{deployment_id}/schedules"
-        added = [{"active": True, "schedule": {"interval": interval_s}}]
-        (schedule,) = httpx.post(url, json=added, timeout=60, trust_env=False).raise_for_status().json()
+        path = f"/deployments/{deployment_id}/schedules"
+        (added,) = self._prefect("POST", path, [{"active": True, "schedule": {"interval": interval_s}}])
         try:
             yield
         finally:
-            httpx.delete(f"{url}/{schedule['id']}", timeout=60, trust_env=False).raise_for_status()
+            self._prefect("DELETE", f"{path}/{added['id']}")
 
     def flow_runs(self, session_id: str) -> list[dict[str, Any]]:
         """All that were ever made for the session, oldest first."""

@@ -17,6 +17,13 @@ def test_prefects_page_asks_the_server_that_it_came_from(stack: Stack) -> None:
     assert httpx.get(f"{page}/api/health", trust_env=False).raise_for_status().json() is True
 
 
+def test_prefects_server_keeps_its_page_in_the_home_and_not_in_the_installation(stack: Stack) -> None:
+    """An installation may be another user's."""
+    assert list((stack.command.home / "prefect" / "ui").glob("*/index.html")) != []
+    page = stack.prefect_url.removesuffix("/api")
+    assert "<html" in httpx.get(page, trust_env=False, follow_redirects=True).raise_for_status().text
+
+
 def test_the_form_has_the_requests_fields_in_their_order_and_every_alternative_to_choose(stack: Stack) -> None:
     """Prefect's form goes by `position`, and offers what a field's own `anyOf` has."""
     deployment = stack.prefect("GET", "/deployments/name/request-optimization/request-optimization")
