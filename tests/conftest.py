@@ -65,9 +65,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "xdist_group(name): of one group, run in one process")
-    if getattr(config.option, "dist", "no") == "load":  # with `-n` alone, groups would go to several workers
-        config.option.dist = "loadgroup"
-        config.option.loadscopereorder = False  # the order is that of pytest_collection_modifyitems
     servers.home()
     if not hasattr(config, "workerinput"):
         # Called after every fixture's end, and the workers'.
