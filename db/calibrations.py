@@ -16,7 +16,7 @@ from db.tables import calibration_snapshots as snapshots
 
 @dataclass(frozen=True, slots=True)
 class SnapshotSummary:
-    """fund_id None: an industry benchmark, for every fund."""
+    """fund_id None: a reference calibration, for every fund."""
 
     version: str
     fund_id: UUID | None
@@ -80,7 +80,7 @@ def usable_snapshot(conn: Connection, version: str, fund_id: UUID) -> Calibratio
 
 
 def newest_version(conn: Connection, fund_id: UUID | None) -> str | None:
-    """The latest of the fund's own snapshots, or of the benchmarks for None."""
+    """The latest of the fund's own snapshots, or of the reference calibrations for None."""
     newest: str | None = conn.scalar(
         text("""
             SELECT version FROM calibration_snapshots WHERE fund_id IS NOT DISTINCT FROM :fund
@@ -92,7 +92,7 @@ def newest_version(conn: Connection, fund_id: UUID | None) -> str | None:
 
 
 def list_snapshots(conn: Connection, fund_id: UUID | None = None) -> list[SnapshotSummary]:
-    """What the fund may use, newest first: its own and the benchmarks. For None the benchmarks alone."""
+    """What the fund may use, newest first: its own and the reference calibrations; for None these alone."""
     rows = conn.execute(
         text("""
             SELECT version, fund_id, method, sample_size, data_window, created_at FROM calibration_snapshots

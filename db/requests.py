@@ -39,7 +39,8 @@ def resolve_request(conn: Connection, request: OptimizationRequest) -> Normalize
         raise BadInput.of(
             "calibrationVersion",
             None,
-            f"the fund has no calibration of its own; make one with `vcfolio calibrate`, or name a benchmark ({known})",
+            f"the fund has no calibration of its own; make one with `vcfolio calibrate`, or name a "
+            f"reference calibration ({known})",
         )
     snapshot = usable_snapshot(conn, version, fund)
     if snapshot is None:

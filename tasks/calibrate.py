@@ -32,7 +32,8 @@ def publish_report(outcome: CalibrationOutcome, *, compare: bool) -> None:
     if outcome.calibration is None:
         source = outcome.snapshot.benchmark_version
         report = (
-            f"# Calibration {outcome.snapshot.version}\n\nThe figures of benchmark {source}; no history was read.\n"
+            f"# Calibration {outcome.snapshot.version}\n\nThe figures of reference calibration {source}; no "
+            "history was read.\n"
         )
     else:
         report = calibration_report(outcome.calibration, compare=compare)

@@ -38,7 +38,7 @@ def remarks(calibration: Calibration) -> list[str]:
         *by_method(calibration),
         f"{placed:,} rounds of unknown series were placed by their order.",
         f"{unseen:,} companies have no round at a known stage: they tell the rates nothing.",
-        f"Deal terms and cap table are those of benchmark {snapshot.benchmark_version}.",
+        f"Deal terms and cap table are those of reference calibration {snapshot.benchmark_version}.",
     ]
     if missing:
         found.append(f"Nothing is known of stage {', '.join(missing)}: left out of the snapshot.")
@@ -52,7 +52,7 @@ def _cohort_remarks(calibration: Calibration) -> list[str]:
         "A financing followed only by rounds that could not be placed is left out.",
         f"{skipped:,} graduations skip a stage.",
         "Where an undated end is put changes the months above, and no rate.",
-        f"Exit outcomes are those of benchmark {calibration.snapshot.benchmark_version}.",
+        f"Exit outcomes are those of reference calibration {calibration.snapshot.benchmark_version}.",
         f"{MULTIPLIERS_LEFT}.",
     ]
 
@@ -66,7 +66,7 @@ def _survival_remarks(calibration: Calibration) -> list[str]:
         f"{sum(int(own.cut_short.sum()) for own in spells):,} spells are censored at a round of unknown stage.",
         f"{sum(int(own.skipped.sum()) for own in spells):,} graduations skip a stage.",
         (
-            f"Exit outcomes rest on {exits:,} stakes sold with proceeds, and on benchmark "
+            f"Exit outcomes rest on {exits:,} stakes sold with proceeds, and on reference calibration "
             f"{calibration.snapshot.benchmark_version}, which counts for {terms.prior_weight:g} exits a stage."
         ),
     ]

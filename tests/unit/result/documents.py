@@ -28,7 +28,7 @@ from core.result.model import (
 from core.result.verdict import verdict_of
 from core.session_states import SessionStatus
 from core.solver.program import SolveControl
-from db.benchmarks import shipped_benchmark
+from db.reference_calibrations import reference_calibration
 from db.sessions import SessionRow
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "sessions_v1"
@@ -89,7 +89,7 @@ def stored_session(name: str) -> SessionRow:
 def optimized_session(changes: dict[str, Any]) -> SessionRow:
     """The example request with changes, carried out in this process, as a session stores it today."""
     request = golden("fund")["request"] | changes
-    prepared = pipeline.prepare(parse_request(request), shipped_benchmark(request["calibrationVersion"]))
+    prepared = pipeline.prepare(parse_request(request), reference_calibration(request["calibrationVersion"]))
     matrix = pipeline.simulate(prepared.key_document)
     optimized = pipeline.optimize(prepared.config, matrix, SolveControl(work_limit=prepared.config.work_limit))
     validation = pipeline.validate(
