@@ -34,7 +34,8 @@ from db.listening import Listener
 from db.reference_calibrations import DEFAULT_REFERENCE
 from db.requests import request_session, resolve_request
 from db.retention import evict_matrices
-from db.sessions import NewSession, create_session
+from db.session_rows import NewSession
+from db.sessions import create_session
 from db.settings import Settings
 from deployments.bridge.bridge import CLAIMED_AT_ONCE, JITTER
 from deployments.local.embedded.locks import exclusively

@@ -13,7 +13,7 @@ from core.request import OptimizationRequest, parse_request
 from core.request.normalize import NormalizedRequest
 from db.frontiers import FrontierRow, NewFrontier, count_waiting_frontiers, submit
 from db.requests import resolve_request
-from db.sessions import SessionRow
+from db.session_rows import SessionRow
 from db.settings import Settings
 
 

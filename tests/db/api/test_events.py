@@ -13,7 +13,7 @@ from sqlalchemy import text
 from core.session_states import SessionStatus
 from db import sessions
 from db.engine import transaction
-from db.sessions import Fence
+from db.session_rows import Fence
 from tests.db.api.serving import Served
 from tests.db.store.examples import inline_session, session_at, store_matrix
 from tests.waiting import eventually

@@ -17,10 +17,11 @@ from core.solver.program import SolveControl
 from db import sessions
 from db.engine import transaction
 from db.funds import local_user_id
-from db.matrices import AlreadyComplete, MatrixVersions, Started, begin_generation, complete_generation
+from db.matrix_generations import AlreadyComplete, MatrixVersions, Started, begin_generation, complete_generation
 from db.matrix_values import payload_of
 from db.requests import submit_request
-from db.sessions import Fence, SessionRow, load_session
+from db.session_rows import Fence, SessionRow
+from db.sessions import load_session
 from tests.asked import SMALL
 from tests.db.store.examples import UNLIMITED
 

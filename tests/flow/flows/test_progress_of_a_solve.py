@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from core.solver.program import SolveProgress
-from db.sessions import Fence
+from db.session_rows import Fence
 from db.settings import Settings
 from tasks.heartbeat import Heartbeat
 from tasks.optimize import _Watch

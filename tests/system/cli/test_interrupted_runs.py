@@ -14,7 +14,8 @@ from sqlalchemy import Engine, text
 
 from core.session_states import SessionStatus
 from db.engine import transaction
-from db.sessions import SessionRow, load_session
+from db.session_rows import SessionRow
+from db.sessions import load_session
 from tests.command_line import CommandLine, finish
 from tests.waiting import eventually
 

@@ -29,7 +29,7 @@ from core.result.verdict import verdict_of
 from core.session_states import SessionStatus
 from core.solver.program import SolveControl
 from db.reference_calibrations import reference_calibration
-from db.sessions import SessionRow
+from db.session_rows import SessionRow
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "sessions_v1"
 STORED = ("fund", "limits_in_conflict")
