@@ -47,7 +47,7 @@ def request_frontier(
         # This one is among those counted.
         waiting = count_waiting_frontiers(conn, settings.max_waiting_sessions + 1)
         if waiting > settings.max_waiting_sessions:
-            raise TooManyWaiting(waiting - 1, settings.retry_after_s)
+            raise TooManyWaiting(waiting - 1, settings.retry_after_s, "frontiers")
     return frontier
 
 

@@ -21,6 +21,9 @@ import numpy as np
 from core.arrays import FloatArray
 from core.solver.effort import Effort
 
+SOLVER_VERSION = 1
+"""What may change the answer to any program, within its gap, is a new version: stored answers are found by it."""
+
 LOSS_THRESHOLD = 1.0 - 1e-9
 """A scenario is a loss when its portfolio multiple, recomputed in float64, is below this."""
 

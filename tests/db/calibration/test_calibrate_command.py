@@ -112,7 +112,7 @@ def test_a_version_with_other_content_is_a_conflict_and_nothing_is_written(
     ("change", "error", "message"),
     [
         ({"fund": "nobody's"}, NotFound, "nobody's"),
-        ({"benchmark": "unheard_of"}, NotFound, "unheard_of"),
+        ({"reference": "unheard_of"}, NotFound, "unheard_of"),
         ({"version": ""}, BadInput, "1 to 100"),
         ({"version": "v" * 101}, BadInput, "1 to 100"),
         ({"as_of": date(2000, 1, 1)}, BadInput, "no round is left"),

@@ -53,7 +53,12 @@ def carried_out(engine: Engine, until: SessionStatus = SessionStatus.COMPLETED, 
     with transaction(engine) as conn:
         assert sessions.start_matrix(conn, fence)
         if until is SessionStatus.FAILED:
-            assert sessions.fail(conn, fence, "infeasible", "cvar_max and p_loss_max admit no portfolio together")
+            assert sessions.fail(
+                conn,
+                fence,
+                "infeasible",
+                "no portfolio has a CVaR of at most 5% and losses in at most 10% of scenarios together",
+            )
     if until in (SessionStatus.MATRIX_GENERATING, SessionStatus.FAILED):
         return fence.session_id
     session = _with_matrix(engine, fence)
