@@ -22,6 +22,8 @@ from core.request.normalized_config import NormalizedConfig
 from core.result.assemble import result_of, stored_validation
 from core.result.build import allocation_of, deals_from, limits_from, optimization_of, validation_of, weights_from
 from core.result.model import Holding, Optimization, Result, StoredValidation, Timings
+from core.risk.other_seeds import under_other_seeds
+from core.risk.scenario_sets import SecondSet, scenarios_to_choose_on
 from core.risk.validate import validate as validate_portfolio
 from core.simulation.block_ranges import BlockRange, block_ranges_of
 from core.simulation.inputs import SimulationInputs
@@ -82,18 +84,39 @@ def optimize(
     matrix: ScenarioMatrix,
     control: SolveControl,
     *,
+    inputs: SimulationInputs | None = None,
     backend: SolverBackend | None = None,
     step: Callable[[str], None] = lambda _step: None,
 ) -> Optimized:
-    """The best portfolio within the limits. backend: None for the default one. step: told each step as it begins.
+    """The best portfolio within the limits.
 
-    Raises Infeasible, NoAnswerWithinLimit, Cancelled.
+    inputs: of the matrix; None for a matrix of the user's own, of which the sample is all that is known. backend: None
+    for the default one. step: told each step as it begins. Raises Infeasible, NoAnswerWithinLimit, Cancelled.
     """
     solver = make_backend() if backend is None else backend
-    optimum = optimize_portfolio(config, matrix, solver, control, clock=perf_counter, stage=step)
+
+    def cancelled() -> bool:
+        return control.interrupted() == "cancelled"
+
+    if config.risk_scenarios is not None:
+        step("drawing scenarios for the risk")
+    began = perf_counter()
+    scenarios = scenarios_to_choose_on(config, matrix, inputs, cancelled)
+    drawn = perf_counter() - began
+    tightened = inputs is not None and config.expectations == "distribution"
+    optimum = optimize_portfolio(
+        config,
+        scenarios,
+        solver,
+        control,
+        clock=perf_counter,
+        stage=step,
+        estimate=SecondSet(config, inputs, cancelled).estimate if tightened and inputs is not None else None,
+    )
+    expected = scenarios.expectations
     return Optimized(
-        allocation=allocation_of(config, optimum.weights),
-        optimization=optimization_of(optimum),
+        allocation=allocation_of(config, optimum.weights, expected),
+        optimization=optimization_of(optimum, scenario_seconds=drawn),
         pass1_e_star=optimum.first_objective,
         primary_lock_epsilon=config.primary_lock_epsilon,
     )
@@ -106,20 +129,29 @@ def validate(
     *,
     allocation: Sequence[Holding],
     optimization: Optimization,
+    control: SolveControl | None = None,
     step: Callable[[str], None] = lambda _step: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> StoredValidation:
     """Every limit again from the allocation, comparison portfolios, scenarios out of sample, and the verdict.
 
+    control: of the solves under other seeds; None for the request's own work limit.
     Raises InvalidAllocation when the allocation is not one of this configuration, Cancelled once `cancelled` is True.
     """
+    limits = limits_from(optimization.limits)
+    solve = control or SolveControl(
+        work_limit=config.work_limit, interrupted=lambda: "cancelled" if cancelled() else None
+    )
     metrics = validate_portfolio(
         config,
-        limits_from(optimization.limits),
+        limits,
         matrix,
         inputs,
         weights=weights_from(allocation, config),
         deals=deals_from(allocation, config),
+        other_seeds=lambda: under_other_seeds(
+            config, matrix, inputs, limits=limits, backend=make_backend(), control=solve, cancelled=cancelled
+        ),
         progress=step,
         cancelled=cancelled,
     )
@@ -151,12 +183,14 @@ def run(
     solve = control or SolveControl(
         work_limit=config.work_limit, interrupted=lambda: "cancelled" if cancelled() else None
     )
-    optimized = optimize(config, matrix, solve, step=lambda step: say("optimize", step))
+    inputs = simulation_inputs(document)
+    optimized = optimize(config, matrix, solve, inputs=inputs, step=lambda step: say("optimize", step))
     solved = perf_counter()
     validation = validate(
         config,
         matrix,
-        simulation_inputs(document),
+        inputs,
+        control=control,
         allocation=optimized.allocation,
         optimization=optimized.optimization,
         step=lambda step: say("validate", step),

@@ -16,6 +16,7 @@ from core.jit import remove_outdated
 from core.simulation.inputs import BucketParams, CopulaTerms, Recycling, Regime, SimulationInputs
 from core.simulation.models import model_of
 from core.solver.branch_and_bound.backend import BranchAndBoundBackend
+from core.solver.least_distance import nearest_to_origin
 from core.solver.program import ChanceProgram, Polytope, SolveControl
 from core.stages import Stage, bucket_id
 
@@ -27,6 +28,8 @@ def warm_up() -> None:
     solve_small_programs()
     inputs = small_inputs()
     model_of("three_component_v2").generate(inputs)
+    model_of("three_component_v2").expectations(inputs)
+    nearest_to_origin(np.eye(2), np.array([1.0, -1.0]))
     remove_outdated()
 
 

@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from core.matrix.key import simulation_inputs
 from core.pipeline import Optimized, optimize
-from core.portfolio.optimize import PRIMARY_STEP
+from core.portfolio.passes import PRIMARY_STEP
 from core.request.normalized_config import NormalizedConfig
 from core.solver.program import Interruption, SolveControl, SolveProgress
 from db.engine import transaction
@@ -35,12 +36,14 @@ def optimize_portfolio(fence: Fence, reference: MatrixReference) -> Optimized:
     """Raises Infeasible, NoAnswerWithinLimit; Cancelled when the session is lost or cancelled meanwhile."""
     heartbeat = heartbeat_of(fence)
     with transaction(runtime.engine()) as conn:
-        config = NormalizedConfig.model_validate(load_session(conn, fence.session_id).normalized_config)
+        session = load_session(conn, fence.session_id)
+    config = NormalizedConfig.model_validate(session.normalized_config)
+    inputs = simulation_inputs(session.matrix_key_json)
     watch = _Watch(heartbeat, runtime.settings().solve_time_limit_s)
     control = SolveControl(work_limit=config.work_limit, interrupted=watch.interrupted, progress=watch.progress)
     matrix = heartbeat.matrix.load(reference)
 
-    return run_in_solver_thread(lambda: optimize(config, matrix, control, step=watch.begin), watch.stop)
+    return run_in_solver_thread(lambda: optimize(config, matrix, control, inputs=inputs, step=watch.begin), watch.stop)
 
 
 def run_in_solver_thread(solve: Callable[[], Optimized], stop: Callable[[], None]) -> Optimized:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from core.errors import BadInput, FieldProblem
 from core.matrix.key import simulation_inputs
 from core.matrix.scenario_matrix import ScenarioMatrix
 from core.portfolio.limits import Limits
+from core.portfolio.optimize import as_set
 from core.portfolio.problem import PortfolioProblem
 from core.portfolio.report import constraint_report
 from core.portfolio.strict import evaluate
@@ -22,6 +24,7 @@ from core.request.normalize import NormalizedRequest
 from core.request.normalized_config import NormalizedConfig
 from core.result.build import allocation_of, constraint_of, deals_from, validation_of
 from core.result.verdict import verdict_of
+from core.risk.scenario_sets import scenarios_to_choose_on
 from core.risk.validate import validate as validate_weights
 from vcfolio.calibrations import NIL_FUND, CalibrationSource, calibration_for
 from vcfolio.progress import shown
@@ -91,17 +94,20 @@ def validate(
     with shown(progress) as say:
         say("matrix", "simulating the scenarios")
         matrix = pipeline.simulate(prepared.key_document)
-        limits = Limits.of(config, matrix.n_scenarios)
+        inputs = simulation_inputs(prepared.key_document)
+        scenarios = replace(as_set(scenarios_to_choose_on(config, matrix, inputs)), exchangeable=())
+        limits = Limits.of(config, scenarios.n_scenarios)
         metrics = validate_weights(
             config,
             limits,
             matrix,
-            simulation_inputs(prepared.key_document),
+            inputs,
             weights=vector,
             deals=deals_from(allocation, config),
             progress=lambda step: say("validate", step),
         )
-    report = constraint_report(PortfolioProblem.of(config, matrix), limits, vector, evaluate(vector, matrix, config))
+    problem = PortfolioProblem.of(config, scenarios)
+    report = constraint_report(problem, limits, vector, evaluate(vector, scenarios, config))
     constraints = tuple(constraint_of(status) for status in report)
     validation = validation_of(metrics)
     verdict = verdict_of(constraints, config.cvar_confidence_level, allocation, validation)

@@ -26,6 +26,7 @@ ONLY_FOR_SIMULATION = (
     "calibration_version",
     "model_version",
     "policy",
+    "risk_scenarios",
     "scenario_gen_config",
     "taxonomy_version",
     "validation_scenarios",
@@ -104,6 +105,7 @@ def configure(request: OptimizationRequest, given: ExternalMatrix, provenance: M
         scenario_count=given.matrix.n_scenarios,
         sim_model_version=provenance.get("sim_model_version", NOT_SIMULATED),
         calibration_version=provenance.get("calibration_version", NOT_SIMULATED),
+        expectations="sample",
     )
 
 
@@ -183,6 +185,9 @@ def _contradictions(request: OptimizationRequest, given: ExternalMatrix) -> Iter
         yield from _other_buckets(set(asked), set(keys))
         for key in sorted(asked.keys() & keys.keys()):
             yield from _other_terms(asked[key], keys[key])
+    if "expectations" in request.model_fields_set and request.expectations != "sample":
+        rule = 'must be "sample", or left out: nothing but its sample is known of a matrix of your own'
+        yield FieldProblem("expectations", request.expectations, rule)
     scenarios = request.scenario_gen_config
     if "scenario_count" in scenarios.model_fields_set and scenarios.scenario_count != given.matrix.n_scenarios:
         rule = f"the matrix has {given.matrix.n_scenarios} scenarios; leave it out, or say the same"

@@ -78,6 +78,16 @@ class ScenarioMatrix:
         assert list(self.bucket_keys) == sorted(self.bucket_keys)
 
     @property
+    def expectations(self) -> None:
+        """A stored matrix knows its own sample alone."""
+        return None
+
+    @property
+    def exchangeable(self) -> tuple[()]:
+        """No buckets are tied to each other."""
+        return ()
+
+    @property
     def n_buckets(self) -> int:
         return int(self.moic.shape[0])
 

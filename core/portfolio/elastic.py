@@ -59,7 +59,7 @@ class ElasticStep:
 
     def program(self) -> ChanceProgram:
         """Columns: weights (B), a slack per elastic bound, the CVaR slack if elastic."""
-        n, width = self.problem.n_buckets, self._width
+        n, width = self.problem.n_columns, self._width
         budget = np.zeros(width)
         budget[:n] = 1.0
         rows, lower, upper = [budget], [1.0], [1.0]
@@ -107,10 +107,10 @@ class ElasticStep:
 
     @property
     def _width(self) -> int:
-        return self.problem.n_buckets + len(self.bounds) + (1 if self.cvar == "elastic" else 0)
+        return self.problem.n_columns + len(self.bounds) + (1 if self.cvar == "elastic" else 0)
 
     def _row(self, constraint: LinearConstraint) -> FloatArray:
-        n = self.problem.n_buckets
+        n = self.problem.n_columns
         row = np.zeros(self._width)
         row[:n] = constraint.coefficients
         if constraint.constraint_id in self.bounds:
@@ -121,10 +121,10 @@ class ElasticStep:
     def _objective(self) -> FloatArray:
         if self.minimize is not None:
             return -self._slacks_of(self.minimize)
-        return np.concatenate([self.problem.mean_moic, np.zeros(self._width - self.problem.n_buckets)])
+        return np.concatenate([self.problem.mean_moic, np.zeros(self._width - self.problem.n_columns)])
 
     def _slacks_of(self, constraint_class: ConstraintType) -> FloatArray:
-        n, bounds = self.problem.n_buckets, self.bounds
+        n, bounds = self.problem.n_columns, self.bounds
         row = np.zeros(self._width)
         row[n : n + len(bounds)] = [float(c.type == constraint_class) for c in bounds.values()]
         row[n + len(bounds) :] = float(constraint_class == "cvar_max")

@@ -1,40 +1,40 @@
-"""The whole optimization of one session: primary solve, relaxation where needed, tie-break, strict check, report."""
+"""The whole optimization of one session: primary solve, relaxation where needed, tie-break, strict check, report.
+
+Where the scenarios come with expectations of their own, exchangeable buckets share equally, a third solve leaves one
+portfolio of those as good, and the sampled limits are tightened until they hold in scenarios not chosen on.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from core.arrays import FloatArray
-from core.errors import Infeasible, NoAnswerWithinLimit, SolverFailed
-from core.matrix.scenario_matrix import ScenarioMatrix
+from core.errors import Infeasible
+from core.matrix.scenario_set import Scenarios, ScenarioSet
+from core.portfolio.audit import audit_of
 from core.portfolio.conflict import ConflictExplanation, explain_conflict
+from core.portfolio.exchangeable import split_by_bounds
 from core.portfolio.limits import Limits
+from core.portfolio.passes import PRIMARY_STEP, Chosen, Passes
 from core.portfolio.problem import ConstraintType, PortfolioProblem
 from core.portfolio.relax import Relaxed, RelaxedBound, relax_minimally
 from core.portfolio.relaxation_explanation import explain_relaxation
 from core.portfolio.report import ConstraintStatus, constraint_report
 from core.portfolio.shadow_prices import ShadowPrices, binding_shadow_prices
-from core.portfolio.strict import StrictFigures, evaluate, normalize_weights
-from core.portfolio.tie_break import deviation, deviations, tie_break_program, weights_of, with_objective_floor
+from core.portfolio.strict import StrictFigures, evaluate
+from core.portfolio.tightening import EstimateRisk, Tightened, tighten
+from core.portfolio.true_gap import TrueGap, best_without_risk_limits, true_gap
 from core.portfolio.uniqueness import Uniqueness, only_as_close
 from core.request.normalized_config import NormalizedConfig
 from core.solver.effort import Effort
-from core.solver.feasibility import is_feasible
-from core.solver.program import ChanceProgram, SolveControl, SolveOutcome, SolverBackend
-
-PRIMARY_STEP = "primary solve"
-"""The step whose objective is the expected MOIC."""
-NEGLIGIBLE_WEIGHT = 1e-9
-"""Weights below this are rounding of the solver; a portfolio does not hold ten-billionths."""
+from core.solver.program import SolveControl, SolveOutcome, SolverBackend
 
 
 @dataclass(frozen=True, slots=True)
 class Optimum:
-    """weights: (B,), normalized, in bucket-key order. limits: those enforced, moved by `relaxations`.
+    """weights: (B,), normalized, in bucket-key order. limits: those asked for, moved by `relaxations`.
 
     relaxations: with a sentence for each in `explanations`. conflict: why the limits as asked cannot be met, or None.
     first_objective: E*, the expected MOIC of the primary solve's weights, first_weights; the weights are within epsilon
@@ -55,7 +55,7 @@ class Optimum:
 
 def optimize(
     config: NormalizedConfig,
-    matrix: ScenarioMatrix,
+    scenarios: Scenarios,
     backend: SolverBackend,
     control: SolveControl,
     *,
@@ -63,122 +63,245 @@ def optimize(
     stage: Callable[[str], None] = lambda _name: None,
     start: FloatArray | None = None,
     explain: bool = True,
+    estimate: EstimateRisk | None = None,
 ) -> Optimum:
     """Maximize expected MOIC within the limits of `config`.
 
-    clock: seconds, for the audit only. stage: told "primary solve", "conflict", "relaxation", "tie-break", "uniqueness"
-    and "prices" as they begin. start: weights (B,) to start from. explain: say why limits conflict, whether the answer
-    is the only one, and what limits that bind cost.
+    clock: seconds, for the audit only. stage: told "primary solve", "conflict", "relaxation", "tie-break",
+    "least squares", "uniqueness", "prices" and "bound" as they begin. start: weights (B,) to start from. explain: say
+    why limits conflict, whether the answer is the only one, and what limits that bind cost. estimate: the risk of
+    weights in scenarios they are not chosen on, to tighten limits by; None: they are enforced as asked.
     Raises Infeasible (relaxation off), NoAnswerWithinLimit, Cancelled.
     """
-    problem = PortfolioProblem.of(config, matrix)
-    limits = Limits.of(config, matrix.n_scenarios)
-    seconds: dict[str, float] = {}
-    relaxations: tuple[RelaxedBound, ...] = ()
-    conflict: ConflictExplanation | None = None
+    solve = _Solve(config, scenarios, backend, control, _Clock(clock, stage))
+    return solve.run(start, explain=explain, estimate=estimate)
 
-    def timed(name: str, solve: Callable[[], Any]) -> Any:
-        stage(name)
-        began = clock()
+
+class _Clock:
+    """Tells each step as it begins, and adds up its seconds."""
+
+    def __init__(self, clock: Callable[[], float], stage: Callable[[str], None]) -> None:
+        self._clock, self._stage = clock, stage
+        self.seconds: dict[str, float] = {}
+
+    def __call__(self, name: str, solve: Callable[[], Any]) -> Any:
+        self._stage(name)
+        began = self._clock()
         result = solve()
-        seconds[name] = seconds.get(name, 0.0) + clock() - began
+        self.seconds[name] = self.seconds.get(name, 0.0) + self._clock() - began
         return result
 
-    first: SolveOutcome = timed(PRIMARY_STEP, lambda: backend.maximize(problem.program(limits), control, start))
-    effort = first.effort
-    if first.status == "infeasible":
-        if explain:
-            conflict = timed("conflict", lambda: explain_conflict(problem, limits, backend, control))
-        if config.relaxation_mode == "off":
-            raise Infeasible(str(conflict or "no portfolio satisfies every limit"))
-        effort += conflict.effort if conflict else Effort()
-        relaxed: Relaxed = timed("relaxation", lambda: relax_minimally(problem, limits, backend, control))
-        limits, relaxations = relaxed.limits, relaxed.bounds
-        first = timed(PRIMARY_STEP, lambda: backend.maximize(problem.program(limits), control, relaxed.weights))
-        effort += relaxed.effort + first.effort
-    if first.x is None or first.objective is None:
-        raise NoAnswerWithinLimit(
-            f"no portfolio was found within the work limit of {control.work_limit}; "
-            "raise workLimit or loosen the limits"
+
+class _Solve:
+    """One optimization. problem: in the columns that were decided on."""
+
+    def __init__(
+        self,
+        config: NormalizedConfig,
+        scenarios: Scenarios,
+        backend: SolverBackend,
+        control: SolveControl,
+        timed: _Clock,
+    ) -> None:
+        self.config, self.scenarios, self.backend, self.control, self.timed = config, scenarios, backend, control, timed
+        self.by_distribution = scenarios.expectations is not None
+        self.asked = Limits.of(config, scenarios.n_scenarios)
+        self.effort = Effort()
+        self._take(scenarios)
+        if scenarios.exchangeable:
+            self._take(self._grouping())
+
+    def _take(self, scenarios: Scenarios) -> None:
+        self.problem = PortfolioProblem.of(self.config, scenarios)
+        self.passes = Passes(
+            self.problem,
+            self.backend,
+            self.control,
+            self.timed,
+            epsilon=self.config.primary_lock_epsilon,
+            third=self.by_distribution,
         )
-    program = problem.program(limits)
-    second: _SecondPass = timed("tie-break", lambda: _tie_break(program, first, config, backend, control))
-    effort += second.outcome.effort
-    prices: ShadowPrices | None = None
-    uniqueness: Uniqueness | None = None
-    if explain:
-        floor = first.objective - config.primary_lock_epsilon
-        uniqueness = timed(
-            "uniqueness",
-            lambda: only_as_close(
-                program,
-                floor,
-                second.weights,
-                backend,
-                control,
-                tie_break_work=second.outcome.work,
-                proven=second.proven,
+
+    def _grouping(self) -> Scenarios:
+        """Sectors of one distribution share equally whatever their bounds, where that costs nothing of the expected
+        MOIC that limits of weights and winners leave; where it does, only those with equal bounds."""
+        together = best_without_risk_limits(self.problem, self.asked, self.control)
+        apart = self._apart()
+        alone = best_without_risk_limits(PortfolioProblem.of(self.config, apart), self.asked, self.control)
+        costs_nothing = together is not None and alone is not None and together >= alone - COSTS_NOTHING
+        return self.scenarios if costs_nothing else apart
+
+    def _apart(self) -> Scenarios:
+        return replace(
+            as_set(self.scenarios), exchangeable=split_by_bounds(tuple(self.scenarios.exchangeable), self.config)
+        )
+
+    def _first_apart(self, together: SolveOutcome) -> SolveOutcome:
+        """What sectors with unequal bounds cannot do together they may do apart. Where no such portfolio is found with
+        as much work again, they stay together, and the limits count as unattainable for them."""
+        apart = PortfolioProblem.of(self.config, self._apart())
+        if len(apart.groups) == len(self.problem.groups):
+            return together
+        work = max(together.work, int(APART_SHARE * self.control.work_limit))
+        control = replace(self.control, work_limit=max(1, work))
+        found = self.timed(PRIMARY_STEP, lambda: self.backend.maximize(apart.program(self.asked), control, None))
+        self.effort += found.effort
+        if found.x is None:
+            return together
+        self._take(self._apart())
+        outcome = self.passes.primary(self.asked, found.x)
+        self.effort += outcome.effort
+        return outcome
+
+    def run(self, start: FloatArray | None, *, explain: bool, estimate: EstimateRisk | None) -> Optimum:
+        conflict: ConflictExplanation | None = None
+        relaxations: tuple[RelaxedBound, ...] = ()
+        limits, problem = self.asked, self.problem
+        first = self.passes.primary(limits, None if start is None else problem.column_weights(start))
+        self.effort = first.effort
+        if first.status == "infeasible" and self.scenarios.exchangeable:
+            first = self._first_apart(first)
+            problem = self.problem
+        if first.status == "infeasible":
+            if explain:
+                conflict = self.timed("conflict", lambda: explain_conflict(problem, limits, self.backend, self.control))
+            if self.config.relaxation_mode == "off":
+                raise Infeasible(str(conflict or "no portfolio satisfies every limit"))
+            self.effort += conflict.effort if conflict else Effort()
+            relaxed: Relaxed = self.timed(
+                "relaxation", lambda: relax_minimally(problem, self.asked, self.backend, self.control)
+            )
+            limits, relaxations = relaxed.limits, relaxed.bounds
+            first = self.passes.primary(limits, relaxed.weights)
+            self.effort += relaxed.effort + first.effort
+        chosen = self.passes.choose(limits, first)
+        self.effort += chosen.second.effort
+        tightened: Tightened | None = None
+        if estimate is not None and not relaxations:
+            tightened = tighten(self.passes, limits, self.config.max_loss_probability, chosen, estimate)
+            chosen = tightened.chosen
+            self.effort += tightened.effort
+        enforced = limits if tightened is None else tightened.limits
+        return self._reported(
+            chosen,
+            limits,
+            enforced,
+            relaxations=relaxations,
+            conflict=conflict,
+            tightened=tightened,
+            explain=explain,
+        )
+
+    def _reported(
+        self,
+        chosen: Chosen,
+        limits: Limits,
+        enforced: Limits,
+        *,
+        relaxations: tuple[RelaxedBound, ...],
+        conflict: ConflictExplanation | None,
+        tightened: Tightened | None,
+        explain: bool,
+    ) -> Optimum:
+        problem = self.problem
+        prices: ShadowPrices | None = None
+        uniqueness: Uniqueness | None = None
+        gap: TrueGap | None = None
+        if explain:
+            if not self.by_distribution:
+                uniqueness = self._uniqueness(chosen, enforced)
+            prices = self.timed(
+                "prices",
+                lambda: binding_shadow_prices(problem, enforced, chosen.first, self.backend, self.control),
+            )
+            self.effort += prices.effort
+            if self.by_distribution and not relaxations:
+                gap = self._true_gap(chosen)
+        weights = problem.bucket_weights(chosen.columns)
+        figures = evaluate(weights, self.scenarios, self.config)
+        assert chosen.first.x is not None
+        return Optimum(
+            weights=weights,
+            figures=figures,
+            limits=limits,
+            relaxations=relaxations,
+            explanations=_explanations(problem, relaxations),
+            conflict=conflict,
+            constraints=constraint_report(
+                problem,
+                limits,
+                chosen.columns,
+                figures,
+                relaxations,
+                prices=prices.by_constraint if prices else None,
+                enforced=enforced,
+            ),
+            first_objective=chosen.first_objective,
+            first_weights=problem.bucket_weights(chosen.first.x),
+            audit=audit_of(
+                chosen,
+                problem,
+                self.scenarios,
+                weights,
+                effort=self.effort,
+                seconds=self.timed.seconds,
+                uniqueness=uniqueness,
+                prices_complete=None if prices is None else prices.complete,
+                tightened=tightened,
+                gap=gap,
+                control=self.control,
             ),
         )
-        effort += uniqueness.effort
-        prices = timed("prices", lambda: binding_shadow_prices(problem, limits, first, backend, control))
-        effort += prices.effort
-    figures = evaluate(second.weights, matrix, config)
-    return Optimum(
-        weights=second.weights,
-        figures=figures,
-        limits=limits,
-        relaxations=relaxations,
-        explanations=_explanations(problem, relaxations),
-        conflict=conflict,
-        constraints=constraint_report(
-            problem, limits, second.weights, figures, relaxations, prices=prices.by_constraint if prices else None
-        ),
-        first_objective=first.objective,
-        first_weights=first.x,
-        audit=_audit(
-            first,
-            second,
-            effort,
-            seconds,
-            unique=_unique(uniqueness, problem),
-            prices_complete=None if prices is None else prices.complete,
-            epsilon=config.primary_lock_epsilon,
-            control=control,
-        ),
+
+    def _uniqueness(self, chosen: Chosen, enforced: Limits) -> Uniqueness:
+        floor = chosen.first_objective - self.config.primary_lock_epsilon
+        found: Uniqueness = self.timed(
+            "uniqueness",
+            lambda: only_as_close(
+                self.problem.program(enforced),
+                floor,
+                chosen.columns,
+                self.backend,
+                self.control,
+                tie_break_work=chosen.second.work,
+                proven=chosen.proven,
+            ),
+        )
+        self.effort += found.effort
+        return found
+
+    def _true_gap(self, chosen: Chosen) -> TrueGap:
+        everything = PortfolioProblem.of(self.config, replace(as_set(self.scenarios), exchangeable=()))
+        gap: TrueGap = self.timed(
+            "bound",
+            lambda: true_gap(
+                everything,
+                self.asked,
+                max_loss_probability=self.config.max_loss_probability,
+                weights=self.problem.bucket_weights(chosen.columns),
+                backend=self.backend,
+                control=self.control,
+            ),
+        )
+        self.effort += gap.effort
+        return gap
+
+
+COSTS_NOTHING = 1e-9
+"""Expected MOIC."""
+
+APART_SHARE = 0.1
+"""Of the work limit, at least, to look for a portfolio in which sectors with unequal bounds differ."""
+
+
+def as_set(scenarios: Scenarios) -> ScenarioSet:
+    return ScenarioSet(
+        scenarios.moic,
+        scenarios.bucket_keys,
+        scenarios.win_probability,
+        scenarios.expectations,
+        scenarios.exchangeable,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _SecondPass:
-    """weights: (B,), normalized, the ones to use. deviation: sum_b |w_b - 1/B| of them; proven: none is closer."""
-
-    outcome: SolveOutcome
-    weights: FloatArray
-    deviation: float
-    proven: bool
-
-
-def _tie_break(
-    program: ChanceProgram,
-    first: SolveOutcome,
-    config: NormalizedConfig,
-    backend: SolverBackend,
-    control: SolveControl,
-) -> _SecondPass:
-    """The tie-break solve; its weights if they stand up to the strict check, else the primary solve's."""
-    assert first.x is not None
-    assert first.objective is not None
-    floor = first.objective - config.primary_lock_epsilon
-    second = backend.maximize(tie_break_program(program, floor), control, deviations(first.x))
-    locked = with_objective_floor(program, floor)
-    answers = [first.x] if second.x is None else [weights_of(second.x), first.x]
-    for position, answer in enumerate(answers):
-        for cleaned in (np.where(answer < NEGLIGIBLE_WEIGHT, 0.0, answer), answer):
-            weights = normalize_weights(cleaned)
-            if is_feasible(locked, weights):
-                return _SecondPass(second, weights, deviation(weights), second.status == "optimal" and position == 0)
-    raise SolverFailed("the answer does not stand up to the strict check of its own constraints")
 
 
 def _explanations(problem: PortfolioProblem, relaxations: tuple[RelaxedBound, ...]) -> tuple[str, ...]:
@@ -187,62 +310,3 @@ def _explanations(problem: PortfolioProblem, relaxations: tuple[RelaxedBound, ..
     linear = [c.type for c in problem.linear_constraints(asked)]
     classes: set[ConstraintType] = {*linear, "cvar_max", "p_loss_max"}
     return tuple(explain_relaxation(bound, relaxations, classes, problem.n_scenarios) for bound in relaxations)
-
-
-def _unique(uniqueness: Uniqueness | None, problem: PortfolioProblem) -> dict[str, Any]:
-    """Whether the answer is the only one as close to equal weights; if not, where another one differs most."""
-    witness = None if uniqueness is None else uniqueness.witness
-    return {
-        "unique": None if uniqueness is None else uniqueness.unique,
-        "witness": None
-        if witness is None
-        else {
-            "bucketId": problem.config.buckets[witness.bucket].bucket_id,
-            "difference": witness.difference,
-            "weights": witness.weights.tolist(),
-        },
-    }
-
-
-def _audit(
-    first: SolveOutcome,
-    second: _SecondPass,
-    effort: Effort,
-    seconds: dict[str, float],
-    *,
-    unique: dict[str, Any],
-    prices_complete: bool | None,
-    epsilon: float,
-    control: SolveControl,
-) -> dict[str, Any]:
-    return {
-        "backend": first.backend,
-        "fallback": first.fallback or second.outcome.fallback,
-        "status": first.status,
-        "objective": first.objective,
-        "bound": first.bound,
-        "gap": first.gap,
-        "nodes": effort.nodes,
-        "work": effort.work,
-        "reproducible": effort.reproducible,
-        "pass1Seconds": seconds["primary solve"],
-        "pass2Seconds": seconds["tie-break"],
-        "relaxationSeconds": seconds.get("relaxation"),
-        "conflictSeconds": seconds.get("conflict"),
-        "uniquenessSeconds": seconds.get("uniqueness"),
-        "pricesSeconds": seconds.get("prices"),
-        "pricesComplete": prices_complete,
-        "tieBreak": {
-            "proven": second.proven,
-            "deviation": second.deviation,
-            "deviationBound": -second.outcome.bound,
-            "primaryLockEpsilon": epsilon,
-            **unique,
-        },
-        "settings": {
-            "relativeGap": control.relative_gap,
-            "workLimit": control.work_limit,
-            "threads": 1,
-            "seed": 42,
-        },
-    }

@@ -100,7 +100,7 @@ class _MinimalRelaxation:
         self.held: dict[ConstraintType, float] = {}
         self.proven: dict[ConstraintType, float] = {}
         self.bounds: list[RelaxedBound] = []
-        self.weights = np.full(problem.n_buckets, 1.0 / problem.n_buckets)
+        self.weights = np.full(problem.n_columns, 1.0 / problem.n_columns)
         self.effort = Effort()
 
     def relax_losses(self) -> None:
@@ -184,7 +184,7 @@ class _MinimalRelaxation:
         outcome = self.backend.maximize(step.program(), control, step.point(self.weights, self._cvar()))
         self.effort += outcome.effort
         if outcome.x is not None:
-            self.weights = normalize_weights(outcome.x[: self.problem.n_buckets])
+            self.weights = normalize_weights(outcome.x[: self.problem.n_columns])
         return outcome
 
     def _multiples(self) -> FloatArray:

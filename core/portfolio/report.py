@@ -23,7 +23,9 @@ class ConstraintStatus:
     """slack: room left, positive when kept, in the bound's own unit. relaxed_from: the bound as asked, if it moved.
 
     binding: there is no room; of the loss probability, that one more losing scenario would be too many.
-    price: what the limit costs, if it binds or holds the primary solve's optimum back, and that is known.
+    tightened_to: what was enforced, so that the limit holds outside of the scenarios it was enforced on; None where it
+    was not tightened. price: what the limit costs, if it binds or holds the primary solve's optimum back and that is
+    known.
     """
 
     constraint_id: str
@@ -35,6 +37,7 @@ class ConstraintStatus:
     binding: bool
     relaxed_from: float | None
     price: ShadowPrice | None = None
+    tightened_to: float | None = None
 
 
 def constraint_report(
@@ -45,11 +48,14 @@ def constraint_report(
     relaxed: Sequence[RelaxedBound] = (),
     *,
     prices: Mapping[str, ShadowPrice] | None = None,
+    enforced: Limits | None = None,
 ) -> tuple[ConstraintStatus, ...]:
     """The risk limits and expected winners always, every other bound that was asked for; a fixed order.
 
-    weights: (B,), normalized; figures: of these weights; limits: those that were enforced.
+    weights: of the problem's columns, normalized; figures: of these weights; limits: as asked or relaxed. enforced:
+    what the program had to keep, where the sampled limits were tightened; None: the limits.
     """
+    held = limits if enforced is None else enforced
     old = {bound.constraint_id: bound.old for bound in relaxed}
     new = {bound.constraint_id: bound.new for bound in relaxed}
     config = problem.config
@@ -62,10 +68,13 @@ def constraint_report(
             actual=figures.loss_probability,
             slack=required_loss - figures.loss_probability,
             satisfied=figures.loss_count <= limits.max_losses,
-            binding=figures.loss_count == limits.max_losses,
+            binding=figures.loss_count == held.max_losses,
+            tightened_to=None if held.max_losses == limits.max_losses else held.max_losses / problem.n_scenarios,
             relaxed_from=old.get("p_loss_max"),
         ),
-        _status("cvar_max", "cvar_max", limits.cvar_limit, figures.cvar, old, minimum=False),
+        _tightened(
+            _status("cvar_max", "cvar_max", limits.cvar_limit, figures.cvar, old, minimum=False), held.cvar_limit
+        ),
         _status(
             "expected_winners_min",
             "expected_winners_min",
@@ -94,6 +103,14 @@ def constraint_report(
             tightest[constraint.constraint_id] = status
     priced = prices or {}
     return tuple(_with_price(status, priced.get(status.constraint_id)) for status in (*report, *tightest.values()))
+
+
+def _tightened(status: ConstraintStatus, enforced: float) -> ConstraintStatus:
+    """binding: there is no room below what was enforced."""
+    if enforced == status.required:
+        return status
+    binding = abs(enforced - status.actual) <= BINDING_TOLERANCE * max(1.0, abs(enforced))
+    return replace(status, binding=binding, tightened_to=enforced)
 
 
 def _with_price(status: ConstraintStatus, price: ShadowPrice | None) -> ConstraintStatus:

@@ -123,12 +123,12 @@ def _loosenings(problem: PortfolioProblem, limits: Limits) -> Iterator[tuple[str
     """
     every = problem.linear_constraints(limits)
     rowed = [c for c in every if c.type != "bucket_max_weight"]
-    still = np.zeros(1 + len(rowed)), np.zeros(problem.n_buckets)
+    still = np.zeros(1 + len(rowed)), np.zeros(problem.n_columns)
     looser_cvar = replace(limits, cvar_limit=limits.cvar_limit + STEP)
     yield "cvar_max", STEP, Loosening(*still, cvar=1.0), looser_cvar
     capped = next((c for c in every if c.type == "bucket_max_weight"), None)
     if capped is not None:
-        loosening = Loosening(still[0], np.ones(problem.n_buckets), cvar=0.0)
+        loosening = Loosening(still[0], problem.size, cvar=0.0)
         yield capped.constraint_id, STEP, loosening, moved_by(limits, capped, STEP)[0]
     for position, constraint in enumerate(rowed, start=1):
         step = STEP_OF_WINNERS if constraint.type == "expected_winners_min" else STEP

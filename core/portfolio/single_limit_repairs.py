@@ -151,7 +151,7 @@ class _Search(ElasticSearch):
         )
 
     def _multiples(self, x: FloatArray) -> FloatArray:
-        return combination(x[: self.problem.n_buckets], self.problem.moic)
+        return combination(x[: self.problem.n_columns], self.problem.moic)
 
 
 @dataclass(frozen=True, slots=True)

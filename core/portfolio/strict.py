@@ -13,7 +13,7 @@ import numpy as np
 
 from core.arrays import Float32Array, FloatArray
 from core.errors import SolverFailed
-from core.matrix.scenario_matrix import ScenarioMatrix
+from core.matrix.scenario_set import Scenarios
 from core.request.normalized_config import NormalizedConfig
 from core.risk.measures import cvar
 from core.solver.feasibility import loss_count
@@ -80,7 +80,7 @@ def exact_mean(values: FloatArray) -> float:
 
 
 def evaluate(
-    weights: FloatArray, matrix: ScenarioMatrix, config: NormalizedConfig, cash_weight: float = 0.0
+    weights: FloatArray, matrix: Scenarios, config: NormalizedConfig, cash_weight: float = 0.0
 ) -> StrictFigures:
     """All figures of a portfolio. weights: (n_buckets,), normalized, in the order of the matrix rows.
 
@@ -90,9 +90,16 @@ def evaluate(
     multiples = portfolio_multiples(weights, matrix.moic, cash_weight)
     losses = loss_count(multiples)
     return StrictFigures(
-        expected_moic=exact_mean(multiples),
+        expected_moic=_expected_moic(weights, matrix, multiples, cash_weight),
         loss_count=losses,
         loss_probability=losses / matrix.n_scenarios,
         cvar=cvar(shortfalls(multiples), config.cvar_confidence_level),
         expected_winners=expected_winners(weights, config, matrix.win_probability),
     )
+
+
+def _expected_moic(weights: FloatArray, matrix: Scenarios, multiples: FloatArray, cash_weight: float) -> float:
+    """By the distribution where it is known, else the mean over the scenarios."""
+    if matrix.expectations is None:
+        return exact_mean(multiples)
+    return math.fsum([*(weights * matrix.expectations.mean).tolist(), cash_weight])

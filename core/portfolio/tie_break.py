@@ -4,7 +4,8 @@
     subject to  the same constraints, and expected MOIC >= E* - epsilon
 
 Columns are the deviations: w = 1/B + p - q with p, q >= 0, objective -(sum p + sum q). Equal weights are a reference
-that needs no choice, so the answer does not depend on who computes it.
+that needs no choice, so the answer does not depend on who computes it. Where a column stands for several buckets that
+share equally, its equal weight is the sum of theirs, and its deviation, too.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ def with_objective_floor(program: ChanceProgram, floor: float) -> ChanceProgram:
     return program.with_rows(program.objective[None, :], floor, np.inf)
 
 
-def tie_break_program(first: ChanceProgram, objective_floor: float) -> ChanceProgram:
-    """first: the program in w, shape (B,) columns; the result has 2 B columns (p, q)."""
+def tie_break_program(first: ChanceProgram, objective_floor: float, equal: FloatArray | None = None) -> ChanceProgram:
+    """first: the program in w, shape (B,) columns; the result has 2 B columns (p, q). equal: (B,), 1/B if None."""
     n = len(first.objective)
-    uniform = np.full(n, 1.0 / n)
+    uniform = _equal(n, equal)
     polytope = with_objective_floor(first, objective_floor).polytope
     at_uniform = products(polytope.rows, uniform)
     return ChanceProgram(
@@ -47,18 +48,22 @@ def tie_break_program(first: ChanceProgram, objective_floor: float) -> ChancePro
     )
 
 
-def deviation(weights: FloatArray) -> float:
+def deviation(weights: FloatArray, equal: FloatArray | None = None) -> float:
     """sum_b |w_b - 1/B| of weights (B,)."""
-    return math.fsum(abs(weights - 1.0 / len(weights)))
+    return math.fsum(abs(weights - _equal(len(weights), equal)))
 
 
-def deviations(weights: FloatArray) -> FloatArray:
+def deviations(weights: FloatArray, equal: FloatArray | None = None) -> FloatArray:
     """Weights (B,) as columns (p, q) of the tie-break solve."""
-    away = weights - 1.0 / len(weights)
+    away = weights - _equal(len(weights), equal)
     return np.concatenate([np.maximum(away, 0.0), np.maximum(-away, 0.0)])
 
 
-def weights_of(columns: FloatArray) -> FloatArray:
+def weights_of(columns: FloatArray, equal: FloatArray | None = None) -> FloatArray:
     """Columns (p, q) of the tie-break solve as weights (B,)."""
     n = len(columns) // 2
-    return 1.0 / n + columns[:n] - columns[n:]
+    return _equal(n, equal) + columns[:n] - columns[n:]
+
+
+def _equal(n: int, equal: FloatArray | None) -> FloatArray:
+    return np.full(n, 1.0 / n) if equal is None else equal

@@ -23,13 +23,28 @@ from core.request.fields import (
     VersionName,
     WholeNumber,
 )
-from core.request.normalized_config import RelaxationMode
+from core.request.normalized_config import ExpectationsMode, RelaxationMode
 from core.request.scenarios import ScenarioGenConfig
 from core.stages import Stage, bucket_id
 
 ModelVersion = Literal["three_component_v2", "three_component_v1"]
 
 SUM_TOLERANCE = 1e-9
+
+DEFAULT_RISK_SCENARIOS = 20_000
+DEFAULT_VALIDATION_SCENARIOS: Mapping[ExpectationsMode, int] = {"distribution": 50_000, "sample": 5_000}
+
+
+def _risk_scenarios_form(value: object) -> str:
+    return OF_MATRIX if isinstance(value, str) else NUMBER
+
+
+OF_MATRIX, NUMBER = "<matrix>", "<number>"
+RiskScenarios = Annotated[
+    Annotated[Literal["matrix"], Tag(OF_MATRIX)]
+    | Annotated[WholeNumber, Field(ge=1_000, le=100_000), WHOLE, Tag(NUMBER)],
+    Discriminator(_risk_scenarios_form),
+]
 
 
 class Bounds(RequestModel):
@@ -231,8 +246,20 @@ class OptimizationRequest(RequestModel):
     primary_lock_epsilon: NotNegative = Field(
         default=0.001, description="MOIC that spreading capital evenly may cost, 0 or more; default 0.001"
     )
-    validation_scenarios: Annotated[WholeNumber, Field(ge=100, le=1_000_000), WHOLE] = Field(
-        default=5_000, description="scenarios the answer is tested on out of sample, 100 to 1,000,000; default 5,000"
+    expectations: ExpectationsMode = Field(
+        default="distribution",
+        description="where expected multiples and chances to win come from: distribution (default), exact, or sample, "
+        "the mean over the scenarios, as version 0.1 had it",
+    )
+    risk_scenarios: RiskScenarios | None = Field(
+        default=None,
+        description="scenarios for the limits on loss and CVaR: a number from 1,000 to 100,000, or matrix for those of "
+        'the matrix; default 20,000, or matrix with expectations "sample"',
+    )
+    validation_scenarios: Annotated[WholeNumber, Field(ge=100, le=1_000_000), WHOLE] | None = Field(
+        default=None,
+        description="scenarios the answer is tested on out of sample, 100 to 1,000,000; default 50,000, or 5,000 with "
+        'expectations "sample"',
     )
     work_limit: Annotated[WholeNumber, Field(ge=1, le=2**31 - 1), WHOLE] = Field(
         default=60_000,

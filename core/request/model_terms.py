@@ -15,6 +15,10 @@ from core.simulation.inputs import BucketParams, CopulaTerms, Regime
 from core.stages import Stage
 
 COPULA_MODEL = "three_component_v2"
+PARETO_MODEL = "three_component_v1"
+
+NAMED = 3
+"""Buckets that a message names."""
 
 MULTIPLES = ("median_moic", "p90_moic")
 
@@ -102,3 +106,18 @@ def tranche_stages(bucket: BucketParams) -> tuple[Stage, ...]:
     if round6(bucket.reserve_ratio) == 0:
         return ()
     return bucket.stage.later[: int(round6(bucket.rounds_to_exit))]
+
+
+def expectation_problems(request: OptimizationRequest, parameters: MatrixParameters) -> Iterator[FieldProblem]:
+    """A Pareto distribution with an exponent of 1 or less has no mean that a portfolio could be chosen by."""
+    if request.expectations != "distribution" or parameters.sim_model_version != PARETO_MODEL:
+        return
+    without = [
+        bucket.key for bucket in parameters.buckets if round6(bucket.p90_moic) >= 5.0 * round6(bucket.median_moic)
+    ]
+    if without:
+        rule = (
+            f'must be "sample" for {PARETO_MODEL} where a 90th percentile is 5 times its median or more, since such '
+            f"multiples have no mean ({', '.join(without[:NAMED])}{', ...' if len(without) > NAMED else ''})"
+        )
+        yield FieldProblem("expectations", request.expectations, rule)

@@ -16,9 +16,22 @@ from core.canonical import round6
 from core.errors import BadInput, FieldProblem
 from core.matrix.key import MatrixParameters, key_document, matrix_key, reachable_stages
 from core.request.correlation import rounded_correlation
-from core.request.model import Bounds, BucketGrid, BucketRequest, OptimizationRequest, PolicyRequest
-from core.request.model_terms import copula_problems, copula_terms, fitted_for_problems
-from core.request.normalized_config import ConfiguredBucket, NormalizedConfig, WeightBounds
+from core.request.model import (
+    DEFAULT_RISK_SCENARIOS,
+    DEFAULT_VALIDATION_SCENARIOS,
+    Bounds,
+    BucketGrid,
+    BucketRequest,
+    OptimizationRequest,
+    PolicyRequest,
+)
+from core.request.model_terms import (
+    copula_problems,
+    copula_terms,
+    expectation_problems,
+    fitted_for_problems,
+)
+from core.request.normalized_config import ConfiguredBucket, ExpectationsMode, NormalizedConfig, WeightBounds
 from core.request.rules import bucket_dependent_problems
 from core.request.scenarios import LabelledCorrelation, RegimeConfig
 from core.request.wording import problems_in_words
@@ -58,6 +71,7 @@ def normalize(request: OptimizationRequest, snapshot: CalibrationSnapshot) -> No
         *fitted_for_problems(request, requested, snapshot),
         *_number_problems(request, parameters),
         *copula_problems(parameters, partial(_bucket_field, request)),
+        *expectation_problems(request, parameters),
     ]
     if problems:
         raise BadInput(problems)
@@ -243,6 +257,7 @@ def _config(request: OptimizationRequest, document: Mapping[str, Any]) -> Normal
         scenario_count=request.scenario_gen_config.scenario_count,
         sim_model_version=request.model_version,
         calibration_version=document["key"]["calibration_version"],
+        expectations=request.expectations,
     )
 
 
@@ -253,8 +268,12 @@ def configuration(
     scenario_count: int,
     sim_model_version: str,
     calibration_version: str,
+    expectations: ExpectationsMode,
 ) -> NormalizedConfig:
-    """What optimization and validation read of a request. buckets: in bucket-key order, as the rows of the matrix."""
+    """What optimization and validation read of a request. buckets: in bucket-key order, as the rows of the matrix.
+
+    expectations: as asked for, or "sample" for a matrix of which nothing else is known.
+    """
     return NormalizedConfig(
         fund_id=request.fund_id,
         total_fund_size_usd=request.total_fund_size,
@@ -270,13 +289,23 @@ def configuration(
         buckets=buckets,
         relaxation_mode=request.relaxation_mode,
         primary_lock_epsilon=request.primary_lock_epsilon,
-        validation_scenarios=request.validation_scenarios,
+        validation_scenarios=request.validation_scenarios or DEFAULT_VALIDATION_SCENARIOS[expectations],
         scenario_count=scenario_count,
         sim_model_version=sim_model_version,
         calibration_version=calibration_version,
         taxonomy_version=request.taxonomy_version,
         work_limit=request.work_limit,
+        expectations=expectations,
+        risk_scenarios=_risk_scenarios(request, expectations),
     )
+
+
+def _risk_scenarios(request: OptimizationRequest, expectations: ExpectationsMode) -> int | None:
+    """None: those of the matrix."""
+    asked = request.risk_scenarios
+    if asked is None:
+        return DEFAULT_RISK_SCENARIOS if expectations == "distribution" else None
+    return None if asked == "matrix" else asked
 
 
 def _weight_bounds(bounds: Bounds) -> WeightBounds:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from core.stages import Stage
 
 RelaxationMode = Literal["minimal", "off"]
+ExpectationsMode = Literal["distribution", "sample"]
 
 
 class ConfigModel(BaseModel):
@@ -43,7 +44,11 @@ class ConfiguredBucket(ConfigModel):
 
 
 class NormalizedConfig(ConfigModel):
-    """Limits are fractions in [0, 1]; `buckets` are in bucket-key order (code points), as the matrix rows are."""
+    """Limits are fractions in [0, 1]; `buckets` are in bucket-key order (code points), as the matrix rows are.
+
+    risk_scenarios: drawn for the two sampled limits; None: those of the matrix. The defaults are what sessions of
+    versions before these fields mean.
+    """
 
     fund_id: UUID
     total_fund_size_usd: float
@@ -63,3 +68,5 @@ class NormalizedConfig(ConfigModel):
     calibration_version: str
     taxonomy_version: str
     work_limit: int
+    expectations: ExpectationsMode = "sample"
+    risk_scenarios: int | None = None

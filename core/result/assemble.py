@@ -15,12 +15,13 @@ from core.result.model import (
     MatrixResult,
     Optimization,
     Result,
+    Solver,
     StoredValidation,
     Timings,
     Validation,
     Verdict,
 )
-from core.result.verdict import optimization_notes, verdict_of, verdict_on_matrix
+from core.result.verdict import even_sectors_note, optimization_notes, verdict_of, verdict_on_matrix
 
 
 def stored_validation(
@@ -36,7 +37,10 @@ def stored_validation(
 
 def judged(optimization: Optimization, allocation: Sequence[Holding], validation: Validation) -> Verdict:
     """The verdict on an optimized portfolio."""
-    notes = optimization_notes(optimization)
+    notes = (
+        *optimization_notes(optimization),
+        *even_sectors_note(optimization.solver.even_sectors, allocation),
+    )
     return verdict_of(optimization.constraints, optimization.limits.cvar_confidence, allocation, validation, notes)
 
 
@@ -59,9 +63,10 @@ def result_of(
     """
     stored = config.model_dump() if isinstance(config, NormalizedConfig) else config
     plain = Validation(**{name: getattr(validation, name) for name in Validation.model_fields})
+    verdict = validation.verdict or judged(optimization, allocation, plain)
     return Result(
         schema_version=validation.schema_version,
-        verdict=validation.verdict or judged(optimization, allocation, plain),
+        verdict=verdict,
         session_id=session_id,
         fund_id=UUID(str(stored["fund_id"])),
         matrix_key=matrix_key,
@@ -74,7 +79,7 @@ def result_of(
         constraints=optimization.constraints,
         relaxations=optimization.relaxations,
         conflict=optimization.conflict,
-        solver=optimization.solver,
+        solver=_with_known_gap(optimization.solver, verdict),
         validation=plain,
         pass1_e_star=pass1_e_star,
         primary_lock_epsilon=primary_lock_epsilon,
@@ -82,6 +87,14 @@ def result_of(
         model_version=stored["sim_model_version"],
         timings=timings,
     )
+
+
+def _with_known_gap(solver: Solver, verdict: Verdict) -> Solver:
+    """A portfolio whose limits are not shown to hold is no lower end of what one that keeps them can expect."""
+    gap = solver.true_gap
+    if gap is None or (verdict.weights is not None and verdict.weights.status == "holds"):
+        return solver
+    return solver.model_copy(update={"true_gap": gap.model_copy(update={"lower": None})})
 
 
 def matrix_result_of(

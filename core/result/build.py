@@ -10,6 +10,7 @@ import numpy as np
 
 from core.arrays import FloatArray
 from core.errors import InvalidAllocation
+from core.matrix.scenario_set import Expectations
 from core.portfolio.conflict import ConflictExplanation
 from core.portfolio.dollars import WholeDeals, dollars, whole_deals
 from core.portfolio.limits import Limits
@@ -28,8 +29,16 @@ from core.risk.validate import GeneratedCheck, ValidationMetrics, WholeDealsChec
 from core.stages import Stage
 
 
-def allocation_of(config: NormalizedConfig, weights: FloatArray) -> tuple[model.Holding, ...]:
-    """One holding a bucket, in bucket-key order: weight, dollars that add up to the fund in cents, whole deals."""
+def allocation_of(
+    config: NormalizedConfig, weights: FloatArray, expected: Expectations | None = None
+) -> tuple[model.Holding, ...]:
+    """One holding a bucket, in bucket-key order: weight, dollars that add up to the fund in cents, whole deals.
+
+    expected: of the distribution, where it is known.
+    """
+    none = [None] * len(config.buckets)
+    means = none if expected is None else expected.mean.tolist()
+    chances = none if expected is None else expected.win_probability.tolist()
     cents = dollars(weights, config.total_fund_size_usd)
     deals = whole_deals(weights, config)
     return tuple(
@@ -43,8 +52,12 @@ def allocation_of(config: NormalizedConfig, weights: FloatArray) -> tuple[model.
             avg_check_size=bucket.initial_check_usd,
             reserve_ratio=bucket.reserve_ratio,
             all_in_cost_per_deal=bucket.all_in_cost_usd,
+            expected_moic=mean,
+            win_probability=chance,
         )
-        for bucket, weight, amount, count in zip(config.buckets, weights, cents, deals.counts, strict=True)
+        for bucket, weight, amount, count, mean, chance in zip(
+            config.buckets, weights, cents, deals.counts, means, chances, strict=True
+        )
     )
 
 
@@ -74,8 +87,12 @@ def deals_from(allocation: Sequence[model.Holding], config: NormalizedConfig) ->
     return deals
 
 
-def optimization_of(optimum: Optimum) -> model.Optimization:
-    """Figures, constraint report, relaxations and why they were needed, enforced limits, the audit of the solve."""
+def optimization_of(optimum: Optimum, *, scenario_seconds: float | None = None) -> model.Optimization:
+    """Figures, constraint report, relaxations and why they were needed, enforced limits, the audit of the solve.
+
+    scenario_seconds: what drawing the scenarios for the risk took.
+    """
+    audit = optimum.audit | {"scenarioSeconds": scenario_seconds}
     return model.Optimization(
         schema_version=SCHEMA_VERSION,
         figures=model.SampleFigures(**_figures(optimum.figures), loss_count=optimum.figures.loss_count),
@@ -86,7 +103,7 @@ def optimization_of(optimum: Optimum) -> model.Optimization:
         ),
         conflict=None if optimum.conflict is None else _conflict(optimum.conflict),
         limits=_enforced(optimum.limits),
-        solver=model.Solver.model_validate(_finite(optimum.audit)),
+        solver=model.Solver.model_validate(_finite(audit)),
     )
 
 
@@ -150,7 +167,19 @@ def comparison_of(found: comparison_portfolios.ComparisonPortfolio) -> model.Com
             "within_noise": found.within_noise,
             "required_sample_size": found.required_sample_size,
             "feasible": found.feasible,
+            "turnover": found.turnover,
+            "risk": None if found.risk is None else _risk_difference(found.risk),
         }
+    )
+
+
+def _risk_difference(found: comparison_portfolios.RiskDifference) -> model.RiskDifference:
+    return model.RiskDifference(
+        loss_probability=found.loss_probability,
+        loss_probability_error=found.loss_error,
+        cvar=found.cvar,
+        cvar_error=found.cvar_error,
+        dominated=found.dominated,
     )
 
 
@@ -259,6 +288,7 @@ def constraint_of(status: ConstraintStatus) -> model.Constraint:
         satisfied=bool(status.satisfied),
         binding=bool(status.binding),
         relaxed_from=status.relaxed_from,
+        tightened_to=status.tightened_to,
         price=None
         if price is None
         else model.ShadowPrice(
@@ -317,4 +347,6 @@ def _finite(value: Any) -> Any:
     """JSON has no infinity: a bound that is not known yet is null."""
     if isinstance(value, dict):
         return {name: _finite(entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [_finite(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

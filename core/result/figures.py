@@ -109,10 +109,28 @@ class WholeDeals(Document):
     out_of_sample: OutOfSample = Field(description="on scenarios that the portfolio was not chosen on")
 
 
-class ComparisonPortfolio(Document):
-    """A plainer portfolio in the same scenarios out of sample. difference: answer less this one, in multiples."""
+ComparisonName = Literal["equal_weights", "greedy", "same_stages_even_sectors", "other_seed_1", "other_seed_2"]
 
-    name: Literal["equal_weights", "greedy"] = Field(description="which one")
+
+class RiskDifference(Document):
+    """The answer's risk less that of another portfolio, scenario by scenario out of sample."""
+
+    loss_probability: float = Field(description="as a fraction")
+    loss_probability_error: float = Field(description="its standard error")
+    cvar: float = Field(description="as a fraction of the capital")
+    cvar_error: float = Field(description="its standard error")
+    dominated: bool = Field(
+        description="whether the other has no smaller expectation and both risks lower by two standard errors"
+    )
+
+
+class ComparisonPortfolio(Document):
+    """Another portfolio in the same scenarios out of sample. difference: answer less this one, in multiples."""
+
+    name: ComparisonName = Field(
+        description="which one: equal weights, the greedy portfolio, the answer's stages even over sectors, or the "
+        "answer to the same request under another seed"
+    )
     expected_moic: float | Estimate = Field(description="its mean multiple in the same scenarios")
     difference: float = Field(description="the answer's expected MOIC less its own")
     standard_error: float | None = Field(description="of the difference, scenario by scenario")
@@ -120,7 +138,11 @@ class ComparisonPortfolio(Document):
     required_sample_size: int | None = Field(
         default=None, alias="scenariosToSettle", description="how many scenarios would show such a difference"
     )
-    feasible: bool = Field(description="whether it keeps every limit on the matrix")
+    feasible: bool = Field(description="whether it keeps every limit on the scenarios that the answer was chosen on")
+    turnover: float | None = Field(
+        default=None, description="fraction of the capital that lies elsewhere: half the sum of differences of weights"
+    )
+    risk: RiskDifference | None = Field(default=None, description="how its risk differs; null where not compared")
 
     @property
     def mean(self) -> float:
@@ -130,6 +152,11 @@ class ComparisonPortfolio(Document):
     def outperforms(self) -> bool:
         """Whether it keeps every limit and is shown to be better than the answer."""
         return self.feasible and not self.within_noise and self.difference < 0
+
+    @property
+    def dominates(self) -> bool:
+        """Whether it keeps every limit, expects no less and is shown to risk less."""
+        return self.feasible and self.risk is not None and self.risk.dominated
 
 
 class BucketFigures(Document):

@@ -25,6 +25,7 @@ from core.result.figures import (
     OutOfSample,
     Reduction,
     RegimeFigures,
+    RiskDifference,
     SampleFigures,
     ScenarioFigures,
     StandardErrors,
@@ -50,6 +51,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "Answer",
     "Basis",
+    "BasisVerdict",
     "Bounds",
     "BucketFigures",
     "ComparisonPortfolio",
@@ -75,6 +77,7 @@ __all__ = [
     "RegimeFigures",
     "Relaxation",
     "Result",
+    "RiskDifference",
     "SampleFigures",
     "ScenarioFigures",
     "ShadowPrice",
@@ -118,12 +121,23 @@ class VerdictLimit(Document):
     sentence: str = Field(description="the verdict on this limit in words")
 
 
+class BasisVerdict(Document):
+    """The verdict on one of the two: the weights, or the whole deals that they buy."""
+
+    status: LimitStatus = Field(description="of its worst limit")
+    sentence: str = Field(description="all of it in one sentence")
+
+
 class Verdict(Document):
     """Whether what is bought keeps the limits as asked. notes: what a partner should know beside it."""
 
     status: LimitStatus = Field(description="of the worst limit; broken where no deal is bought")
     sentence: str = Field(description="all of it in one sentence")
     limits: tuple[VerdictLimit, ...] = Field(description="every limit that was asked for")
+    weights: BasisVerdict | None = Field(default=None, description="on the weights alone; null in older results")
+    whole_deals: BasisVerdict | None = Field(
+        default=None, description="on the whole deals bought alone; null in older results"
+    )
     notes: tuple[str, ...] = Field(default=(), description="what a reader should know beside it")
 
 
@@ -179,7 +193,9 @@ class Answer(Document):
 
     schema_version: int = Field(default=SCHEMA_VERSION, description="of this document; 1 had no verdict")
     verdict: Verdict = Field(description="whether what is bought keeps the limits as asked")
-    expected_moic: float = Field(examples=[2.06], description="mean multiple over the matrix's scenarios")
+    expected_moic: float = Field(
+        examples=[2.06], description="expected multiple by the distribution, or the mean over the scenarios chosen on"
+    )
     loss_probability: float = Field(examples=[0.165], description="share of scenarios with a multiple below 1")
     cvar: float = Field(examples=[0.35], description="mean loss in the worst scenarios, fraction of the capital")
     expected_winners: float = Field(examples=[1.73], description="companies that return the winner multiple or more")

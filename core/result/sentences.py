@@ -63,13 +63,15 @@ def proof_sentences(answer: Answer) -> tuple[str, ...]:
             f"The best expected MOIC found is {multiple(solver.objective, 4)} on these scenarios; no bound is proven"
         )
     else:
+        which = "the scenarios" if solver.risk_scenarios is None else f"the {solver.risk_scenarios:,} scenarios"
+        among = ", spread evenly over sectors that nothing tells apart," if solver.even_sectors else ""
         first = (
-            f"On the scenarios it was chosen on, no portfolio within these limits is better by more than "
+            f"On {which} it was chosen on, no portfolio within these limits{among} is better by more than "
             f"{percent(solver.gap, 4)} (best found {multiple(solver.objective, 4)}, proven bound "
             f"{multiple(solver.bound, 4)}"
         )
         first += f"; {solver.backend}, {plural(solver.nodes, 'node')})"
-    sentences = [f"{first}."]
+    sentences = [f"{first}.", _against_the_world(answer)]
     if solver.status != "optimal":
         sentences.append("The work limit was reached before the proof was closed; a larger workLimit narrows the gap.")
     nearest = "proven to be" if tie_break.proven else "not proven to be"
@@ -85,11 +87,36 @@ def proof_sentences(answer: Answer) -> tuple[str, ...]:
     return tuple(sentences)
 
 
+def _against_the_world(answer: Answer) -> str:
+    """What a proof on a sample says of the distribution that the sample is of."""
+    gap = answer.solver.true_gap
+    if answer.solver.expectations.source == "sample":
+        return "Of other scenarios of the same kind that proves nothing: on those, another portfolio may be the best."
+    expected = multiple(answer.expected_moic, 4)
+    if gap is None or gap.upper is None:
+        return f"By the distribution that the scenarios are drawn from, it expects {expected}."
+    sure = "" if gap.confidence == 1.0 else f", with a confidence of {percent(gap.confidence, 0)}"
+    most = f"no portfolio that keeps the limits there expects more than {multiple(gap.upper, 4)}{sure}"
+    if gap.lower is None:
+        return (
+            f"By the distribution that the scenarios are drawn from, {most}; this one expects {expected}, but is not "
+            "shown to keep every limit there."
+        )
+    return f"By the distribution that the scenarios are drawn from, it expects {expected}, and {most}."
+
+
 def uniqueness_sentence(tie_break: TieBreak) -> str | None:
     """None for a result of a version that did not ask.
 
     The difference is rounded to tenths of a percentage point, which is what counts as one at all.
     """
+    if tie_break.least_squares is not None:
+        return (
+            "Of the portfolios as close that lose money in the same scenarios it is the one with the least sum of "
+            "squared differences to equal weights, and the only one."
+            if tie_break.least_squares
+            else "Which of the portfolios as close has the least sum of squared differences was not settled."
+        )
     if not tie_break.asks_uniqueness:
         return None
     if tie_break.unique is None:

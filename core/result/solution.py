@@ -23,6 +23,12 @@ class Holding(Document):
     avg_check_size: float = Field(description="initial check of a deal, USD")
     reserve_ratio: float = Field(description="reserves as a multiple of the initial check")
     all_in_cost_per_deal: float = Field(description="initial check x (1 + reserve ratio), USD")
+    expected_moic: float | None = Field(
+        default=None, description="of the bucket by its distribution; null where only a sample is known"
+    )
+    win_probability: float | None = Field(
+        default=None, description="that a deal returns the winner multiple or more, by the distribution"
+    )
 
 
 class ShadowPrice(Document):
@@ -51,6 +57,11 @@ class Constraint(Document):
     satisfied: bool = Field(description="whether the weights keep it on the matrix")
     binding: bool = Field(description="whether no room is left")
     relaxed_from: float | None = Field(default=None, description="the limit as asked, where it was relaxed")
+    tightened_to: float | None = Field(
+        default=None,
+        description="what was enforced on the scenarios chosen on, so that the limit holds on others; null where that "
+        "is the limit itself",
+    )
     price: ShadowPrice | None = Field(
         default=None, description="what loosening it would bring; null where it costs nothing or is not known"
     )
@@ -122,11 +133,48 @@ class TieBreak(Document):
         default=None, description="whether no other portfolio is as close; null where that was not settled"
     )
     witness: OtherPortfolio | None = Field(default=None, description="another portfolio as close, where there is one")
+    least_squares: bool | None = Field(
+        default=None,
+        description="whether a third solve chose, of the portfolios as close that lose in the same scenarios, the one "
+        "of least squares, which is unique among them; null where none was asked for",
+    )
 
     @property
     def asks_uniqueness(self) -> bool:
         """Whether the version that stored it asked at all."""
         return "unique" in self.model_fields_set
+
+
+class ExpectationsSource(Document):
+    """Where expected multiples and chances to win come from."""
+
+    source: Literal["distribution", "sample"] = Field(description="the distribution itself, or a mean over scenarios")
+    standard_error: float | None = Field(
+        default=None, description="of the portfolio's expected MOIC; null for a sample, whose error is in validation"
+    )
+
+
+class TighteningRound(Document):
+    """What was enforced on the scenarios chosen on, and what others said of the portfolio that it gave."""
+
+    max_losses: int = Field(description="scenarios that could lose money")
+    cvar_limit: float = Field(description="fraction of the capital")
+    expected_moic: float | None = Field(default=None, description="null where no portfolio keeps what was enforced")
+    scenarios: int | None = Field(default=None, description="of the estimate")
+    loss_probability: float | None = Field(default=None, description="estimated")
+    loss_probability_error: float | None = Field(default=None, description="its standard error")
+    cvar: float | None = Field(default=None, description="estimated")
+    cvar_error: float | None = Field(default=None, description="its standard error")
+
+
+class TrueGap(Document):
+    """How far the answer can be from the best portfolio of the distribution that keeps the limits there."""
+
+    lower: float | None = Field(
+        description="the answer's expected MOIC by the distribution; null where its limits are not shown to hold"
+    )
+    upper: float | None = Field(description="no portfolio that keeps the limits in truth expects more")
+    confidence: float = Field(description="of the upper end; 1 where it rests on no sample")
 
 
 class Solver(Document):
@@ -149,8 +197,26 @@ class Solver(Document):
     tie_break: TieBreak = Field(description="the choice among portfolios as good")
     pass1_seconds: float = Field(default=0.0, description="time of the primary solve")
     pass2_seconds: float | None = Field(default=None, description="time of the tie-break solve")
+    pass3_seconds: float | None = Field(default=None, description="time of the least-squares solve")
+    scenario_seconds: float | None = Field(default=None, description="time to draw the scenarios for the risk")
     prices_complete: bool | None = Field(
         default=None, description="whether every shadow price was settled within the work limit"
+    )
+    expectations: ExpectationsSource = Field(
+        default=ExpectationsSource(source="sample"), description="of multiples and winners"
+    )
+    risk_scenarios: int | None = Field(default=None, description="that loss and CVaR were limited on")
+    even_sectors: tuple[tuple[str, ...], ...] = Field(
+        default=(), description="groups of sectors that the calibration does not tell apart, which share evenly"
+    )
+    tightening: tuple[TighteningRound, ...] | None = Field(
+        default=None, description="rounds in which limits were tightened; null where none were"
+    )
+    tightened_inside: bool | None = Field(
+        default=None, description="whether the last round's estimate lies the margin inside every limit"
+    )
+    true_gap: TrueGap | None = Field(
+        default=None, description="against the distribution; null where only a sample is known or limits were relaxed"
     )
 
 

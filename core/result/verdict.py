@@ -17,6 +17,7 @@ from core.portfolio.dollars import to_cents
 from core.portfolio.problem import ConstraintType, is_minimum
 from core.result.model import (
     Basis,
+    BasisVerdict,
     Constraint,
     Estimate,
     Figures,
@@ -30,12 +31,14 @@ from core.result.model import (
 from core.result.wording import (
     COMPARISON_NAMES,
     FIGURES,
+    OTHER_SEEDS,
     beside_limit,
     constraint_limit,
     constraint_name,
 )
 from core.risk.recheck import excess, shortage
 
+BASES: tuple[Basis, ...] = ("weights", "whole_deals")
 SEVERITY: Mapping[LimitStatus, int] = {"holds": 0, "within_error": 1, "broken": 2}
 BASIS_NAMES: Mapping[Basis, str] = {"weights": "the weights", "whole_deals": "the whole deals bought"}
 
@@ -113,15 +116,25 @@ class _Judge:
 
     def verdict(self, constraints: Sequence[Constraint], notes: tuple[str, ...]) -> Verdict:
         deal_weights = whole_deal_weights(self.allocation)
-        limits = tuple(
-            _worse_of(constraint, self._measured(constraint, deal_weights), self.cvar_confidence)
-            for constraint in constraints
-        )
-        status: LimitStatus = max((limit.status for limit in limits), key=SEVERITY.__getitem__, default="holds")
+        measured = [(constraint, self._measured(constraint, deal_weights)) for constraint in constraints]
+        limits = tuple(_worse_of(constraint, found, self.cvar_confidence) for constraint, found in measured)
+        status = _worst(limits)
         sentence = _sentence(status, limits, self.tested)
+        weights, whole_deals = (self._of_basis(basis, measured) for basis in BASES)
         if not any(holding.deal_count for holding in self.allocation):
             status, sentence = "broken", _no_deal_sentence(self.allocation)
-        return Verdict(status=status, sentence=sentence, limits=limits, notes=notes)
+            whole_deals = BasisVerdict(status=status, sentence=sentence)
+        return Verdict(
+            status=status, sentence=sentence, limits=limits, weights=weights, whole_deals=whole_deals, notes=notes
+        )
+
+    def _of_basis(self, basis: Basis, measured: Sequence[tuple[Constraint, Sequence[Measured]]]) -> BasisVerdict:
+        limits = tuple(
+            _worse_of(constraint, [one for one in found if one.basis == basis], self.cvar_confidence)
+            for constraint, found in measured
+        )
+        status = _worst(limits)
+        return BasisVerdict(status=status, sentence=_sentence(status, limits, self.tested, basis))
 
     def _measured(self, constraint: Constraint, deal_weights: Sequence[float]) -> Sequence[Measured]:
         if constraint.type in self.sampled:
@@ -133,6 +146,10 @@ class _Judge:
             )
             for basis, values in _portfolios(weights, deal_weights)
         ]
+
+
+def _worst(limits: Sequence[VerdictLimit]) -> LimitStatus:
+    return max((limit.status for limit in limits), key=SEVERITY.__getitem__, default="holds")
 
 
 def whole_deal_weights(allocation: Sequence[Holding]) -> list[float]:
@@ -164,6 +181,8 @@ def _exact(basis: Basis, value: float) -> Measured:
 
 
 def _estimated(basis: Basis, estimate: Estimate) -> Measured:
+    if estimate.standard_error == 0.0:  # known exactly: nothing was sampled
+        return Measured(basis, estimate.value, None, None, out_of_sample=True, certain=True)
     return Measured(basis, estimate.value, estimate.low, estimate.high, out_of_sample=True, certain=True)
 
 
@@ -213,15 +232,33 @@ def _limit_sentence(constraint: Constraint, worst: Measured, status: LimitStatus
         else f"keeps the limit of {asked} on the scenarios that it was chosen on; untested on others",
     }[status]
     sentence = f"{name}: {figure} for {BASIS_NAMES[worst.basis]} {said}."
+    if status != "holds" and worst.out_of_sample:
+        sentence += f" A limit of {_would_hold(constraint, worst)} would hold."
     if constraint.relaxed_from is not None:
         enforced = constraint_limit(kind, constraint.required)
         sentence += f" It could not be met as asked on the matrix and was relaxed to {enforced}."
     return sentence
 
 
-def _sentence(status: LimitStatus, limits: Sequence[VerdictLimit], tested: str) -> str:
+def _would_hold(constraint: Constraint, measured: Measured) -> str:
+    """The nearest limit, to a tenth of a percentage point or a hundredth of a winner, that is shown to be kept."""
+    if is_minimum(constraint.type):
+        low = measured.value if measured.low is None else measured.low
+        return constraint_limit(constraint.type, math.floor(low * WOULD_HOLD_STEPS[True]) / WOULD_HOLD_STEPS[True])
+    high = measured.value if measured.high is None else measured.high
+    return constraint_limit(constraint.type, math.ceil(high * WOULD_HOLD_STEPS[False]) / WOULD_HOLD_STEPS[False])
+
+
+WOULD_HOLD_STEPS: Mapping[bool, float] = {True: 100.0, False: 1000.0}
+"""Steps in 1.0 of a limit, of minima (winners) and of maxima (fractions)."""
+
+
+def _sentence(status: LimitStatus, limits: Sequence[VerdictLimit], tested: str, basis: Basis | None = None) -> str:
+    """basis: None for the worse of both."""
     if not limits:
         return "No limit was asked for."
+    if status == "holds" and basis is not None:
+        return f"Every limit holds as asked, for {BASIS_NAMES[basis]}, {tested}."
     if status == "holds":
         return f"Every limit holds as asked, for the weights and for the whole deals bought, {tested}."
     chosen = [limit for limit in limits if limit.status == status]
@@ -274,13 +311,36 @@ def optimization_notes(optimization: Optimization) -> Iterator[str]:
         yield "A time limit cut the search short: the same request may give another answer."
 
 
+def even_sectors_note(groups: Sequence[Sequence[str]], allocation: Sequence[Holding]) -> Iterator[str]:
+    """Of sectors that share evenly because nothing tells them apart."""
+    sectors = {holding.sector for holding in allocation}
+    for group in groups:
+        which = "sectors" if len(group) == len(sectors) else f"these {len(group)} sectors"
+        names = "" if len(group) == len(sectors) else f" ({', '.join(group)})"
+        yield f"The calibration does not tell {which} apart{names}; the spread over them is even."
+
+
 def _comparison_notes(validation: Validation) -> Iterator[str]:
-    for other in validation.comparison_portfolios:
+    plainer = [other for other in validation.comparison_portfolios if other.name not in OTHER_SEEDS]
+    for other in plainer:
         name = COMPARISON_NAMES[other.name]
-        if other.feasible and other.within_noise:
+        if other.feasible and other.within_noise and other.standard_error:
             yield f"These scenarios do not show it to be better than {name}."
         elif other.outperforms:
             yield (
                 f"A simpler portfolio keeps every limit and does better in the same scenarios: {name}, "
                 f"by {multiple(-other.difference, 3)}."
             )
+    for other in validation.comparison_portfolios:
+        if other.dominates:
+            yield (
+                f"Another portfolio keeps every limit, expects no less and risks less in the same scenarios: "
+                f"{COMPARISON_NAMES[other.name]}."
+            )
+    seeds = [other.turnover for other in validation.comparison_portfolios if other.name in OTHER_SEEDS]
+    moved = [turnover for turnover in seeds if turnover is not None]
+    if moved:
+        yield (
+            f"Asked again under {plural(len(moved), 'other seed')}, the answer moves at most "
+            f"{percent(max(moved), 1)} of the capital."
+        )

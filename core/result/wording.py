@@ -28,7 +28,14 @@ STATUS_WORDS: dict[LimitStatus, str] = {
     "broken": "Does not hold",
 }
 STATUS_MARKS: dict[LimitStatus, str] = {"holds": "✓", "within_error": "?", "broken": "✕"}
-COMPARISON_NAMES = {"equal_weights": "equal weights", "greedy": "the greedy portfolio"}
+COMPARISON_NAMES = {
+    "equal_weights": "equal weights",
+    "greedy": "the greedy portfolio",
+    "same_stages_even_sectors": "the same stages, even over sectors",
+    "other_seed_1": "this request under another seed",
+    "other_seed_2": "this request under a third seed",
+}
+OTHER_SEEDS = ("other_seed_1", "other_seed_2")
 MOST_DECIMALS = 8
 """Of percent: more than the tolerance of limits, so that a figure that breaks its limit is told from it."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.matrix.scenario_matrix import ScenarioMatrix
+from core.matrix.scenario_set import Scenarios
 from core.portfolio.strict import exact_mean
 from core.risk.sampling_error import mean_error
 from core.solver.feasibility import loss_count
@@ -29,7 +29,7 @@ class BucketStats:
     win_probability: float
 
 
-def bucket_stats(matrix: ScenarioMatrix) -> list[BucketStats]:
+def bucket_stats(matrix: Scenarios) -> list[BucketStats]:
     """In bucket-key order."""
     found = []
     for key, row, chance in zip(

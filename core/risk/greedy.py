@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.arrays import FloatArray
-from core.matrix.scenario_matrix import ScenarioMatrix
+from core.matrix.scenario_set import Scenarios
 from core.portfolio.dollars import to_cents
 from core.portfolio.limits import Limits
 from core.portfolio.strict import exact_mean
@@ -29,7 +29,7 @@ class GreedyPortfolio:
     feasible: bool
 
 
-def greedy_portfolio(matrix: ScenarioMatrix, config: NormalizedConfig) -> GreedyPortfolio:
+def greedy_portfolio(matrix: Scenarios, config: NormalizedConfig) -> GreedyPortfolio:
     """The best bucket first, by mean multiple, each up to its own and its stage's maximum, none below one deal.
 
     The engine knows no sectors, minima or risk limits; whether it happens to meet them is what `feasible` says.
@@ -48,10 +48,10 @@ def greedy_portfolio(matrix: ScenarioMatrix, config: NormalizedConfig) -> Greedy
             id=bucket.bucket_id,
             name=bucket.bucket_id,
             stage=bucket.stage,
-            score=exact_mean(row.astype(np.float64)),
+            score=score,
             min_check_usd=bucket.all_in_cost_usd,
         )
-        for bucket, row in zip(config.buckets, matrix.moic, strict=True)
+        for bucket, score in zip(config.buckets, _scores(matrix), strict=True)
     ]
     result = engine.allocate(fund_usd, companies)
     allocated = {allocation.id: allocation.allocated_cents for allocation in result.allocations}
@@ -60,3 +60,10 @@ def greedy_portfolio(matrix: ScenarioMatrix, config: NormalizedConfig) -> Greedy
     cash_weight = result.remaining_cents / fund_cents
     check = recheck(weights, matrix, config, Limits.of(config, matrix.n_scenarios), cash_weight)
     return GreedyPortfolio(weights, cash_weight, check.figures.expected_moic, check.feasible)
+
+
+def _scores(matrix: Scenarios) -> list[float]:
+    """The expected multiple of each bucket, as the optimum's objective has it."""
+    if matrix.expectations is not None:
+        return [float(mean) for mean in matrix.expectations.mean]
+    return [exact_mean(row.astype(np.float64)) for row in matrix.moic]

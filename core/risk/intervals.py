@@ -16,6 +16,9 @@ CONFIDENCE = 0.95
 NORMAL_QUANTILE = 1.959963984540054
 """The standard normal's quantile at (1 + CONFIDENCE) / 2."""
 
+JOINT_QUANTILE = 2.241402727604947
+"""The same at 1 - (1 - CONFIDENCE) / 4: two intervals as wide as this hold together with CONFIDENCE (Bonferroni)."""
+
 REPLICATES = 1000
 CELLS_AT_ONCE = 2_000_000
 """Replicates are evaluated in chunks of about this many counts, which bounds memory and changes no result."""
@@ -30,17 +33,22 @@ class Interval:
     high: float
 
 
-def wilson(successes: int, trials: int) -> Interval:
-    """Interval of a proportion, sound also for few successes or none.
+def normal(value: float, error: float, quantile: float = NORMAL_QUANTILE) -> Interval:
+    """Of a mean of many values with this standard error."""
+    return Interval(value - quantile * error, value + quantile * error)
+
+
+def wilson(successes: int, trials: int, quantile: float = NORMAL_QUANTILE) -> Interval:
+    """Interval of a proportion, sound also for few successes or none. quantile: of the standard normal, at its ends.
 
     Raises BadInput unless 0 <= successes <= trials and trials >= 1.
     Source: Wilson (1927), "Probable inference, the law of succession, and statistical inference".
     """
     if not 0 <= successes <= trials or trials < 1:
         raise BadInput.of("successes", (successes, trials), "must be between 0 and the number of trials, at least 1")
-    share, z2 = successes / trials, NORMAL_QUANTILE**2
+    share, z2 = successes / trials, quantile**2
     centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
-    half = NORMAL_QUANTILE / (1 + z2 / trials) * math.sqrt(share * (1 - share) / trials + z2 / (4 * trials**2))
+    half = quantile / (1 + z2 / trials) * math.sqrt(share * (1 - share) / trials + z2 / (4 * trials**2))
     # At either end the formula gives exactly 0 or 1, but for rounding.
     low = 0.0 if successes == 0 else centre - half
     high = 1.0 if successes == trials else centre + half

@@ -9,7 +9,16 @@ from typing import Literal
 from core.portfolio.limits import Limits
 from core.portfolio.strict import exact_mean, shortfalls
 from core.risk import measures
-from core.risk.intervals import Interval, bootstrap, resampled_cvar, resampled_mean, wilson
+from core.risk.intervals import (
+    JOINT_QUANTILE,
+    NORMAL_QUANTILE,
+    Interval,
+    bootstrap,
+    normal,
+    resampled_cvar,
+    resampled_mean,
+    wilson,
+)
 from core.risk.out_of_sample_trial import PortfolioDraws
 from core.risk.recheck import excess, shortage
 from core.risk.sampling_error import required_sample_size, standard_errors
@@ -72,6 +81,14 @@ class OutOfSample:
     regimes: Sequence[RegimeOutcome]
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a portfolio without drawing: expected winners, in companies, and the error of that."""
+
+    expected_winners: float
+    winners_error: float
+
+
 def judge_out_of_sample(
     draws: PortfolioDraws,
     *,
@@ -79,20 +96,16 @@ def judge_out_of_sample(
     limits: Limits,
     max_loss_probability: float,
     inputs: SimulationInputs,
+    known: Known | None = None,
 ) -> OutOfSample:
-    """max_loss_probability: share of scenarios that may lose money. draws: of at least two scenarios."""
+    """max_loss_probability: share of scenarios that may lose money. draws: of at least two scenarios.
+
+    known: where expectations are those of the distribution. Then two limits are sampled, and their intervals hold
+    together; else each by itself.
+    """
     multiples, winners = draws.multiples, draws.winners
     n, confidence = multiples.size, limits.cvar_confidence
     losses = shortfalls(multiples)
-    intervals = bootstrap(
-        {
-            "mean": resampled_mean(multiples),
-            "cvar": resampled_cvar(losses, confidence),
-            "winners": resampled_mean(winners),
-        },
-        n,
-        inputs.matrix_key,
-    )
     mean, lost = exact_mean(multiples), loss_count(multiples)
     cvar = measures.cvar(losses, confidence)
     errors = standard_errors(multiples, winners, confidence)
@@ -100,17 +113,35 @@ def judge_out_of_sample(
     assert errors.loss_probability is not None
     assert errors.cvar is not None
     assert errors.expected_winners is not None
+    of_winners = exact_mean(winners), errors.expected_winners
+    if known is not None:
+        quantile = JOINT_QUANTILE
+        of_winners = known.expected_winners, known.winners_error
+        intervals = {
+            "mean": normal(mean, errors.expected_moic),
+            "cvar": normal(cvar, errors.cvar, quantile),
+            "winners": normal(*of_winners),
+        }
+    else:
+        quantile = NORMAL_QUANTILE
+        resampled = {
+            "mean": resampled_mean(multiples),
+            "cvar": resampled_cvar(losses, confidence),
+            "winners": resampled_mean(winners),
+        }
+        intervals = bootstrap(resampled, n, inputs.matrix_key)
     return OutOfSample(
         scenarios=n,
         mean=mean,
         mean_interval=intervals["mean"],
         standard_error=errors.expected_moic,
         optimism_gap=in_sample_mean - mean,
-        loss_probability=at_most(Estimate(lost / n, errors.loss_probability, wilson(lost, n), n), max_loss_probability),
+        loss_probability=at_most(
+            Estimate(lost / n, errors.loss_probability, wilson(lost, n, quantile), n), max_loss_probability
+        ),
         cvar=at_most(Estimate(cvar, errors.cvar, intervals["cvar"], n), limits.cvar_limit),
         expected_winners=at_least(
-            Estimate(exact_mean(winners), errors.expected_winners, intervals["winners"], n),
-            limits.min_expected_winners,
+            Estimate(of_winners[0], of_winners[1], intervals["winners"], n), limits.min_expected_winners
         ),
         regimes=by_regime(draws, inputs.regimes, confidence),
     )

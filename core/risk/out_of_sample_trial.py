@@ -9,9 +9,11 @@ import numpy as np
 from core.arrays import FloatArray, IntArray
 from core.portfolio.strict import portfolio_multiples
 from core.request.normalized_config import NormalizedConfig
+from core.simulation.drawing import draw
 from core.simulation.inputs import SimulationInputs
 from core.simulation.models import model_of
 from core.simulation.out_of_sample import OutOfSampleScenarios
+from core.simulation.philox import Purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,7 @@ class OutOfSampleTrial:
 
     def __init__(self, config: NormalizedConfig, inputs: SimulationInputs, scenarios: int, start: int = 0) -> None:
         self._config, self._inputs, self._scenarios, self._start = config, inputs, scenarios, start
-        self._model = model_of(config.sim_model_version)
-        self.matrix_companies = self._model.matrix_companies(inputs)
+        self.matrix_companies = model_of(config.sim_model_version).matrix_companies(inputs)
         self._singles = self._draw(np.ones(len(config.buckets), dtype=np.int64))
         self._is_winner = (self._singles.moic >= inputs.winner_multiple).astype(np.float64)
         alike = bool(np.all(self.matrix_companies == 1))
@@ -60,4 +61,5 @@ class OutOfSampleTrial:
         )
 
     def _draw(self, companies: IntArray) -> OutOfSampleScenarios:
-        return self._model.out_of_sample(self._inputs, self._scenarios, companies, self._start)
+        scenarios = range(self._start, self._start + self._scenarios)
+        return draw(self._config.sim_model_version, self._inputs, Purpose.OUT_OF_SAMPLE, scenarios, companies)

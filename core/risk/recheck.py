@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from core.arrays import FloatArray
-from core.matrix.scenario_matrix import ScenarioMatrix
+from core.matrix.scenario_set import Scenarios
 from core.portfolio.limits import Limits
 from core.portfolio.strict import StrictFigures, evaluate
 from core.request.normalized_config import NormalizedConfig, WeightBounds
@@ -39,7 +39,7 @@ class Recheck:
 
 def recheck(
     weights: FloatArray,
-    matrix: ScenarioMatrix,
+    matrix: Scenarios,
     config: NormalizedConfig,
     limits: Limits,
     cash_weight: float = 0.0,

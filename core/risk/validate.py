@@ -11,18 +11,29 @@ import numpy as np
 from core.arrays import FloatArray
 from core.errors import Cancelled
 from core.matrix.scenario_matrix import ScenarioMatrix
+from core.matrix.scenario_set import Scenarios
 from core.portfolio.dollars import WholeDeals
 from core.portfolio.limits import Limits
-from core.portfolio.strict import portfolio_multiples
+from core.portfolio.strict import expected_winners, portfolio_multiples
 from core.request.normalized_config import NormalizedConfig
 from core.risk.bucket_stats import BucketStats, bucket_stats
-from core.risk.comparison_portfolios import ComparisonPortfolio, comparison_portfolios, equal_weights
+from core.risk.comparison_portfolios import (
+    EQUAL_WEIGHTS,
+    GREEDY,
+    SAME_STAGES,
+    Candidate,
+    ComparisonPortfolio,
+    comparison_portfolios,
+    equal_weights,
+    same_stages,
+)
 from core.risk.greedy import GreedyPortfolio, greedy_portfolio
-from core.risk.out_of_sample import OutOfSample, judge_out_of_sample
+from core.risk.out_of_sample import Known, OutOfSample, judge_out_of_sample
 from core.risk.out_of_sample_trial import OutOfSampleTrial, PortfolioDraws
 from core.risk.recheck import Recheck, recheck
 from core.risk.reduction_loss import ReductionLoss, reduction_loss
 from core.risk.sampling_error import StandardErrors, standard_errors
+from core.risk.scenario_sets import scenarios_to_choose_on
 from core.simulation.inputs import SimulationInputs
 from core.simulation.models import model_of
 
@@ -74,14 +85,15 @@ def validate(
     *,
     weights: FloatArray,
     deals: WholeDeals,
+    other_seeds: Callable[[], Sequence[Candidate]] = tuple,
     progress: Callable[[str], None] = lambda _message: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> ValidationMetrics:
     """Recheck the allocation, build the greedy portfolio, and test it and its whole deals out of sample.
 
-    limits: as relaxation left them, on the matrix. weights: (n_buckets,), normalized; deals: what they buy.
-    progress: called with what is about to be done. Raises Cancelled as soon as `cancelled` answers True between two
-    steps.
+    limits: as relaxation left them, on the scenarios that the portfolio was chosen on. weights: (n_buckets,),
+    normalized; deals: what they buy. other_seeds: what the same request gives under other seeds. progress: called with
+    what is about to be done. Raises Cancelled as soon as `cancelled` answers True between two steps.
     """
 
     def begin(step: str) -> None:
@@ -90,73 +102,103 @@ def validate(
         progress(step)
 
     begin("rechecking every limit")
-    in_sample = recheck(weights, matrix, config, limits)
+    scenarios = scenarios_to_choose_on(config, matrix, inputs, cancelled)
+    in_sample = recheck(weights, scenarios, config, limits)
     begin("building the greedy portfolio")
-    greedy = greedy_portfolio(matrix, config)
-    judge = _Judge(config, limits, matrix, inputs)
+    greedy = greedy_portfolio(scenarios, config)
+    judge = _Judge(config, limits, scenarios, inputs)
+    begin("asking again under other seeds")
+    candidates = [*judge.plainer_portfolios(weights, greedy), *other_seeds()]
     begin("drawing scenarios out of sample")
     trial = OutOfSampleTrial(config, inputs, config.validation_scenarios)
     draws = trial.of_weights(weights)
     out_of_sample = judge.out_of_sample(draws, in_sample)
+    expected = scenarios.expectations
     others = comparison_portfolios(
-        weights, trial, greedy, equal_is_feasible=judge.keeps_limits(equal_weights(matrix.n_buckets))
+        weights,
+        trial,
+        candidates,
+        cvar_confidence=config.cvar_confidence_level,
+        expected=None if expected is None else expected.mean,
     )
     begin("drawing scenarios out of sample for whole deals")
     whole_deals = judge.whole_deals(deals, trial)
     generated = None
-    if inputs.scenario_count != matrix.n_scenarios:
+    if scenarios is matrix and inputs.scenario_count != matrix.n_scenarios:
         begin("generating all scenarios again")
-        generated = judge.on_all_generated(weights, draws)
+        generated = judge.on_all_generated(weights, matrix, draws)
     errors = judge.in_sample_errors(weights, 0.0, draws)
     return ValidationMetrics(
-        in_sample, errors, bucket_stats(matrix), generated, greedy, others, out_of_sample, whole_deals
+        in_sample, errors, bucket_stats(scenarios), generated, greedy, others, out_of_sample, whole_deals
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Judge:
-    """What all judgements of one session share."""
+    """What all judgements of one session share. scenarios: that the portfolio was chosen on."""
 
     config: NormalizedConfig
     limits: Limits
-    matrix: ScenarioMatrix
+    scenarios: Scenarios
     inputs: SimulationInputs
 
     def out_of_sample(self, draws: PortfolioDraws, in_sample: Recheck) -> OutOfSample:
         # Where the loss limit was relaxed, the count that was granted says more than the share that was asked for.
-        granted = self.limits.max_losses / self.matrix.n_scenarios
+        granted = self.limits.max_losses / self.scenarios.n_scenarios
         return judge_out_of_sample(
             draws,
             in_sample_mean=in_sample.figures.expected_moic,
             limits=self.limits,
             max_loss_probability=max(self.config.max_loss_probability, granted),
             inputs=self.inputs,
+            known=self._known(in_sample),
         )
 
-    def keeps_limits(self, weights: FloatArray) -> bool:
-        """On the matrix."""
-        return recheck(weights, self.matrix, self.config, self.limits).feasible
+    def _known(self, in_sample: Recheck) -> Known | None:
+        """Expected winners are those of the distribution, where that is known."""
+        expected = self.scenarios.expectations
+        return None if expected is None else Known(in_sample.figures.expected_winners, 0.0)
+
+    def plainer_portfolios(self, weights: FloatArray, greedy: GreedyPortfolio) -> list[Candidate]:
+        """Equal weights, the greedy portfolio, and the answer's stages, even over sectors."""
+        equal = equal_weights(self.scenarios.n_buckets)
+        found = [
+            Candidate(EQUAL_WEIGHTS, equal, 0.0, self._keeps_limits(equal)),
+            Candidate(GREEDY, greedy.weights, greedy.cash_weight, greedy.feasible),
+        ]
+        if self.scenarios.expectations is not None:
+            even = same_stages(weights, [bucket.stage.value for bucket in self.config.buckets])
+            found.append(Candidate(SAME_STAGES, even, 0.0, self._keeps_limits(even)))
+        return found
+
+    def _keeps_limits(self, weights: FloatArray) -> bool:
+        """On the scenarios that the answer was chosen on."""
+        return recheck(weights, self.scenarios, self.config, self.limits).feasible
 
     def whole_deals(self, deals: WholeDeals, trial: OutOfSampleTrial) -> WholeDealsCheck:
-        in_sample = recheck(deals.weights, self.matrix, self.config, self.limits, deals.cash_weight)
+        in_sample = recheck(deals.weights, self.scenarios, self.config, self.limits, deals.cash_weight)
         draws = trial.of_deals(deals.weights, deals.cash_weight, deals.counts)
         errors = self.in_sample_errors(deals.weights, deals.cash_weight, draws)
         return WholeDealsCheck(deals, in_sample, errors, self.out_of_sample(draws, in_sample))
 
-    def on_all_generated(self, weights: FloatArray, draws: PortfolioDraws) -> GeneratedCheck:
+    def on_all_generated(self, weights: FloatArray, matrix: ScenarioMatrix, draws: PortfolioDraws) -> GeneratedCheck:
         """They are not stored, and generated anew; the limits are those of the request, at their number."""
         everything = model_of(self.config.sim_model_version).generate(self.inputs)
-        granted = self.limits.max_losses / self.matrix.n_scenarios
+        granted = self.limits.max_losses / matrix.n_scenarios
         losses = math.floor(max(self.config.max_loss_probability, granted) * everything.n_scenarios + 1e-9)
-        whole = replace(self, matrix=everything, limits=replace(self.limits, max_losses=losses))
+        whole = replace(self, scenarios=everything, limits=replace(self.limits, max_losses=losses))
         check = recheck(weights, everything, self.config, whole.limits)
-        loss = reduction_loss(everything, self.matrix)
+        loss = reduction_loss(everything, matrix)
         return GeneratedCheck(check, whole.in_sample_errors(weights, 0.0, draws), loss)
 
     def in_sample_errors(self, weights: FloatArray, cash_weight: float, draws: PortfolioDraws) -> StandardErrors:
-        """The matrix does not keep who won in which scenario; others tell how much winners vary, with one
-        company a bucket, which is as much as they can."""
-        multiples = portfolio_multiples(weights, self.matrix.moic, cash_weight)
+        """Scenarios do not keep who won in which of them; others tell how much winners vary, with one company a
+        bucket, which is as much as they can. By the distribution, expectations have their own, small errors."""
+        multiples = portfolio_multiples(weights, self.scenarios.moic, cash_weight)
         errors = standard_errors(multiples, multiples, self.limits.cvar_confidence)
+        expected = self.scenarios.expectations
+        if expected is not None:
+            winners = expected_winners(weights, self.config, expected.win_error)
+            return replace(errors, expected_moic=math.fsum(weights * expected.mean_error), expected_winners=winners)
         spread = float(np.std(draws.winners, ddof=1))
-        return replace(errors, expected_winners=spread / math.sqrt(self.matrix.n_scenarios))
+        return replace(errors, expected_winners=spread / math.sqrt(self.scenarios.n_scenarios))

@@ -23,6 +23,10 @@ class Purpose(IntEnum):
     MATRIX = 3
     RECYCLED = 4
     OUT_OF_SAMPLE_RECYCLED = 5
+    RISK = 6
+    RISK_RECYCLED = 7
+    TIGHTENING = 8
+    TIGHTENING_RECYCLED = 9
 
 
 def raw_words(

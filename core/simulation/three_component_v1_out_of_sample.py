@@ -53,7 +53,11 @@ def exit_probability(entry: Stage, transitions: Mapping[Stage, StageTransitions]
 
 
 def out_of_sample(
-    inputs: SimulationInputs, scenario_count: int, companies: IntArray, start: int = 0
+    inputs: SimulationInputs,
+    scenario_count: int,
+    companies: IntArray,
+    start: int = 0,
+    purpose: Purpose = Purpose.OUT_OF_SAMPLE,
 ) -> OutOfSampleScenarios:
     """Scenarios out of sample from `start` on, with `companies[b]` independent companies in bucket b, 0 where none.
 
@@ -69,7 +73,7 @@ def out_of_sample(
     for first in range(0, scenario_count, BLOCK_SCENARIOS):
         block, count = (start + first) // BLOCK_SCENARIOS, min(BLOCK_SCENARIOS, scenario_count - first)
         here = slice(first, first + count)
-        regime, regime_shock, total_shock = _draw_shocks(inputs, block)
+        regime, regime_shock, total_shock = _draw_shocks(inputs, purpose, block)
         regimes[here] = regime[:count]
         for position, bucket in enumerate(inputs.buckets):
             if companies[position] == 0:
@@ -78,7 +82,7 @@ def out_of_sample(
             first_stream = (position + 1) << 32
             total = np.zeros(BLOCK_SCENARIOS)
             for company in range(companies[position]):
-                total += _draw_company(inputs, model, block, first_stream + company)
+                total += _draw_company(inputs, model, purpose, block, first_stream + company)
             moic[position, here] = total[:count] / companies[position]
     return OutOfSampleScenarios(moic, regimes)
 
@@ -106,11 +110,11 @@ def _company_model(
     return _CompanyModel(exit_chance, exponent, smallest)
 
 
-def _draw_shocks(inputs: SimulationInputs, block: int) -> tuple[IntArray, FloatArray, FloatArray]:
+def _draw_shocks(inputs: SimulationInputs, purpose: Purpose, block: int) -> tuple[IntArray, FloatArray, FloatArray]:
     """Regime and regime shock, (BLOCK_SCENARIOS,), and each bucket's other shocks, (n_buckets, BLOCK_SCENARIOS)."""
     sectors = sorted({bucket.sector for bucket in inputs.buckets})
     rows = 2 + len(sectors) + len(inputs.buckets)
-    u = uniforms(inputs.matrix_key, Purpose.OUT_OF_SAMPLE, block, FACTOR_STREAM, rows * BLOCK_SCENARIOS)
+    u = uniforms(inputs.matrix_key, purpose, block, FACTOR_STREAM, rows * BLOCK_SCENARIOS)
     u = u.reshape(rows, BLOCK_SCENARIOS)
     cumulative = np.cumsum([regime.probability for regime in inputs.regimes])
     regime = np.minimum(np.searchsorted(cumulative, u[0], side="right"), len(inputs.regimes) - 1)
@@ -123,11 +127,13 @@ def _draw_shocks(inputs: SimulationInputs, block: int) -> tuple[IntArray, FloatA
     return regime, regime_shock, SYSTEMATIC_WEIGHT * systematic + IDIOSYNCRATIC_WEIGHT * idiosyncratic
 
 
-def _draw_company(inputs: SimulationInputs, model: _CompanyModel, block: int, stream: int) -> FloatArray:
+def _draw_company(
+    inputs: SimulationInputs, model: _CompanyModel, purpose: Purpose, block: int, stream: int
+) -> FloatArray:
     """One company in every scenario of a block, recycling included. Shape (BLOCK_SCENARIOS,)."""
     terms = inputs.recycling
     new_deals = terms.max_recycle_deals if terms.enabled else 0
-    draws = uniforms(inputs.matrix_key, Purpose.OUT_OF_SAMPLE, block, stream, (2 + new_deals) * BLOCK_SCENARIOS)
+    draws = uniforms(inputs.matrix_key, purpose, block, stream, (2 + new_deals) * BLOCK_SCENARIOS)
     exit_draws, multiple_draws, *recycled = draws.reshape(2 + new_deals, BLOCK_SCENARIOS)
     moic = np.where(exit_draws < model.exit_chance, model.exit_multiples(multiple_draws), 0.0)
     if not terms.enabled:

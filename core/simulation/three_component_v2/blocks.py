@@ -41,6 +41,12 @@ class Streams:
 
 MATRIX_STREAMS = Streams(Purpose.MATRIX, Purpose.RECYCLED)
 OUT_OF_SAMPLE_STREAMS = Streams(Purpose.OUT_OF_SAMPLE, Purpose.OUT_OF_SAMPLE_RECYCLED)
+STREAMS_OF = {
+    Purpose.OUT_OF_SAMPLE: OUT_OF_SAMPLE_STREAMS,
+    Purpose.RISK: Streams(Purpose.RISK, Purpose.RISK_RECYCLED),
+    Purpose.TIGHTENING: Streams(Purpose.TIGHTENING, Purpose.TIGHTENING_RECYCLED),
+}
+"""Of scenarios that are not the matrix's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ from core.arrays import IntArray
 from core.matrix.scenario_matrix import MatrixBlockRange, ScenarioMatrix, ScenarioState
 from core.simulation.inputs import SimulationInputs
 from core.simulation.out_of_sample import OutOfSampleScenarios
+from core.simulation.philox import Purpose
 from core.simulation.single_precision import as_float32
 from core.simulation.three_component_v2.blocks import (
     MATRIX_STREAMS,
-    OUT_OF_SAMPLE_STREAMS,
+    STREAMS_OF,
     Window,
     draw_scenarios,
     windows,
@@ -57,7 +58,11 @@ def assemble(inputs: SimulationInputs, ranges: list[MatrixBlockRange]) -> Scenar
 
 
 def out_of_sample(
-    inputs: SimulationInputs, scenario_count: int, companies: IntArray, start: int = 0
+    inputs: SimulationInputs,
+    scenario_count: int,
+    companies: IntArray,
+    start: int = 0,
+    purpose: Purpose = Purpose.OUT_OF_SAMPLE,
 ) -> OutOfSampleScenarios:
     """Scenarios out of sample from `start` on, with `companies[b]` independent companies in bucket b, 0 where none.
 
@@ -70,7 +75,7 @@ def out_of_sample(
     regimes = np.empty(scenario_count, dtype=np.int64)
     done = 0
     for window in windows(start, start + scenario_count):
-        drawn = draw_scenarios(prepared, OUT_OF_SAMPLE_STREAMS, window, companies)
+        drawn = draw_scenarios(prepared, STREAMS_OF[purpose], window, companies)
         place = slice(done, done + drawn.moic.shape[1])
         moic[:, place], regimes[place] = drawn.moic, drawn.factors.regime[window.scenarios]
         done = place.stop
