@@ -59,7 +59,7 @@ def adopt_reference(reference: CalibrationSnapshot, version: str) -> Calibration
     """
     if reference.method != "industry_benchmark":
         rule = f"must be a reference calibration; this was made by {reference.method}"
-        raise BadInput.of("benchmark", reference.version, rule)
+        raise BadInput.of("reference", reference.version, rule)
     update = {
         "version": version,
         "benchmark_version": reference.version,

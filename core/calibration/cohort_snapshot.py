@@ -57,7 +57,7 @@ def cohort_snapshot(
 
 def _require_in_reference(stages: list[Stage], reference: CalibrationSnapshot) -> None:
     problems = [
-        FieldProblem("benchmark", reference.version, f"has no {part} for stage {stage}, which the history holds")
+        FieldProblem("reference", reference.version, f"has no {part} for stage {stage}, which the history holds")
         for part, known in (("exit outcomes", reference.exit_outcomes), ("deal terms", reference.deal_terms))
         for stage in stages
         if stage not in known

@@ -126,7 +126,7 @@ def _require_in_reference(by_stage: Mapping[Stage, StageSpells], reference: Cali
         ("deal terms", reference.deal_terms),
     )
     problems = [
-        FieldProblem("benchmark", reference.version, f"has no {part} for stage {stage}, which the history holds")
+        FieldProblem("reference", reference.version, f"has no {part} for stage {stage}, which the history holds")
         for part, known in parts
         for stage in by_stage
         if stage not in known

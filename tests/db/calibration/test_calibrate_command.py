@@ -169,7 +169,7 @@ def test_a_benchmark_becomes_the_funds_own_snapshot_with_its_sources(begin: Begi
 
 def test_a_snapshot_made_of_a_history_is_no_benchmark_to_adopt(begin: Begin, order: CalibrationOrder) -> None:
     calibrate(begin, order)
-    with pytest.raises(BadInput, match="benchmark = 'ours': must be a reference calibration"):
+    with pytest.raises(BadInput, match="reference = 'ours': must be a reference calibration"):
         calibrate(begin, replace(order, method="industry_benchmark", files=None, as_of=None, reference="ours"))
 
 

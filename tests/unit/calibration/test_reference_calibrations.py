@@ -1,4 +1,4 @@
-"""The shipped benchmark: every figure with its source, and as near to the published distribution as it says."""
+"""The reference calibrations: every figure with its source, and as near to the published distribution as said."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_every_figure_has_its_source_beside_it(snapshot: CalibrationSnapshot) ->
 
 
 @ALL
-def test_the_benchmark_has_every_stage_and_survives_its_storage(snapshot: CalibrationSnapshot) -> None:
+def test_a_reference_calibration_has_every_stage_and_survives_its_storage(snapshot: CalibrationSnapshot) -> None:
     for part in ("transition_stats", "exit_outcomes", "deal_terms"):
         assert set(getattr(snapshot, part)) == set(Stage)
     assert CalibrationSnapshot.model_validate_json(snapshot.model_dump_json()) == snapshot
@@ -124,7 +124,7 @@ def test_reference_calibrations_name_the_model_that_they_were_fitted_for_and_the
         "us_venture_2004_2013_v2": "three_component_v2",
     }
     assert fitted[DEFAULT_REFERENCE] == OptimizationRequest.model_fields["model_version"].default
-    # What was completed from the first benchmark is older than the field that says so.
+    # What was completed from the first reference calibration is older than the field that says so.
     completed = reference_calibration().model_copy(
         update={"version": "own", "benchmark_version": "us_venture_2004_2013", "fitted_for": None}
     )

@@ -162,7 +162,7 @@ def test_an_undated_end_lies_between_the_last_round_and_the_as_of_date() -> None
     assert (failures.months_start, failures.months_mid, failures.months_end) == pytest.approx((0, end / 2, end))
 
 
-def test_the_snapshot_holds_measured_rates_and_takes_the_rest_from_the_benchmark() -> None:
+def test_the_snapshot_holds_measured_rates_and_takes_the_rest_from_the_reference() -> None:
     reference = reference_calibration()
     history = read(HELD, RAISED)
     counts = count_transitions(history)
@@ -195,7 +195,7 @@ def test_a_history_of_nothing_but_unknown_outcomes_is_refused() -> None:
         cohort_snapshot(history, count_transitions(history), SOURCE, "v1", reference)
 
 
-def test_a_benchmark_that_lacks_an_observed_stage_is_refused_by_name() -> None:
+def test_a_reference_that_lacks_an_observed_stage_is_refused_by_name() -> None:
     reference = reference_calibration()
     partial = reference.model_copy(update={"exit_outcomes": {Stage.SEED: reference.exit_outcomes[Stage.SEED]}})
     history = read(HELD, RAISED)

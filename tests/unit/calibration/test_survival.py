@@ -138,7 +138,7 @@ def test_terms_that_cannot_be_are_refused_by_name(change: dict, message: str) ->
         replace(SurvivalTerms(), **change)
 
 
-def test_a_benchmark_that_lacks_a_stage_is_refused_by_name() -> None:
+def test_a_reference_that_lacks_a_stage_is_refused_by_name() -> None:
     partial = REFERENCE.model_copy(update={"transition_stats": {}})
     with pytest.raises(BadInput, match="has no transitions for stage Seed"):
         survival_estimates(read("c1 One saas alive", "c1 seed 2010-01-01"), SurvivalTerms(), partial)
