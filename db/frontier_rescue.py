@@ -1,4 +1,4 @@
-"""Frontiers that nobody carries on: found, and put back on their way at a new epoch, as `db.rescue` does with sessions.
+"""Frontiers whose run was lost: found, and requeued at a new epoch, as `db.rescue` does with sessions.
 
 What a lost run had solved is kept, so the next one begins at the first point that is missing.
 """

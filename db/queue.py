@@ -71,7 +71,7 @@ def redrive(conn: Connection, session_id: UUID) -> None:
     """Make a pending row of a session or frontier due now, with all its attempts before it.
 
     Raises NotFound where there is no row, BadInput for one that is not pending: what is claimed, has its flow run or
-    has failed takes its own way.
+    has failed is handled elsewhere.
     """
     status = conn.scalar(_SQL["lock_job"], {"session": session_id})
     if status is None:

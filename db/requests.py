@@ -1,6 +1,6 @@
 """What people ask for: sessions, their end, and matrices to be forgotten. Each leaves its entry in the audit.
 
-The one way in, for the command line, the API and Prefect's form alike.
+The single entry point, for the command line, the API and Prefect's form alike.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ def interrupted_inline_sessions(conn: Connection) -> list[SessionRow]:
 
 
 def take_session(conn: Connection, session_id: UUID, epoch: int, lease_s: float, owner: str) -> UUID | None:
-    """A fresh lease token. None when the epoch is over, the session has ended, or a live lease is held."""
+    """A new lease token. None when the epoch is over, the session has ended, or a live lease is held."""
     statement = (
         update(sessions)
         .where(sessions.c.session_id == session_id, sessions.c.epoch == epoch, _ACTIVE, _no_live_lease())
@@ -183,7 +183,7 @@ def store_allocation(
     pass1_e_star: float,
     primary_lock_epsilon: float,
 ) -> bool:
-    """OPTIMIZING -> VALIDATING. pass1_e_star: expected MOIC of the first pass; epsilon: absolute, in MOIC."""
+    """OPTIMIZING -> VALIDATING. pass1_e_star: expected MOIC of the primary solve; epsilon: absolute, in MOIC."""
     values = {
         "allocation": allocation,
         "solver_metadata": solver_metadata,

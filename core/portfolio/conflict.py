@@ -44,7 +44,7 @@ def explain_conflict(
     return ConflictExplanation(
         conflict.constraints,
         tuple(condition(constraint_id, asked[constraint_id]) for constraint_id in conflict.constraints),
-        found.ways,
-        tuple(explain_single_limit_repair(way, asked, problem.n_scenarios) for way in found.ways),
+        found.repairs,
+        tuple(explain_single_limit_repair(repair, asked, problem.n_scenarios) for repair in found.repairs),
         conflict.effort + found.effort,
     )

@@ -33,16 +33,16 @@ _CLASS_NAMES: dict[ConstraintType, str] = {
 }
 
 
-def explain_single_limit_repair(way: SingleLimitRepair, asked: Mapping[str, float], n_scenarios: int) -> str:
-    """One sentence; asked: constraint id to limit, of at least `way.given`."""
-    held = [condition(constraint_id, asked[constraint_id]) for constraint_id in way.given]
+def explain_single_limit_repair(repair: SingleLimitRepair, asked: Mapping[str, float], n_scenarios: int) -> str:
+    """One sentence; asked: constraint id to limit, of at least `repair.given`."""
+    held = [condition(constraint_id, asked[constraint_id]) for constraint_id in repair.given]
     return _sentence(
         f" with {_listed(held)}" if held else "",
-        way.constraint_id,
-        way.type,
-        asked=way.asked,
-        proven=way.proven,
-        achieved=way.achieved,
+        repair.constraint_id,
+        repair.type,
+        asked=repair.asked,
+        proven=repair.proven,
+        achieved=repair.achieved,
         n_scenarios=n_scenarios,
         impossible=True,
     )

@@ -56,7 +56,7 @@ class Polytope:
 
 @dataclass(frozen=True, slots=True)
 class ChanceProgram:
-    """See the module's text. payoffs: (S, n); payoff_offset: (S,); cvar_slack: (n,), zero where nothing gives way.
+    """See the module's text. payoffs: (S, n); payoff_offset: (S,); cvar_slack: (n,), zero where no limit is relaxed.
 
     cvar_confidence: in [0, 1); cvar_limit: fraction of capital, infinite when there is no limit.
     """
