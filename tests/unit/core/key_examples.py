@@ -51,6 +51,7 @@ FULL: dict[str, Any] = CAMEL_CASE | {
         "sectorRiskMultipliers": {"Deep": 1.2},
         "sectorReturnMultipliers": {"Deep": 1.3},
     },
+    "taxonomyVersion": "v1",
     "relaxationMode": "minimal",
     "primaryLockEpsilon": 0.001,
 }
