@@ -121,7 +121,8 @@ def _simulated(session: SessionRow) -> ScenarioMatrix:
 def _solved(engine: Engine, fence: Fence, session: SessionRow, until: SessionStatus) -> None:
     config = NormalizedConfig.model_validate(session.normalized_config)
     matrix = _simulated(session)
-    optimized = pipeline.optimize(config, matrix, SolveControl(work_limit=10_000))
+    inputs = simulation_inputs(session.matrix_key_json)
+    optimized = pipeline.optimize(config, matrix, SolveControl(work_limit=10_000), inputs=inputs)
     with transaction(engine) as conn:
         assert sessions.store_allocation(
             conn,
@@ -136,7 +137,7 @@ def _solved(engine: Engine, fence: Fence, session: SessionRow, until: SessionSta
     validation = pipeline.validate(
         config,
         matrix,
-        simulation_inputs(session.matrix_key_json),
+        inputs,
         allocation=optimized.allocation,
         optimization=optimized.optimization,
     )
