@@ -7,7 +7,7 @@ says that it comes from. A bearer token is sent by no browser on its own, so it 
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -16,15 +16,16 @@ from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy import Connection, Engine
 
+from api.addresses import page_address
 from api.problems import Problem, not_found
-from db.access import Principal, csrf_token, page_principal, token_principal
+from api.security import COOKIE
+from db.access import Principal, page_session, token_principal
 from db.engine import transaction
 from db.funds import role_in
 from db.session_reads import SessionStatusView, session_status
 from db.tables.access import Scope
 from db.tables.owners import FundRole
 
-COOKIE = "vcfolio_session"
 CSRF_HEADER = "X-CSRF-Token"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -34,10 +35,19 @@ _cookie = APIKeyCookie(name=COOKIE, auto_error=False, description="The page's se
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """principal: who asks. secret: of the page session, where it came by cookie."""
+    """principal: who asks. secret: of the page session, where it came by cookie, else of the token. csrf_token: of the
+    page session, else None."""
 
     principal: Principal
-    secret: str | None
+    secret: str = field(repr=False)
+    csrf_token: str | None = field(default=None, repr=False)
+
+    def still_known(self, conn: Connection) -> bool:
+        """Whether the credential is still worth what it was: not expired, revoked or logged out since."""
+        if self.csrf_token is None:
+            return token_principal(conn, self.secret) == self.principal
+        session = page_session(conn, self.secret)
+        return session is not None and session.principal == self.principal
 
 
 # What waits for nothing is asynchronous: the way to a thread and back would cost more than the work itself.
@@ -61,14 +71,15 @@ def visitor(
             principal = token_principal(conn, bearer.credentials)
         if principal is None:
             raise _unauthorized("the token is unknown, expired or revoked", error="invalid_token")
-        return Visitor(principal, None)
+        return Visitor(principal, bearer.credentials)
     if secret is not None:
         with transaction(engine) as conn:
-            principal = page_principal(conn, secret)
-        if principal is not None:
+            session = page_session(conn, secret)
+        if session is not None:
             if request.method not in SAFE_METHODS:
-                _require_page(request, secret)
-            return Visitor(principal, secret)
+                check_origin(request)
+                check_csrf(session.csrf_token, request.headers.get(CSRF_HEADER))
+            return Visitor(session.principal, secret, session.csrf_token)
     raise _unauthorized("send a bearer token (`vcfolio token add`), or log in (`vcfolio login`)")
 
 
@@ -114,9 +125,9 @@ def require_member(role: FundRole) -> None:
         raise Problem(403, "forbidden", "a viewer of the fund reads; starting and cancelling is for its members")
 
 
-def check_csrf(secret: str, sent: str | None) -> None:
+def check_csrf(own: str | None, sent: str | None) -> None:
     """Raises Problem 403 unless what a form sent is the page session's own."""
-    if sent is None or not hmac.compare_digest(sent.encode(), csrf_token(secret).encode()):
+    if own is None or sent is None or not hmac.compare_digest(sent.encode("utf-8", "replace"), own.encode()):
         raise Problem(403, "csrf", "this change does not prove to come from the page; reload it and try again")
 
 
@@ -127,14 +138,11 @@ def check_origin(request: Request) -> None:
     """
     site = request.headers.get("sec-fetch-site")
     origin = request.headers.get("origin")
-    foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    page = urlsplit(page_address(request.app.state.settings))
+    own = (request.headers.get("host"), page.netloc)  # a proxy may pass the host on, or its own
+    foreign = origin is not None and urlsplit(origin).netloc not in own
     if foreign or site not in (None, "same-origin", "none"):
         raise Problem(403, "csrf", "a change must come from this site's own page")
-
-
-def _require_page(request: Request, secret: str) -> None:
-    check_origin(request)
-    check_csrf(secret, request.headers.get(CSRF_HEADER))
 
 
 def _named(who: Visitor) -> str:

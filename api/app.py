@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from api import openapi, page_access, problems
 from api.events import SessionChanges
+from api.hosts import KnownHosts
 from api.page import frontier_pages, request_pages, session_pages, static_files
 from api.routes import catalogue, events, frontier, health, sessions
 from api.security import BoundedBodies, ProtectedAnswers
@@ -57,7 +58,8 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
     app.state.changes = changes
     problems.install(app)
     page_access.install(app)
-    app.add_middleware(BoundedBodies)
+    app.add_middleware(BoundedBodies, engine=engine)
+    app.add_middleware(KnownHosts, settings=settings)
     app.add_middleware(ProtectedAnswers)
     for routes in (health, sessions, events, frontier, catalogue, page_access, *PAGES):
         app.include_router(routes.router)

@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 
 from api.documents import StatusDocument
 from db.listening import Listener
-from db.tables.sessions import CHANGES
+from db.tables.sessions import ALL_SESSIONS, CHANGES
 
 LOOK_AGAIN_S = 15.0
 """A stream looks so often by itself, should it have heard nothing."""
@@ -70,7 +70,8 @@ class SessionChanges:
 
     def _wake(self, sessions: list[str] | None) -> None:
         """None: all of them."""
-        for key in list(self._waiting) if sessions is None else set(sessions) & self._waiting.keys():
+        everybody = sessions is None or ALL_SESSIONS in sessions
+        for key in list(self._waiting) if everybody else set(sessions or ()) & self._waiting.keys():
             for event in self._waiting[key]:
                 event.set()
 

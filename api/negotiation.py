@@ -8,6 +8,8 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
+import polars as pl
+
 from api.problems import Problem
 from core.result.frames import allocation_frame
 from core.result.model import Holding
@@ -15,6 +17,7 @@ from core.result.model import Holding
 JSON = "application/json"
 CSV = "text/csv"
 PARQUET = "application/vnd.apache.parquet"
+FORMULA = r"^[\s\x00]*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]"
 OFFERED = (JSON, CSV, PARQUET)
 
 
@@ -34,8 +37,17 @@ def allocation_table(allocation: Sequence[Holding], media_type: str) -> bytes:
     if media_type == PARQUET:
         frame.write_parquet(buffer)
     else:
-        frame.write_csv(buffer)
+        frame.with_columns(_as_text(frame)).write_csv(buffer)
     return buffer.getvalue()
+
+
+def _as_text(frame: pl.DataFrame) -> list[pl.Expr]:
+    """Spreadsheets take a cell that begins so for a formula, and may run it; after an apostrophe it is text.
+
+    Source: OWASP, CSV Injection.
+    """
+    texts = [pl.col(name) for name, kind in frame.schema.items() if kind == pl.String]
+    return [pl.when(text.str.contains(FORMULA)).then(pl.lit("'") + text).otherwise(text).name.keep() for text in texts]
 
 
 def _parsed(part: str) -> tuple[str, float]:

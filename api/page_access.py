@@ -8,9 +8,11 @@ from typing import Annotated
 from fastapi import APIRouter, Cookie, Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from api.access import COOKIE, CSRF_HEADER, SAFE_METHODS, Database, Visitor, check_csrf, check_origin
+from api.access import CSRF_HEADER, SAFE_METHODS, Database, Visitor, check_csrf, check_origin
+from api.addresses import page_address
 from api.rendering import page
-from db.access import PAGE, end_page_session, page_principal, redeem_login_link
+from api.security import COOKIE
+from db.access import PAGE, end_page_session, page_session, redeem_login_link
 from db.audit import Actor, record
 from db.engine import transaction
 from db.tables.access import Action
@@ -36,9 +38,9 @@ def page_visitor(engine: Database, secret: PageCookie = None) -> Visitor:
     """Raises LoginNeeded without a valid page session."""
     if secret is not None:
         with transaction(engine) as conn:
-            principal = page_principal(conn, secret)
-        if principal is not None:
-            return Visitor(principal, secret)
+            session = page_session(conn, secret)
+        if session is not None:
+            return Visitor(session.principal, secret, session.csrf_token)
     raise LoginNeeded
 
 
@@ -53,12 +55,11 @@ async def page_guard(request: Request, who: PageVisitor) -> None:
     if request.method in SAFE_METHODS:
         return
     check_origin(request)
-    assert who.secret is not None
     sent = request.headers.get(CSRF_HEADER)
     if sent is None:
         field = (await request.form()).get(CSRF_FIELD)
         sent = field if isinstance(field, str) else None
-    check_csrf(who.secret, sent)
+    check_csrf(who.csrf_token, sent)
 
 
 @router.get("/login")
@@ -77,9 +78,9 @@ def log_in(request: Request, code: str, engine: Database) -> Response:
     lifetime = timedelta(hours=request.app.state.settings.page_session_hours)
     with transaction(engine) as conn:
         secret = redeem_login_link(conn, code, lifetime)
-        principal = None if secret is None else page_principal(conn, secret)
-        if principal is not None:
-            record(conn, principal.actor, Action.LOGGED_IN)
+        session = None if secret is None else page_session(conn, secret)
+        if session is not None:
+            record(conn, session.principal.actor, Action.LOGGED_IN)
     if secret is None:
         return page(request, "login.html", None, 410, spent=True)
     response = RedirectResponse("/", 303)
@@ -89,14 +90,14 @@ def log_in(request: Request, code: str, engine: Database) -> Response:
         max_age=int(lifetime.total_seconds()),
         httponly=True,
         samesite="lax",
-        secure=request.url.scheme == "https",
+        # Of the address that people have: the last hop, from a proxy, has no TLS.
+        secure=page_address(request.app.state.settings).startswith("https:"),
     )
     return response
 
 
 @router.post("/logout", dependencies=[Depends(page_guard)])
 def log_out(who: PageVisitor, engine: Database) -> Response:
-    assert who.secret is not None
     with transaction(engine) as conn:
         end_page_session(conn, who.secret)
         record(conn, Actor(who.principal.user_id, PAGE), Action.LOGGED_OUT)

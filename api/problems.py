@@ -21,6 +21,8 @@ MEDIA_TYPE = "application/problem+json"
 UNAVAILABLE_RETRY_S = 5
 SHOWN_VALUE = 200
 """A refused value is repeated to this many characters."""
+SHOWN_PROBLEMS = 100
+SHOWN_DETAIL = 10_000
 
 
 Responses = dict[int | str, dict[str, Any]]
@@ -41,7 +43,7 @@ class ProblemDocument(BaseModel):
     status: int = Field(description="the HTTP status", examples=[422])
     detail: str = Field(description="what went wrong, for people", examples=["cvarLimit = 1.5: must be at most 1"])
     code: str = Field(description="what went wrong, for programs; never changes its meaning", examples=["bad_input"])
-    problems: list[FieldProblemDocument] = Field(default=[], description="every field that is wrong")
+    problems: list[FieldProblemDocument] = Field(default=[], description="every field that is wrong, up to 100")
 
 
 class Problem(Exception):
@@ -67,11 +69,11 @@ class Problem(Exception):
         document = ProblemDocument(
             title=HTTPStatus(self.status).phrase,
             status=self.status,
-            detail=_encodable(self.detail),
+            detail=_cut(_encodable(self.detail), SHOWN_DETAIL),
             code=self.code,
             problems=[
                 FieldProblemDocument(field=_encodable(one.field), value=_shown(one.value), rule=_encodable(one.rule))
-                for one in self.problems
+                for one in self.problems[:SHOWN_PROBLEMS]
             ],
         )
         return JSONResponse(document.model_dump(mode="json"), self.status, headers=self.headers, media_type=MEDIA_TYPE)
@@ -137,8 +139,11 @@ def _shown(value: object) -> Any:
         return value
     if isinstance(value, float) and value == value and abs(value) != float("inf"):  # noqa: PLR0124
         return value
-    shown = _encodable(value if isinstance(value, str) else repr(value))
-    return shown if len(shown) <= SHOWN_VALUE else shown[: SHOWN_VALUE - 3] + "..."
+    return _cut(_encodable(value if isinstance(value, str) else repr(value)), SHOWN_VALUE)
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
 def _encodable(text: str) -> str:

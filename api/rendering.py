@@ -12,7 +12,6 @@ from api.access import Visitor
 from api.page import figures
 from api.page.steps import in_a_word
 from core import formatting
-from db.access import csrf_token
 
 environment = Environment(
     loader=PackageLoader("api", "templates"),
@@ -37,7 +36,8 @@ def page(request: Request, template: str, who: Visitor | None, status: int = 200
     filled = environment.get_template(template).render(
         path=request.url.path,
         principal=None if who is None else who.principal,
-        csrf=None if who is None or who.secret is None else csrf_token(who.secret),
+        csrf=None if who is None else who.csrf_token,
         **context,
     )
-    return HTMLResponse(filled, status)
+    # Half of a surrogate pair, which JSON may name and UTF-8 cannot, is shown as its escape.
+    return HTMLResponse(filled.encode("utf-8", "backslashreplace"), status)

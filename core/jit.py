@@ -1,10 +1,12 @@
 """Kernels: functions that Numba compiles to machine code, kept on disk so that nobody waits for the compiler twice.
 
-Numba's own cache looks at a function's file alone, though kernels are compiled into each other across files; and it
-fails where its directory cannot be written or one of its files was cut short. So kernels have a cache of their own: a
-directory named after all sources that kernels are made of, and in it one file for each kernel, processor and set of
-argument types, with its checksum. A file is written under another name and then renamed, so that any number of
-processes may compile at the same time. Whatever is wrong with the cache, a kernel is compiled anew; that is all.
+Numba's own cache looks at a function's file alone, though kernels are compiled into each other across files; it fails
+where its directory cannot be written or one of its files was cut short; and it executes whatever lies there. So kernels
+have a cache of their own: a directory named after all sources that kernels are made of, and in it one file for each
+kernel, processor and set of argument types, with its checksum. A file is written under another name and then renamed,
+so that any number of processes may compile at the same time. It counts only if nobody but this user, root or the owner
+of the sources, which are executed anyway, can have written it. Whatever is wrong with the cache, a kernel is compiled
+anew; that is all.
 
 Arithmetic stays that of Python's floats: no fast-math, so nothing is reordered or fused.
 """
@@ -29,6 +31,8 @@ import numpy as np
 from numba.core import serialize, types
 from numba.core.caching import _Cache as NumbaCache
 from numba.core.compiler import CompileResult
+
+from core.own_files import read_own, require_own_directory
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -112,14 +116,20 @@ def cache_directories() -> tuple[Path, ...]:
 
 
 @cache
+def _owner_of_sources() -> tuple[int, ...]:
+    return (Path(__file__).stat().st_uid,)
+
+
+@cache
 def writable_directory() -> Path | None:
-    """The first candidate that can be written; None where none can be."""
+    """The first candidate that can be written, and by nobody else; None where none is."""
     return next((directory for directory in cache_directories() if _is_writable(directory)), None)
 
 
 def _is_writable(directory: Path) -> bool:
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        require_own_directory(directory, also=_owner_of_sources())
         with tempfile.TemporaryFile(dir=directory):
             return True
     except OSError:
@@ -150,11 +160,12 @@ class KernelCache(NumbaCache):
         name = self._file_name(sig, target_context.codegen())
         for directory in cache_directories():
             with suppress(Exception):
-                stored = (directory / name).read_bytes()
+                require_own_directory(directory, also=_owner_of_sources())
+                stored = read_own(directory / name, also=_owner_of_sources())
                 checksum, payload = stored[:CHECKSUM_BYTES], stored[CHECKSUM_BYTES:]
                 # Machine code that is not whole would not raise but end the process.
                 if hashlib.sha256(payload).digest() == checksum:
-                    return rebuild(target_context, *pickle.loads(payload))  # noqa: S301 - it is our own
+                    return rebuild(target_context, *pickle.loads(payload))  # noqa: S301 - it is our own, by its owner and mode
         return None
 
     def save_overload(self, sig: Any, data: Any) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, text
 from core.errors import BadInput, Conflict, NotFound
 from db.audit import Actor
 from db.tables.access import Scope
+from db.tables.sessions import ALL_SESSIONS, CHANGES
 
 TOKEN_PREFIX = "vcf_"  # noqa: S105 - so that people and scanners recognize one
 PAGE = "page"
@@ -37,6 +38,14 @@ class Principal:
     @property
     def actor(self) -> Actor:
         return Actor(self.user_id, self.credential)
+
+
+@dataclass(frozen=True, slots=True)
+class PageSession:
+    """csrf_token: what its forms must carry; made by itself, so that it says nothing of the session's secret."""
+
+    principal: Principal
+    csrf_token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +116,7 @@ def revoke_token(conn: Connection, token_id: UUID) -> bool:
         text("UPDATE access_tokens SET revoked_at = now() WHERE token_id = :id AND revoked_at IS NULL"),
         {"id": token_id},
     )
+    _say_that_access_ended(conn)
     return revoked.rowcount == 1
 
 
@@ -157,23 +167,29 @@ def redeem_login_link(conn: Connection, code: str, lifetime: timedelta) -> str |
     secret = secrets.token_urlsafe(32)
     conn.execute(
         text(
-            "INSERT INTO page_sessions (user_id, secret_sha256, expires_at) VALUES (:user, :secret, now() + :lifetime)",
+            "INSERT INTO page_sessions (user_id, secret_sha256, csrf_token, expires_at)"
+            " VALUES (:user, :secret, :csrf, now() + :lifetime)",
         ),
-        {"user": user_id, "secret": _digest(secret), "lifetime": _checked_lifetime(lifetime)},
+        {
+            "user": user_id,
+            "secret": _digest(secret),
+            "csrf": secrets.token_hex(32),
+            "lifetime": _checked_lifetime(lifetime),
+        },
     )
     return secret
 
 
-def page_principal(conn: Connection, secret: str) -> Principal | None:
+def page_session(conn: Connection, secret: str) -> PageSession | None:
     """Whose page session it is. None when it is unknown, expired or ended."""
     row = conn.execute(
         text("""
-            SELECT p.user_id, u.name FROM page_sessions p JOIN users u ON u.id = p.user_id
+            SELECT p.user_id, u.name, p.csrf_token FROM page_sessions p JOIN users u ON u.id = p.user_id
             WHERE p.secret_sha256 = :secret AND p.ended_at IS NULL AND p.expires_at > now()
         """),
         {"secret": _digest(secret)},
     ).one_or_none()
-    return None if row is None else Principal(row.user_id, row.name, PAGE_SCOPES, PAGE)
+    return None if row is None else PageSession(Principal(row.user_id, row.name, PAGE_SCOPES, PAGE), row.csrf_token)
 
 
 def end_page_session(conn: Connection, secret: str) -> None:
@@ -182,11 +198,7 @@ def end_page_session(conn: Connection, secret: str) -> None:
         text("UPDATE page_sessions SET ended_at = now() WHERE secret_sha256 = :secret AND ended_at IS NULL"),
         {"secret": _digest(secret)},
     )
-
-
-def csrf_token(secret: str) -> str:
-    """What a form of this page session must carry. It tells nothing of the secret."""
-    return hashlib.sha256(b"csrf:" + secret.encode()).hexdigest()
+    _say_that_access_ended(conn)
 
 
 def delete_spent_access(conn: Connection, *, ended_s: float, limit: int) -> int:
@@ -207,6 +219,11 @@ def delete_spent_access(conn: Connection, *, ended_s: float, limit: int) -> int:
             ("access_tokens", "token_id", "revoked_at"),
         )
     )
+
+
+def _say_that_access_ended(conn: Connection) -> None:
+    """Whoever follows a session looks at once whether they still may."""
+    conn.execute(text("SELECT pg_notify(:channel, :all)"), {"channel": CHANGES, "all": ALL_SESSIONS})
 
 
 def _digest(secret: str) -> str:

@@ -10,7 +10,16 @@ from urllib.parse import urlsplit
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -69,7 +78,7 @@ class Settings(BaseModel):
 
     home: the user's own directory, for the embedded server and all other data.
     database_url: the server to use instead of the embedded one, for SQLAlchemy.
-    prefect_api_url: the Prefect server to use instead of our own.
+    prefect_api_url: the Prefect server to use instead of our own. prefect_api_auth_string: its secret, user:password.
     pg_bin_dir: PostgreSQL's programs to use instead of those of the wheel.
     lease_s: a session whose lease is not renewed for so long is taken over. generation_lease_s: a matrix likewise.
     heartbeat_s: between two renewals of a lease. ownership_check_s: between two looks at whether it is still ours.
@@ -85,7 +94,8 @@ class Settings(BaseModel):
     that nobody has ended so long after that is set to Cancelled.
     matrix_kept_days, failed_matrix_kept_days: since the matrix was last read, or failed. job_kept_days: outbox rows,
     since their session ended. page_url: of the web page, for links to it.
-    api_host, api_port: where the API and the page are served. page_session_hours: until one must log in again.
+    api_host, api_port: where the API and the page are served. api_names: by which clients may ask for them besides,
+    comma-separated. page_session_hours: until one must log in again.
     login_link_minutes: how long a login link waits to be used.
     task_runner: what carries out the parts of large matrices and samples: threads or processes here, or dask.
     task_workers: how many of them at once; default one a core. dask_address: of a Dask scheduler, such as
@@ -99,6 +109,7 @@ class Settings(BaseModel):
     home: AbsolutePath
     database_url: DatabaseUrl | None = Field(default=None, repr=False)  # it holds a password
     prefect_api_url: HttpUrl | None = None
+    prefect_api_auth_string: SecretStr | None = None
     pg_bin_dir: AbsolutePath | None = None
 
     lease_s: Seconds = 45.0
@@ -132,6 +143,7 @@ class Settings(BaseModel):
     page_url: HttpUrl | None = None
     api_host: str = Field(default="127.0.0.1", min_length=1)
     api_port: Port = 8321
+    api_names: str = ""
     page_session_hours: Hours = 12.0
     login_link_minutes: Minutes = 15.0
     metrics_port: Port | None = None
@@ -153,9 +165,10 @@ class _Environment(BaseSettings, Settings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore")
 
     home: AbsolutePath = Field(default_factory=lambda: _data_directory() / "vcfolio")
-    # Other programs know these two as well, so they have no prefix.
+    # Other programs know these three as well, so they have no prefix.
     database_url: DatabaseUrl | None = Field(default=None, repr=False, validation_alias="DATABASE_URL")
     prefect_api_url: HttpUrl | None = Field(default=None, validation_alias="PREFECT_API_URL")
+    prefect_api_auth_string: SecretStr | None = Field(default=None, validation_alias="PREFECT_API_AUTH_STRING")
 
 
 def load_settings() -> Settings:

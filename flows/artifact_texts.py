@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.markdown import escaped
 from core.result.model import Result
 from core.result.sentences import (
     limit_verdict,
@@ -16,12 +17,12 @@ from core.result.wording import FIGURES, STATUS_MARKS, STATUS_WORDS, constraint_
 def verdict_markdown(result: Result) -> str:
     """Whether what is bought keeps the limits as asked, each limit that does not clearly, and what to buy."""
     verdict = result.verdict
-    lines = [f"## {STATUS_MARKS[verdict.status]} {STATUS_WORDS[verdict.status]}", "", verdict.sentence, ""]
-    lines += [f"- {limit.sentence}" for limit in verdict.limits if limit.status != "holds"]
-    lines += [f"- {note}" for note in verdict.notes]
+    lines = [f"## {STATUS_MARKS[verdict.status]} {STATUS_WORDS[verdict.status]}", "", escaped(verdict.sentence), ""]
+    lines += [f"- {escaped(limit.sentence)}" for limit in verdict.limits if limit.status != "holds"]
+    lines += [f"- {escaped(note)}" for note in verdict.notes]
     lines += ["", "### What to buy", ""]
-    lines += [f"- {sentence}" for sentence in purchase_sentences(result.allocation)]
-    lines += ["", whole_deals_sentence(result.validation)]
+    lines += [f"- {escaped(sentence)}" for sentence in purchase_sentences(result.allocation)]
+    lines += ["", escaped(whole_deals_sentence(result.validation))]
     return "\n".join(lines)
 
 
@@ -37,7 +38,7 @@ def constraints_markdown(result: Result) -> str:
             remarks.append(f"⚠ **RELAXED** from {constraint_limit(entry.type, entry.relaxed_from)}")
         if entry.binding:
             remarks.append("binding")
-        name = constraint_name(entry.constraint_id)
+        name = escaped(constraint_name(entry.constraint_id))
         if entry.relaxed_from is not None:
             name = f"**{name}**"
         lines.append(
@@ -47,7 +48,7 @@ def constraints_markdown(result: Result) -> str:
         )
     if result.relaxations:
         heading, *sentences = relaxation_sentences(result.relaxations, result.conflict)
-        lines += ["", heading, "", *(f"- {sentence.strip()}" for sentence in sentences)]
+        lines += ["", escaped(heading), "", *(f"- {escaped(sentence.strip())}" for sentence in sentences)]
     return "\n".join(lines)
 
 
@@ -70,4 +71,4 @@ def risk_markdown(result: Result) -> str:
             limit_verdict(result.verdict, figure, result.validation),
         )
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", " ".join(proof_sentences(result))])
+    return "\n".join([*lines, "", escaped(" ".join(proof_sentences(result)))])

@@ -7,6 +7,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from core.charts.calibration_report import calibration_report
+from core.markdown import escaped
 from db.calibrate import CalibrationOrder, CalibrationOutcome, calibrate
 from db.engine import transaction
 from tasks import runtime
@@ -32,10 +33,10 @@ def publish_report(outcome: CalibrationOutcome, *, compare: bool) -> None:
     if outcome.calibration is None:
         source = outcome.snapshot.benchmark_version
         report = (
-            f"# Calibration {outcome.snapshot.version}\n\nThe figures of reference calibration {source}; no "
-            "history was read.\n"
+            f"# Calibration {escaped(outcome.snapshot.version)}\n\n"
+            f"The figures of reference calibration {escaped(source or '')}; no history was read.\n"
         )
     else:
         report = calibration_report(outcome.calibration, compare=compare)
-    description = f"Calibration {outcome.snapshot.version} of {outcome.fund.name}"
+    description = f"Calibration {escaped(outcome.snapshot.version)} of {escaped(outcome.fund.name)}"
     create_markdown_artifact(report, key=ARTIFACT_KEY, description=description)

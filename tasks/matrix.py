@@ -12,8 +12,6 @@ from functools import partial
 from typing import Any
 
 from prefect import task
-from prefect.cache_policies import CacheKeyFnPolicy
-from prefect.context import TaskRunContext
 from sqlalchemy import Engine
 
 from core.errors import MatrixFailed, Superseded, Unavailable, VcfolioError
@@ -39,6 +37,7 @@ from tasks import runtime
 from tasks.block_ranges import Progress
 from tasks.heartbeat import Beat, Heartbeat, heartbeat_of
 from tasks.large_matrix import simulate
+from tasks.reference_cache import MatrixKeyPolicy
 from tasks.retries import TASK_RETRY, retry_transient
 from tasks.run_names import MATRIX_RUN_NAME
 
@@ -48,15 +47,10 @@ CACHE_EXPIRATION = timedelta(hours=24)
 POLL_S = 0.2
 
 
-def canonical_key(_context: TaskRunContext, parameters: dict[str, Any]) -> str:
-    """Prefect caches the task's result under the matrix key itself."""
-    return str(parameters["matrix_key"])
-
-
 @task(
     name="matrix",
     task_run_name=MATRIX_RUN_NAME,
-    cache_policy=CacheKeyFnPolicy(cache_key_fn=canonical_key),
+    cache_policy=MatrixKeyPolicy(),
     cache_expiration=CACHE_EXPIRATION,
     persist_result=True,
     result_serializer="json",

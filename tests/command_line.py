@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ import pytest
 from db.settings import child_environment
 from deployments.cli import terminal
 from deployments.cli.main import run
-from deployments.local.prefect_environment import client_environment
+from deployments.local.prefect_environment import PrefectApi, client_environment
 from tasks import runtime
 
 PROGRAM = "import sys; sys.argv[0] = 'vcfolio'; from deployments.cli.main import run; sys.exit(run())"
@@ -70,9 +71,9 @@ class CommandLine:
         """Standard output and standard error; the exit code must be `code`."""
         return finish(self.start(*arguments, **variables), code)
 
-    def json(self, *arguments: str) -> Any:
+    def json(self, *arguments: str, **variables: str) -> Any:
         """The one JSON document that standard output holds."""
-        return json.loads(self.call(*arguments)[0])
+        return json.loads(self.call(*arguments, **variables)[0])
 
     def processes(self) -> list[psutil.Process]:
         """Every living process whose command line names the home; what only waits for init to reap it is not one."""
@@ -89,13 +90,13 @@ class CommandLineInProcess:
     """The function that the console script calls, in this process, and nothing of it left behind.
 
     Exit code, both outputs, arguments, environment and directory are those of a process. For what only a process has
-    (signals, being killed, what is loaded, a first home) there is CommandLine. prefect_api_url: of the home's server;
+    (signals, being killed, what is loaded, a first home) there is CommandLine. prefect_api: the home's server;
     None for commands that need none.
     """
 
     home: Path
     elsewhere: Path
-    prefect_api_url: str | None
+    prefect_api: PrefectApi | None
 
     def call(self, *arguments: str, code: int = 0, **variables: str) -> tuple[str, str]:
         """Standard output and standard error; the exit code must be `code`."""
@@ -118,7 +119,7 @@ class CommandLineInProcess:
         with pytest.MonkeyPatch.context() as patch, chdir(self.elsewhere):
             inherited = [name for name in child_environment({}) if name.startswith(CONFIGURES_VCFOLIO)]
             # Also those that a command sets.
-            for name in {*inherited, "DATABASE_URL", *client_environment(self.home, "")}:
+            for name in {*inherited, "DATABASE_URL", *client_environment(self.home, PrefectApi("", ""))}:
                 patch.setenv(name, "")
                 patch.delenv(name)
             with self._prefect_configured():
@@ -126,18 +127,22 @@ class CommandLineInProcess:
                     patch.setenv(name, value)
                 patch.setattr(sys, "argv", ["vcfolio", *arguments])
                 patch.setattr(terminal, "verbose", False)
-                yield
+                before = os.umask(0o022)
+                try:
+                    yield
+                finally:
+                    os.umask(before)
 
     @contextmanager
     def _prefect_configured(self) -> Iterator[None]:
         """Prefect reads its configuration when it is imported; where it has been, it is told again, and told back."""
         context = sys.modules.get("prefect.context")
-        if context is None or self.prefect_api_url is None:
+        if context is None or self.prefect_api is None:
             yield
             return
         before = context.GLOBAL_SETTINGS_CONTEXT
         with pytest.MonkeyPatch.context() as patch:
-            for name, value in client_environment(self.home, self.prefect_api_url).items():
+            for name, value in client_environment(self.home, self.prefect_api).items():
                 patch.setenv(name, value)
             context.refresh_global_settings_context()
         try:

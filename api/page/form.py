@@ -19,11 +19,14 @@ from api.page.form_text import Kind, in_percent, label_of, sentence, shown
 from core.request.fields import Location, RequestModel
 from core.request.model import BucketGrid, OptimizationRequest
 from core.request.scenarios import RegimeRequest
+from core.request.size import LONGEST_NAME, MOST_SECTORS
 from core.request.wording import field_path
 from core.stages import Stage
 
 SPARE_ROWS = 4
 """Lists have at least so many rows to fill in."""
+MOST_ROWS = 50
+"""Regimes that the form shows; a request may have more."""
 
 GROUPS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "The fund and its limits": (
@@ -196,7 +199,10 @@ def _named_table(
     by_stage = _bare(key_type) is Stage
     value = found(document, location)
     names = [str(stage) for stage in Stage] if by_stage else list(context.sectors)
-    names += [str(key) for key in (value if isinstance(value, Mapping) else ()) if str(key) not in names]
+    known = set(names)
+    beyond = [str(key) for key in (value if isinstance(value, Mapping) else ()) if str(key) not in known]
+    # Each name stands in every cell of its row, several times.
+    names = [name for name in [*names, *beyond] if len(name) <= LONGEST_NAME][:MOST_SECTORS]
     inner = _nested(value_type)
     if inner is None:
         columns: list[tuple[str, Location, FieldInfo]] = [(label_of(name), (), _of_type(value_type))]
@@ -221,7 +227,7 @@ def _named_table(
 def _list_table(name: str, field: FieldInfo, location: Location, document: Mapping[str, Any]) -> Table:
     """Regimes: a row each, and some to add."""
     value = found(document, location)
-    length = len(value) if isinstance(value, list | tuple) else 0
+    length = min(len(value), MOST_ROWS) if isinstance(value, list | tuple) else 0
     flat = [
         (label, place, one)
         for column, outer in RegimeRequest.model_fields.items()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from api.page.form import FormContext, Group, Input, all_inputs, form_groups
+from api.page.form import MOST_ROWS, FormContext, Group, Input, all_inputs, form_groups
 from api.page.form_text import in_percent, typed
 from core.errors import FieldProblem
 from core.request.fields import Location
@@ -75,9 +75,6 @@ def _asked(sent: Submitted, context: FormContext) -> Iterable[Input]:
             entries: list[Any] = [{} for _ in range(min(length, MOST_ROWS))]
             _put(skeleton, tuple(head.split(".")), max(entries, _list(skeleton, head), key=len))
     yield from all_inputs(form_groups(skeleton, context))
-
-
-MOST_ROWS = 50
 
 
 def _list(document: Mapping[str, Any], path: str) -> list[Any]:

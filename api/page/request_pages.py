@@ -22,10 +22,12 @@ from api.page.form_reading import Problem as FormProblem
 from api.page.form_reading import placed, submitted_document, submitted_sectors
 from api.page.route import PageRoute
 from api.page_access import PageVisitor, page_guard
+from api.problems import SHOWN_PROBLEMS
 from api.rendering import page
 from api.submission import submit
 from core.errors import BadInput, FieldProblem
 from core.request import OptimizationRequest, parse_request, parse_request_text, request_hash
+from core.request.size import MOST_ENTRIES, MOST_SECTORS
 from db.calibrations import list_snapshots, load_snapshot, newest_version
 from db.engine import transaction
 from db.funds import find_fund
@@ -110,7 +112,8 @@ def check(fund_id: UUID, who: PageVisitor, engine: Database, form: Submitted) ->
     return JSONResponse(
         {
             "problems": [
-                {"anchor": one.anchor, "label": one.label, "rule": one.rule} for one in placed(problems, groups)
+                {"anchor": one.anchor, "label": one.label, "rule": one.rule}
+                for one in placed(problems[:SHOWN_PROBLEMS], groups)
             ],
             "forecast": None
             if foreseen is None
@@ -135,7 +138,7 @@ def _form(
         context, fund = _context(conn, fund_id, document), find_fund(conn, fund_id)
     groups = form_groups(document, context)
     foreseen = None if problems else _judged(engine, document, who)[1]
-    shown = placed(problems, groups)
+    shown = placed(problems[:SHOWN_PROBLEMS], groups)
     return page(
         request,
         "request.html",
@@ -199,8 +202,10 @@ def _context(conn: Connection, fund_id: UUID, document: Document) -> FormContext
     named = found(document, ("buckets", "sectors"))
     listed = document.get("buckets")
     if isinstance(listed, list):
-        named = [bucket.get("sector") for bucket in listed if isinstance(bucket, Mapping)]
-    sectors = list(dict.fromkeys(str(one) for one in named)) if isinstance(named, list | tuple) else []
+        named = [bucket.get("sector") for bucket in listed[:MOST_ENTRIES] if isinstance(bucket, Mapping)]
+    # More than a request may have: it is refused, and the form has rows for the first of them.
+    named = named[:MOST_SECTORS] if isinstance(named, list | tuple) else ()
+    sectors = list(dict.fromkeys(str(one) for one in named))
     newest = None if sectors else newest_version(conn, fund_id)
     if newest is not None:
         sectors = sorted(load_snapshot(conn, newest).sectors)

@@ -9,12 +9,11 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from api.access import Database, Reader, visible_session
+from api.access import CurrentVisitor, Database, Reader, Visitor, visible_session
 from api.documents import API, StatusDocument
 from api.events import SessionChanges, follow
 from api.problems import ProblemDocument
 from core.errors import Unavailable
-from db.access import Principal
 from db.engine import transaction
 from db.session_reads import session_status
 
@@ -23,11 +22,11 @@ router = APIRouter(prefix=API, tags=["optimization"])
 RETRY_MS = 2000
 
 
-def followed(session_id: UUID, engine: Database, principal: Reader) -> Principal:
+def followed(session_id: UUID, engine: Database, who: CurrentVisitor, principal: Reader) -> Visitor:
     """Checks that the caller may follow the session; a dependency, so that a 404 comes before the stream begins."""
     with transaction(engine) as conn:
         visible_session(conn, session_id, principal)
-    return principal
+    return who
 
 
 @router.get(
@@ -37,10 +36,11 @@ def followed(session_id: UUID, engine: Database, principal: Reader) -> Principal
     responses={404: {"model": ProblemDocument, "description": "Unknown, or of a fund that is not yours."}},
 )
 async def events(
-    session_id: UUID, request: Request, engine: Database, principal: Annotated[Principal, Depends(followed)]
+    session_id: UUID, request: Request, engine: Database, who: Annotated[Visitor, Depends(followed)]
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events `status`, each with what `/status` answers: now, after each change, until the session ends.
 
+    It ends as well when the caller logs out, the token is revoked or expires, or the fund is no longer theirs to see.
     A client that reconnects misses nothing: the first event is the state at that time.
     """
     changes: SessionChanges = request.app.state.changes
@@ -50,7 +50,8 @@ async def events(
         nonlocal last
         try:
             with transaction(engine) as conn:
-                seen = session_status(conn, session_id, principal.user_id)
+                known = who.still_known(conn)
+                seen = session_status(conn, session_id, who.principal.user_id) if known else None
         except Unavailable:
             return last  # nothing new is known; the stream goes on
         last = None if seen is None else StatusDocument.of(seen)

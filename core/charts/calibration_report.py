@@ -7,6 +7,7 @@ from core.calibration.cohort_snapshot import BIAS, MULTIPLIERS_LEFT
 from core.calibration.tables import Table, calibration_tables
 from core.charts.canvas import markdown_image
 from core.charts.incidence import incidence_chart
+from core.markdown import escaped
 from core.stages import Stage
 
 
@@ -14,8 +15,8 @@ def calibration_report(calibration: Calibration, *, compare: bool) -> str:
     """Markdown with the chart inside it, as an image that needs no other file."""
     snapshot, estimates = calibration.snapshot, calibration.estimates
     parts = [
-        f"# Calibration {_plain(snapshot.version)}",
-        f"Method `{snapshot.method}`, {snapshot.sample_size:,} companies, {_plain(snapshot.data_window)}.",
+        f"# Calibration {escaped(snapshot.version)}",
+        f"Method `{snapshot.method}`, {snapshot.sample_size:,} companies, {escaped(snapshot.data_window)}.",
         *(_markdown(table) for table in calibration_tables(calibration, compare=compare)),
     ]
     if estimates is not None and estimates.stages:
@@ -23,7 +24,7 @@ def calibration_report(calibration: Calibration, *, compare: bool) -> str:
             {stage: estimate.incidence for stage, estimate in estimates.stages.items()}, estimates.terms.horizon_months
         )
         parts += ["## What becomes of companies", markdown_image("Cumulative incidence by stage", chart)]
-    parts += ["## Remarks", "\n".join(f"- {_plain(remark)}" for remark in remarks(calibration))]
+    parts += ["## Remarks", "\n".join(f"- {escaped(remark)}" for remark in remarks(calibration))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -83,10 +84,5 @@ def _survival_remarks(calibration: Calibration) -> list[str]:
 def _markdown(table: Table) -> str:
     aligned = ["---"] * table.labels + ["---:"] * (len(table.head) - table.labels)
     lines = [table.head, tuple(aligned), *table.rows]
-    rows = "\n".join("| " + " | ".join(_plain(cell) for cell in line) + " |" for line in lines)
-    return f"## {_plain(table.title)}\n\n{rows}"
-
-
-def _plain(text: str) -> str:
-    """Text from a file must not end a cell or start a tag."""
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    rows = "\n".join("| " + " | ".join(escaped(cell) for cell in line) + " |" for line in lines)
+    return f"## {escaped(table.title)}\n\n{rows}"

@@ -13,6 +13,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from core.markdown import escaped
+
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, INK = (
     "#0072B2",
     "#E69F00",
@@ -91,4 +93,4 @@ def data_uri(svg: bytes) -> str:
 
 def markdown_image(alternative: str, svg: bytes) -> str:
     """The picture within the text. alternative: what is read where it cannot be seen."""
-    return f"![{alternative}]({data_uri(svg)})"
+    return f"![{escaped(alternative)}]({data_uri(svg)})"

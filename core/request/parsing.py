@@ -14,6 +14,7 @@ from core.canonical import canonical_json, sha256_hex
 from core.errors import BadInput, FieldProblem
 from core.request.fields import Location
 from core.request.model import OptimizationRequest
+from core.request.size import size_problem
 from core.request.wording import WHOLE_REQUEST, field_path, problems_in_words
 
 MAX_DEPTH = 32
@@ -27,6 +28,9 @@ def parse_request(document: object, default_fund: UUID | None = None) -> Optimiz
     """
     if default_fund is not None and isinstance(document, Mapping) and not {"fundId", "fund_id"} & document.keys():
         document = {**document, "fundId": str(default_fund)}
+    oversize = size_problem(document)
+    if oversize is not None:
+        raise BadInput([oversize])
     try:
         return OptimizationRequest.model_validate(document)
     except ValidationError as error:

@@ -15,7 +15,7 @@ from db.engine import transaction
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0010"
+HEAD = "0011"
 """The newest revision in `versions/`. Known without importing Alembic, so that a start at head costs two queries."""
 
 _ADVISORY_LOCK = 0x76636D696772  # "vcmigr"; shared by whoever migrates this database

@@ -79,6 +79,7 @@ page_sessions = Table(
     Column("expires_at", Timestamp, nullable=False),
     Column("ended_at", Timestamp),
     created_at(),
+    Column("csrf_token", Text, nullable=False, comment="what its forms carry"),
     check("secret_sha256", _digest_rule("secret_sha256")),
     check("expires_at", "expires_at > created_at"),
 )

@@ -135,6 +135,7 @@ optimization_sessions = Table(
 )
 
 CHANGES = "vcfolio_sessions"
+ALL_SESSIONS = "*"
 """The channel on which PostgreSQL says which session was created or changed: its id."""
 
 _SAY_CHANGES = (

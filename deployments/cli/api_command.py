@@ -9,11 +9,11 @@ import threading
 
 import uvicorn
 
+from api.addresses import page_address
 from core.errors import BadInput, Unavailable
 from db.bootstrap import prepare_database
 from db.engine import Timeouts, make_engine
 from db.settings import Settings, load_settings
-from deployments.cli.addresses import page_address
 from deployments.cli.arguments import Parent
 from deployments.cli.stopping import end_with, stop_signal
 from deployments.local.server import open_postgres

@@ -12,10 +12,11 @@ from db.settings import Settings, export, load_settings
 from deployments.cli import terminal
 from deployments.cli.arguments import AsJson
 from deployments.local.prefect_environment import NO_CLIENT_RETRIES, configure_client
-from deployments.local.services import database
+from deployments.local.services import configured_api, database, own_api
 
 if TYPE_CHECKING:
     from deployments.local.health import Finding
+    from deployments.local.prefect_environment import PrefectApi
 
 
 def doctor(
@@ -59,25 +60,27 @@ def _look_at_database(settings: Settings) -> list[Finding]:
 
 
 def _look_at_prefect(settings: Settings) -> list[Finding]:
-    url = settings.prefect_api_url or _own_server(settings)
-    if url is None:
+    api = own_api(settings) if settings.prefect_api_url is None else configured_api(settings)
+    if api is None:
         from deployments.local.health import Finding  # noqa: PLC0415
 
         return [Finding("Prefect server", False, True, "not running: `vcfolio up` starts it, or set PREFECT_API_URL")]
-    configure_client(settings.home, url)
+    configure_client(settings.home, api)
     export(NO_CLIENT_RETRIES)
-    return list(_ask_prefect(url))
+    return list(_ask_prefect(api))
 
 
-def _ask_prefect(url: str) -> Iterator[Finding]:
+def _ask_prefect(api: PrefectApi) -> Iterator[Finding]:
     import httpx  # noqa: PLC0415
     from prefect.client.orchestration import get_client  # noqa: PLC0415
     from prefect.exceptions import PrefectHTTPStatusError  # noqa: PLC0415
-    from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: PLC0415
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings  # noqa: PLC0415
 
-    from deployments.local.health import Finding, prefect_findings  # noqa: PLC0415
+    from deployments.local.health import Finding, access_finding, prefect_findings  # noqa: PLC0415
 
-    with temporary_settings({PREFECT_API_URL: url}):
+    url = api.url
+    known = {PREFECT_API_URL: url} | ({} if api.auth_string is None else {PREFECT_API_AUTH_STRING: api.auth_string})
+    with temporary_settings(known):
         try:
             with get_client(sync_client=True) as client:
                 found = list(prefect_findings(client))
@@ -85,12 +88,5 @@ def _ask_prefect(url: str) -> Iterator[Finding]:
             yield Finding("Prefect server", False, True, f"{url} does not answer: {type(error).__name__}: {error}")
             return
     yield Finding("Prefect server", True, True, f"{url} answers")
+    yield access_finding(url)
     yield from found
-
-
-def _own_server(settings: Settings) -> str | None:
-    """Of the stack that runs on this machine, if one does."""
-    from deployments.local.prefect_server_process import ServerProcess  # noqa: PLC0415
-
-    recorded = ServerProcess.recorded(settings.home / "prefect")
-    return recorded.api_url if recorded and recorded.alive() else None

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from core.errors import BadInput, VcfolioError
+from core.own_files import keep_new_files_private
 from deployments.cli import terminal
 from deployments.cli.commands import add_commands
 
@@ -43,6 +44,7 @@ def main(
 
 def run() -> int:
     """The console script: runs the command and maps every error to an exit code, here and nowhere else."""
+    keep_new_files_private()
     # A library's remark about the user's login session; nothing a user of vcfolio can or need act on.
     warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
     terminal.verbose = "--verbose" in sys.argv

@@ -11,12 +11,12 @@ from typing import Annotated
 import typer
 from sqlalchemy import Engine
 
+from api.addresses import own_address, page_address
 from core.errors import BadInput, Unavailable, VcfolioError
 from db.engine import transaction
 from db.queue import queue_figures
 from db.settings import export, load_settings
 from deployments.cli import terminal
-from deployments.cli.addresses import own_address, page_address
 from deployments.cli.login_command import login_link
 from deployments.cli.stopping import stop_signal
 from deployments.local.services import FlowServices, flow_services
@@ -55,6 +55,7 @@ def up(
             return
         from deployments.local.registration import ensure_work_pools  # noqa: PLC0415 - once Prefect is configured
 
+        _warn_of_open_prefect()
         ensure_work_pools()
         parent = ("--parent", str(os.getpid()))
         services = [Service(name, (*SERVICES[name], *parent)) for name in names]
@@ -69,6 +70,15 @@ def up(
         announcer.join()
         guard.join()
     terminal.say("stopped")
+
+
+def _warn_of_open_prefect() -> None:
+    from deployments.prefect.reach import OPEN_TO_STRANGERS, lets_strangers_in  # noqa: PLC0415
+
+    url = load_settings().prefect_api_url
+    assert url is not None
+    if lets_strangers_in(url):
+        terminal.say(f"warning: the Prefect server of {url} {OPEN_TO_STRANGERS}")
 
 
 def _services(only: str | None) -> list[str]:
@@ -110,6 +120,8 @@ def _announce_when_ready(servers: FlowServices, names: Sequence[str], stopping: 
         terminal.say(f"vcfolio's page       {login_link(servers.engine, settings)}")
         terminal.say(f"  this link logs in once, within {settings.login_link_minutes:g} minutes; then: `vcfolio login`")
     terminal.say(f"Prefect's page       {settings.prefect_api_url.removesuffix('/api')}")
+    if "the Prefect server" in servers.guards:
+        terminal.say("  `vcfolio login --prefect` prints the password that it asks for")
     terminal.say(f"Prefect's API        {settings.prefect_api_url}")
     terminal.say(f"database             {_place(servers.engine)}")
     if settings.metrics_port is not None and "bridge" in names:

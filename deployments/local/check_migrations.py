@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from core.own_files import keep_new_files_private
 from db import migrations
 from db.migrations.drift import find_drift
 from db.settings import load_settings
@@ -26,6 +27,7 @@ def _server_url() -> Iterator[str]:
 
 
 def main() -> int:
+    keep_new_files_private()
     with _server_url() as url, throw_away_database(url) as migrated, throw_away_database(url) as described:
         drift = find_drift(migrated, described)
     for line in drift:

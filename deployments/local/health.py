@@ -30,6 +30,7 @@ from deployments.local.registration import (
     REAPER,
     online_workers,
 )
+from deployments.prefect.reach import OPEN_TO_STRANGERS, lets_strangers_in
 
 LONGEST_DUE_S = 60.0
 LONGEST_WAITING_S = 600.0
@@ -93,6 +94,13 @@ def prefect_findings(
         yield Finding(f"workers of {pool}", workers > 0, pool != MAINTENANCE_POOL, words)
     if REAPER not in missing:
         yield _schedule_finding(client, now())
+
+
+def access_finding(api_url: str) -> Finding:
+    """Whether the server answers those who have no credentials."""
+    if lets_strangers_in(api_url):
+        return Finding("access to Prefect", False, False, f"{api_url} {OPEN_TO_STRANGERS}")
+    return Finding("access to Prefect", True, False, "for those alone who know its secret")
 
 
 def _deployed(client: SyncPrefectClient, name: str) -> bool:

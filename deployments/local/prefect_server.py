@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import sys
 import time
@@ -15,13 +16,14 @@ import httpx
 import psutil
 
 from core.errors import Unavailable
+from core.own_files import make_private_directory, own_secret, read_own, write_own
 from db.settings import child_environment
 from deployments.local import prefect_server_process
 from deployments.local.embedded.detached import launch_detached
 from deployments.local.embedded.postgres import EmbeddedPostgres
 from deployments.local.embedded.shared_service import SharedService
-from deployments.local.prefect_environment import server_environment
-from deployments.local.prefect_server_process import ServerProcess
+from deployments.local.prefect_environment import PrefectApi, server_environment
+from deployments.local.prefect_server_process import AUTH_FILE, ServerProcess, api_url_at
 
 START_TIMEOUT_S = 180.0
 POLL_S = 0.05
@@ -42,12 +44,12 @@ class PrefectService:
         self._shared = SharedService(self.directory, self)
 
     @property
-    def api_url(self) -> str:
+    def api(self) -> PrefectApi:
         """Raises Unavailable when no server is on record."""
         recorded = ServerProcess.recorded(self.directory)
         if recorded is None:
             raise Unavailable("no Prefect server is running")
-        return recorded.api_url
+        return PrefectApi(recorded.api_url, auth_string(self.directory))
 
     @property
     def stop_command(self) -> Sequence[str]:
@@ -62,19 +64,14 @@ class PrefectService:
         self.stop()
         # The server needs PostgreSQL for as long as it lives, also when the process that started it is gone.
         lease = self._postgres.lease_for_child()
+        port = self._choose_port()
+        api = PrefectApi(api_url_at(port), auth_string(self.directory))
         try:
             launch_detached(
-                [
-                    sys.executable,
-                    "-m",
-                    prefect_server_process.__name__,
-                    "serve",
-                    str(self.directory),
-                    str(self._choose_port()),
-                ],
+                [sys.executable, "-m", prefect_server_process.__name__, "serve", str(self.directory), str(port)],
                 log=self._log,
                 keep_open=[lease],
-                environment=child_environment(server_environment(self._home, self._database_url)),
+                environment=child_environment(server_environment(self._home, self._database_url, api)),
             )
         finally:
             os.close(lease)
@@ -96,7 +93,7 @@ class PrefectService:
         return self._shared.ensure_running()
 
     def __enter__(self) -> Self:
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_directory(self.directory)
         self._shared.join()
         return self
 
@@ -109,13 +106,13 @@ class PrefectService:
         """The last one where it is free, so that clients find the server at the address they know."""
         remembered = self.directory / "port"
         try:
-            port = int(remembered.read_text())
+            port = int(read_own(remembered))
             free = _is_free(port)
         except (FileNotFoundError, ValueError):
             free = False
         if not free:
             port = _free_port()
-            remembered.write_text(str(port))
+            write_own(remembered, str(port).encode())
         return port
 
     def _process(self) -> psutil.Process | None:
@@ -132,9 +129,17 @@ class PrefectService:
 
     def _healthy(self) -> bool:
         try:
-            return httpx.get(f"{self.api_url}/health", timeout=5.0, trust_env=False).is_success
+            return httpx.get(f"{self.api.url}/health", timeout=5.0, trust_env=False).is_success
         except (httpx.HTTPError, Unavailable):
             return False
+
+
+def auth_string(directory: Path) -> str:
+    """The secret of the server of this directory, made at the first use: `user:password`, as Prefect has it.
+
+    Raises NotOurs where others could have read or written it.
+    """
+    return own_secret(directory / AUTH_FILE, f"vcfolio:{secrets.token_urlsafe(32)}")
 
 
 def _free_port() -> int:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 DATABASE = "vcfolio"
 PREFECT_DATABASE = "prefect"
+# Roles of the embedded server, whose superuser is called vcfolio since its first version.
+OWNER = "vcfolio_owner"
+PREFECT_OWNER = "prefect_owner"
 CONNECT_TIMEOUT_S = 10
 
 
@@ -43,7 +46,7 @@ class PostgresServer:
 
     def prefect_database_url(self) -> str | None:
         """The database of our own Prefect server, with the driver it needs; None when the server is not embedded."""
-        return self.embedded.url(PREFECT_DATABASE, driver="asyncpg") if self.embedded else None
+        return self.embedded.url(PREFECT_DATABASE, driver="asyncpg", role=PREFECT_OWNER) if self.embedded else None
 
     def describe(self) -> ServerDescription:
         """Asks the server. Raises Unavailable when it does not answer any more."""
@@ -70,9 +73,9 @@ def open_postgres(settings: Settings) -> Iterator[PostgresServer]:
         yield PostgresServer(settings.database_url, None)
         return
     with _embedded(settings) as embedded:
-        embedded.ensure_database(DATABASE)
-        embedded.ensure_database(PREFECT_DATABASE)
-        yield PostgresServer(embedded.url(DATABASE), embedded)
+        embedded.ensure_owned_database(DATABASE, OWNER)
+        embedded.ensure_owned_database(PREFECT_DATABASE, PREFECT_OWNER)
+        yield PostgresServer(embedded.url(DATABASE, role=OWNER), embedded)
 
 
 def _embedded(settings: Settings) -> EmbeddedPostgres:

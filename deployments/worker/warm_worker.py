@@ -25,6 +25,7 @@ from pydantic import PrivateAttr
 from sqlalchemy import Engine
 
 from core.errors import Unavailable
+from core.own_files import keep_new_files_private
 from db.audit import PREFECT, Actor
 from db.engine import make_engine, transaction
 from db.requests import cancel_session
@@ -79,6 +80,7 @@ class WarmWorker(BaseWorker[WarmConfiguration, WarmVariables, WarmResult]):
     _logo_url = ""
 
     async def setup(self) -> None:
+        keep_new_files_private()  # also where Prefect's own command starts it
         await anyio.to_thread.run_sync(_warm_up)
         await super().setup()
 

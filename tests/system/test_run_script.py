@@ -270,7 +270,7 @@ def test_check_runs_every_step_and_the_first_failure_decides(script, tmp_path, c
 @pytest.mark.parametrize("decided", [["-n", "0"], ["-n4"], ["--numprocesses=3"], ["--pdb"], ["-p", "no:xdist"]])
 def test_tests_run_on_the_cores_there_are_unless_the_user_decides(script, decided, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _process: set(range(64)), raising=False)
-    assert script.test_workers(["-k", "golden"]) == ["-n", "4", "--dist", "loadgroup", "--no-loadscope-reorder"]
+    assert script.test_workers(["-k", "golden"]) == ["-n", "4"]
     assert script.test_workers(decided) == []
     monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {5})
     assert script.test_workers([]) == []
@@ -292,3 +292,29 @@ def test_tests_run_on_the_cores_there_are_unless_the_user_decides(script, decide
 )
 def test_a_tier_is_named_in_one_word_and_paths_and_options_go_to_pytest_as_they_are(script, arguments, chosen):
     assert script.tests_of_tier(arguments) == chosen
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "said"),
+    [
+        ("sys.exit(print('No known vulnerabilities found', file=sys.stderr))", 0, "No known vulnerabilities found"),
+        ("print('Name Version ID\\nx 1 CVE-1'); sys.exit(1)", 1, "CVE-1"),
+        ("raise ConnectionError('no route')", 2, "cannot be reached from here, so nothing is known"),
+    ],
+    ids=["nothing known", "a fault", "no network"],
+)
+def test_audit_tells_nothing_known_from_nothing_asked(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
+    outcome: str, code: int, said: str,
+) -> None:  # fmt: skip
+    """pip-audit's exit code is 1 for both."""
+    monkeypatch.setattr(script, "PROJECT", tmp_path)
+    for directory in (tmp_path / ".tools" / "audit", tmp_path):
+        (directory / "pip_audit").mkdir(parents=True)
+        (directory / "pip_audit" / "__main__.py").write_text(f"import sys\n{outcome}\n")
+    for place in (tmp_path / ".tools" / "audit" / "bin", tmp_path / ".venv" / "bin"):
+        place.mkdir(parents=True)
+        (place / "python").symlink_to(sys.executable)
+    assert script.audit(script.Environment(tmp_path)) == code
+    shown = capfd.readouterr()
+    assert said in shown.out + shown.err

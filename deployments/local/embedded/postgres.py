@@ -15,9 +15,11 @@ from psycopg import sql
 
 from core.errors import BadInput, Unavailable
 from deployments.local.embedded.account import Account, server_account
+from deployments.local.embedded.cluster import SUPERUSER
 from deployments.local.embedded.locks import is_held
 from deployments.local.embedded.postgres_service import PostgresService
 from deployments.local.embedded.postmaster import ServerFiles
+from deployments.local.embedded.roles import ensure_owned_database
 from deployments.local.embedded.shared_service import SharedService
 
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
@@ -54,9 +56,10 @@ class EmbeddedPostgres:
     def port(self) -> int:
         return self._service.port
 
-    def url(self, database: str, driver: str = "psycopg") -> str:
-        """For SQLAlchemy. It holds the password."""
-        return f"postgresql+{driver}://{self._service.address}/{database}"
+    def url(self, database: str, driver: str = "psycopg", role: str = SUPERUSER) -> str:
+        """For SQLAlchemy. It holds the password. role: the superuser's is for setting up; what runs has the role that
+        owns its database."""
+        return f"postgresql+{driver}://{self._service.address(role)}/{database}"
 
     def ensure_database(self, name: str) -> None:
         """Creates the database if it does not exist."""
@@ -65,6 +68,12 @@ class EmbeddedPostgres:
                 # Another process may have been faster; then it is there, which is all we want.
                 with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
                     connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+
+    def ensure_owned_database(self, name: str, owner: str) -> None:
+        """Creates the database with the role that owns it and can do nothing else, where they do not exist; hands it
+        over to that role where another owns it."""
+        conninfo = self._service.conninfo
+        ensure_owned_database(conninfo("postgres"), conninfo(name), name, owner, self._files)
 
     def lease_for_child(self) -> int:
         """A descriptor that keeps the server running while a child process has it; see SharedService."""
@@ -102,7 +111,7 @@ def _server_root(home: Path) -> Path:
     root = home / "postgres"
     try:
         account = server_account(root / "cluster")
-        home.mkdir(mode=0o711 if account else 0o700, parents=True, exist_ok=True)
+        _make_home(home, 0o711 if account else 0o700)
         if account is None:
             root.mkdir(mode=0o700, exist_ok=True)
         else:
@@ -115,6 +124,15 @@ def _server_root(home: Path) -> Path:
         rule = f"must be a directory this user can write ({error})"
         raise BadInput.of("VCFOLIO_HOME", str(home), rule) from error
     return root.resolve()
+
+
+def _make_home(home: Path, mode: int) -> None:
+    """And what leads to it, with this mode whatever the umask; what exists stays as it is."""
+    missing = [directory for directory in (home, *home.parents) if not directory.exists()]
+    for directory in reversed(missing):
+        with suppress(FileExistsError):
+            directory.mkdir(mode=0o700)
+            directory.chmod(mode)
 
 
 def _link_to_open_home(root: Path) -> None:

@@ -12,8 +12,15 @@ from pathlib import Path
 import psycopg
 
 from core.errors import Unavailable
+from core.own_files import read_own, remove_within, write_own
 from deployments.local.embedded.account import server_account
-from deployments.local.embedded.cluster import ENVIRONMENT, SUPERUSER, check_version, create_cluster
+from deployments.local.embedded.cluster import (
+    ENVIRONMENT,
+    SUPERUSER,
+    check_version,
+    create_cluster,
+    take_over_files,
+)
 from deployments.local.embedded.detached import launch_detached
 from deployments.local.embedded.installation import find_programs, major_version, programs_within_reach
 from deployments.local.embedded.locks import EXCLUSIVE, is_held, open_lock, try_lock
@@ -51,7 +58,8 @@ class PostgresService:
     def running(self) -> bool:
         """A connection with our password is the proof. The pid file alone is none, but spares vain attempts."""
         try:
-            if self._files.pid_file.read_text().splitlines()[_STATUS_LINE].strip() != "ready":
+            pid_file = read_own(self._files.pid_file, also=self._files.cluster_owner).decode(errors="replace")
+            if pid_file.splitlines()[_STATUS_LINE].strip() != "ready":
                 return False
             with psycopg.connect(self.conninfo("postgres"), connect_timeout=CONNECT_TIMEOUT_S):
                 return True
@@ -60,20 +68,22 @@ class PostgresService:
 
     def conninfo(self, database: str) -> str:
         """For libpq. Raises FileNotFoundError before the first start."""
-        return f"postgresql://{self.address}/{database}"
+        return f"postgresql://{self.address(SUPERUSER)}/{database}"
 
-    @property
-    def address(self) -> str:
+    def address(self, role: str) -> str:
         """`user:password@host:port`. The password has no character that a URL would have to escape."""
-        return f"{SUPERUSER}:{self._files.password.read_text()}@127.0.0.1:{self.port}"
+        return f"{role}:{self._own(self._files.password(role), 'password')}@127.0.0.1:{self.port}"
 
     @property
     def port(self) -> int:
-        return int(self._port_file.read_text())
+        return int(self._own(self._files.port, "port"))
 
-    @property
-    def _port_file(self) -> Path:
-        return self._files.cluster / "port"
+    def _own(self, place: Path, earlier_name: str) -> str:
+        """What the file holds. A server that a version before has started may still run, with its files elsewhere."""
+        try:
+            return read_own(place).decode()
+        except FileNotFoundError:
+            return read_own(self._files.cluster / earlier_name, also=self._files.cluster_owner).decode()
 
     def start(self) -> None:
         """Raises Unavailable with the end of the server's log, BadInput for programs that cannot serve these data."""
@@ -122,11 +132,12 @@ class PostgresService:
         if not files.cluster.exists():
             durable = self._settings.get("fsync") != "off"
             create_cluster(files, programs, account, lock=lock, durable=durable)
+        take_over_files(files)
         check_version(files, major_version(programs))
         # Nobody holds the lock but us, so a process with this pid is unrelated, or a zombie.
-        files.pid_file.unlink(missing_ok=True)
-        if not (same_port and self._port_file.exists()):
-            self._port_file.write_text(str(_free_port()))
+        remove_within(files.data, files.pid_file.name)
+        if not (same_port and files.port.exists()):
+            write_own(files.port, str(_free_port()).encode())
         settings = {**SERVER_SETTINGS, "port": str(self.port), **self._settings}
         launch_detached(
             [
@@ -148,9 +159,11 @@ class PostgresService:
         time.sleep(POLL_S)
 
     def _log_tail(self) -> str:
-        if not self._files.log.exists():
+        try:
+            log = read_own(self._files.log, also=self._files.cluster_owner)
+        except FileNotFoundError:
             return "(empty)"
-        return "\n".join(self._files.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
+        return "\n".join(log.decode(errors="replace").splitlines()[-LOG_TAIL_LINES:])
 
 
 def _free_port() -> int:

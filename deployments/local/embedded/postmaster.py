@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 
 from core.errors import Unavailable
+from core.own_files import keep_new_files_private
 from deployments.local.embedded.locks import is_held
 
 POLL_S = 0.05
@@ -27,7 +28,11 @@ IMMEDIATE_SHUTDOWN_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class ServerFiles:
-    """Where the embedded server keeps what is its own. `cluster` appears by one rename, when it is complete."""
+    """Where the embedded server keeps what is its own. `cluster` appears by one rename, when it is complete.
+
+    As root, `cluster` and all within belong to the account that the server runs as, which may put links there. So what
+    we write ourselves is beside it, in `root`, which is ours.
+    """
 
     root: Path
 
@@ -47,9 +52,20 @@ class ServerFiles:
     def data(self) -> Path:
         return self.cluster / "data"
 
+    def password(self, role: str) -> Path:
+        return self.root / f"password-{role}"
+
     @property
-    def password(self) -> Path:
-        return self.cluster / "password"
+    def port(self) -> Path:
+        return self.root / "port"
+
+    @property
+    def cluster_owner(self) -> tuple[int, ...]:
+        """Its uid, whose files are read with care; nothing where there is no cluster yet."""
+        try:
+            return (self.cluster.stat().st_uid,)
+        except FileNotFoundError:
+            return ()
 
     @property
     def log(self) -> Path:
@@ -139,4 +155,5 @@ def _argument_after(arguments: list[str], flag: str) -> str | None:
 
 
 if __name__ == "__main__":
+    keep_new_files_private()
     stop_server(ServerFiles(Path(sys.argv[1])))

@@ -28,4 +28,5 @@ def watch(directory: Path, own_lock: int, stop_command: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    os.umask(0o077)
     watch(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])

@@ -22,6 +22,7 @@ def test_a_part_needs_the_two_servers_and_no_home(stack: Stack, tmp_path: Path, 
     servers = {
         "DATABASE_URL": stack.engine.url.render_as_string(hide_password=False),
         "PREFECT_API_URL": stack.prefect_url,
+        "PREFECT_API_AUTH_STRING": ":".join(stack.prefect_login),
     }
     with log.open("w") as output:
         process = machine.start(*part.split(), **QUICK, **servers, output=output)

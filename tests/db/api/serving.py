@@ -17,7 +17,7 @@ from sqlalchemy import Engine, text
 
 from api.app import create_app
 from api.server import server_of
-from db.access import create_login_link, create_token
+from db.access import create_login_link, create_token, page_session
 from db.engine import transaction
 from db.funds import EXAMPLE_FUND_ID, add_fund, add_member, local_user_id
 from db.settings import Settings
@@ -48,6 +48,13 @@ class Served:
         with transaction(self.engine) as conn:
             return f"{self.url}/login/{create_login_link(conn, user, DAY)}"
 
+    def csrf_token(self, client: httpx.Client) -> str:
+        """What the page's forms carry for this client."""
+        with transaction(self.engine) as conn:
+            session = page_session(conn, client.cookies["vcfolio_session"])
+        assert session is not None
+        return session.csrf_token
+
     @contextmanager
     def logged_in(self, user: str = "local") -> Iterator[httpx.Client]:
         """As a browser after the login link's button."""
@@ -72,13 +79,14 @@ def routes_of(app: FastAPI) -> set[tuple[str, str]]:
 @contextmanager
 def serving(engine: Engine, settings: Settings | None = None) -> Iterator[Served]:
     listening = socket.create_server(("127.0.0.1", 0))
-    server = server_of(create_app(engine, settings or Settings(home="/nowhere")))
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    server = server_of(create_app(engine, settings or Settings(home="/nowhere", page_url=url)))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="api under test")
     thread.start()
     try:
         assert eventually(lambda: server.started or not thread.is_alive())
         assert thread.is_alive()
-        yield Served(f"http://127.0.0.1:{listening.getsockname()[1]}", engine)
+        yield Served(url, engine)
     finally:
         server.should_exit = True
         thread.join()

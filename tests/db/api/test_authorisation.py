@@ -14,14 +14,14 @@ from sqlalchemy import Engine, text
 
 from api.app import create_app
 from core.session_states import SessionStatus
-from db.access import create_token, csrf_token
+from db.access import create_token
 from db.engine import transaction
 from db.settings import Settings
 from db.tables.access import Scope
-from tests.asked import SMALL
 from tests.conftest import NewDatabase
 from tests.db.api.serving import DAY, Served, routes_of, serving
 from tests.db.store.examples import matrix_key, session_at
+from tests.small_request import SMALL
 
 API = "/api/optimization"
 
@@ -174,8 +174,8 @@ def test_a_member_who_leaves_sees_nothing_any_more(served: Served) -> None:
 # The cookie.
 
 
-def _csrf(client: httpx.Client) -> dict[str, str]:
-    return {"X-CSRF-Token": csrf_token(client.cookies["vcfolio_session"])}
+def _csrf(served: Served, client: httpx.Client) -> dict[str, str]:
+    return {"X-CSRF-Token": served.csrf_token(client)}
 
 
 def test_the_cookie_reads_and_asks_but_a_change_must_carry_the_pages_token(served: Served) -> None:
@@ -184,7 +184,7 @@ def test_the_cookie_reads_and_asks_but_a_change_must_carry_the_pages_token(serve
         refused = client.post(f"{API}/request", json=SMALL)
         assert (refused.status_code, refused.json()["code"]) == (403, "csrf")
         assert client.post(f"{API}/request", json=SMALL, headers={"X-CSRF-Token": "0" * 64}).status_code == 403
-        assert client.post(f"{API}/request", json=SMALL, headers=_csrf(client)).status_code == 202
+        assert client.post(f"{API}/request", json=SMALL, headers=_csrf(served, client)).status_code == 202
         assert client.get("/api/audit").status_code == 403
 
 
@@ -193,10 +193,10 @@ def test_the_cookie_reads_and_asks_but_a_change_must_carry_the_pages_token(serve
 )
 def test_a_change_from_elsewhere_is_refused_whatever_it_carries(served: Served, foreign: dict[str, str]) -> None:
     with served.logged_in() as client:
-        answer = client.post(f"{API}/request", json=SMALL, headers=_csrf(client) | foreign)
+        answer = client.post(f"{API}/request", json=SMALL, headers=_csrf(served, client) | foreign)
         assert (answer.status_code, answer.json()["code"]) == (403, "csrf")
         own = {"Origin": served.url, "Sec-Fetch-Site": "same-origin"}
-        assert client.post(f"{API}/request", json=SMALL, headers=_csrf(client) | own).status_code == 202
+        assert client.post(f"{API}/request", json=SMALL, headers=_csrf(served, client) | own).status_code == 202
 
 
 def test_the_cookie_is_for_the_browser_alone_and_ends_by_logging_out(served: Served) -> None:
@@ -206,7 +206,7 @@ def test_the_cookie_is_for_the_browser_alone_and_ends_by_logging_out(served: Ser
         assert cookie.get_nonstandard_attr("SameSite") == "lax"
         assert client.post("/logout").status_code == 403
         secret = client.cookies["vcfolio_session"]
-        assert client.post("/logout", data={"csrf_token": csrf_token(secret)}).status_code == 303
+        assert client.post("/logout", data={"csrf_token": served.csrf_token(client)}).status_code == 303
         assert client.get("/api/funds", headers={"Cookie": f"vcfolio_session={secret}"}).status_code == 401
 
 

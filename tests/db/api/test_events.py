@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from core.session_states import SessionStatus
 from db import sessions
+from db.access import list_tokens, revoke_token
 from db.engine import transaction
 from db.session_rows import Fence
 from tests.db.api.serving import Served
@@ -123,6 +124,43 @@ def test_who_leaves_the_fund_hears_no_more(served: Served) -> None:
         assert follower.next() is not None
         with transaction(served.engine) as conn:
             conn.execute(text("DELETE FROM fund_members m USING users u WHERE u.id = m.user_id AND u.name = 'vera'"))
+            assert sessions.start_matrix(conn, fence)
+        assert follower.next() is None
+        follower.end()
+
+
+def test_a_revoked_token_hears_no_more(served: Served) -> None:
+    fence = _asked(served)
+    with served.client(served.token(name="followed")) as client:
+        follower = _Follower(client, fence.session_id)
+        assert follower.next() is not None
+        with transaction(served.engine) as conn:
+            (token,) = [one for one in list_tokens(conn) if one.name == "followed"]
+            assert revoke_token(conn, token.token_id)
+        assert follower.next() is None  # at once, without a change of the session
+        follower.end()
+
+
+def test_who_logs_out_hears_no_more(served: Served) -> None:
+    fence = _asked(served)
+    with served.logged_in() as client:
+        follower = _Follower(client, fence.session_id)
+        assert follower.next() is not None
+        with served.client() as other:  # another window of the same browser
+            other.cookies = client.cookies
+            csrf = {"csrf_token": served.csrf_token(client)}
+            assert other.post("/logout", data=csrf).status_code == 303
+        assert follower.next() is None
+        follower.end()
+
+
+def test_a_credential_that_expires_hears_no_more(served: Served) -> None:
+    fence = _asked(served)
+    with served.client(served.token()) as client:
+        follower = _Follower(client, fence.session_id)
+        assert follower.next() is not None
+        with transaction(served.engine) as conn:
+            conn.execute(text("UPDATE access_tokens SET created_at = now() - interval '2 h', expires_at = now()"))
             assert sessions.start_matrix(conn, fence)
         assert follower.next() is None
         follower.end()

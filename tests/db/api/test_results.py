@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
-from io import BytesIO
+from io import BytesIO, StringIO
 
 import httpx
 import polars as pl
 import pytest
 
-from core.result.model import Result
+from api.negotiation import CSV, PARQUET, allocation_table
+from core.result.model import Holding, Result
 from tests.conftest import NewDatabase
 from tests.db.api.serving import Served, serving
 from tests.db.frontiers import solve_all
@@ -124,3 +126,17 @@ def test_a_frontier_of_a_session_that_is_not_completed_or_over_values_that_canno
     assert (refused.status_code, refused.json()["problems"][0]["field"]) == (422, "cvarLimit")
     assert client.post(frontier).status_code == 422
     assert client.get(frontier, params={"vary": "cvarLimit=0.5:1.5:3"}).status_code == 404
+
+
+@pytest.mark.parametrize("name", ['=HYPERLINK("http://elsewhere.example")', "+1", "-1", "@SUM(1)", "\uff1d1+1"])
+def test_a_name_is_no_formula_in_a_spreadsheet(name: str) -> None:
+    """Excel and its kin run what begins so; Parquet has types, and keeps the name as it is."""
+    figures = {"weight": 1.0, "dollarAmount": -1.5, "dealCount": 1, "avgCheckSize": 1.0, "reserveRatio": 0.0}
+    holding = Holding.model_validate(
+        {"bucketId": f"Seed_{name}", "stage": "Seed", "sector": name, "allInCostPerDeal": 1.0, **figures}
+    )
+    (row,) = csv.DictReader(StringIO(allocation_table([holding], CSV).decode()))
+    assert row["sector"] == f"'{name}"
+    assert float(row["dollarAmount"]) == -1.5
+    frame = pl.read_parquet(BytesIO(allocation_table([holding], PARQUET)))
+    assert frame["sector"].to_list() == [name]

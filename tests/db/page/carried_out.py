@@ -22,8 +22,8 @@ from db.matrix_values import payload_of
 from db.requests import submit_request
 from db.session_rows import Fence, SessionRow
 from db.sessions import load_session
-from tests.asked import SMALL
 from tests.db.store.examples import UNLIMITED
+from tests.small_request import SMALL
 
 RELAXED: dict[str, Any] = {"minExpectedWinners": 40}
 """More winners than there can be: this limit is relaxed."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import pytest
 
 from api.app import create_app
-from db.access import csrf_token
 from db.funds import EXAMPLE_FUND_ID
 from db.settings import Settings
 from tests.db.api.serving import routes_of
@@ -58,7 +57,7 @@ def test_each_route_answers_each_visitor_as_the_table_says(site: Site, told: Tol
     assert (nobody.status_code, nobody.headers["location"]) == (303, "/login")
     for user in ("sten", "vera", "local"):
         browser = site.logged_in(user)
-        sent = {"csrf_token": csrf_token(browser.cookies["vcfolio_session"]), "vary": VARY}
+        sent = {"csrf_token": site.served.csrf_token(browser), "vary": VARY}
         answer = browser.request(row.method, path, data=sent if row.method == "POST" else None)
         assert answer.status_code == getattr(row, user), (user, answer.text)
         if row.method == "POST":

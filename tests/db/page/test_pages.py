@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import re
 from html import unescape
+from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 from sqlalchemy import text
 
-from db.access import csrf_token
 from db.engine import transaction
 from db.funds import EXAMPLE_FUND_ID
-from tests.asked import SMALL
 from tests.db.frontiers import solve_all
 from tests.db.page.conftest import Told
 from tests.db.page.visiting import Site
+from tests.small_request import SMALL
 
 FUND = f"/funds/{EXAMPLE_FUND_ID}"
 FIRST_VIEW_BYTES = 300_000
@@ -32,7 +32,9 @@ def shown(answer: httpx.Response, status: int = 200) -> str:
 
 
 def token_of(client: httpx.Client) -> str:
-    return csrf_token(client.cookies["vcfolio_session"])
+    found = re.search(r'name="csrf_token" value="([0-9a-f]{64})"', client.get("/").text)
+    assert found is not None
+    return found[1]
 
 
 def filled(page: str) -> dict[str, list[str]]:
@@ -326,3 +328,40 @@ def test_the_first_view_is_small(reading: Site, told: Told) -> None:
 def _sessions(site: Site) -> int:
     with transaction(site.engine) as conn:
         return int(conn.scalar(text("SELECT count(*) FROM optimization_sessions")) or 0)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"buckets": {"stages": ["Seed"], "sectors": [f"Sector number {k}" for k in range(40_000)]}},
+        {"sectorBounds": {f"Sector number {k}": {"max": 0.5} for k in range(20_000)}},
+        {"buckets": [{"stage": "Seed", "sector": f"Sector number {k}"} for k in range(15_000)]},
+        {"buckets": {"sectors": ["x" * 700_000]}},
+        {"sectorBounds": {"x" * 700_000: {"max": 0.5}}},
+        {"scenarioGenConfig": {"regimeConfig": {"regimes": [{"name": f"{k}"} for k in range(40_000)]}}},
+    ],
+    ids=lambda document: str(document)[:30],
+)
+def test_the_form_for_a_large_file_is_not_many_times_the_file(site: Site, document: dict[str, Any]) -> None:
+    client = site.logged_in()
+    csrf = {"csrf_token": token_of(client), "action": "upload"}
+    file = json.dumps(document)
+    answer = client.post(f"/funds/{EXAMPLE_FUND_ID}/request", data=csrf, files={"file": ("large.json", file)})
+    assert answer.status_code == 422
+    assert len(answer.content) < 6 * len(file) + 2_000_000
+
+
+@pytest.mark.parametrize("half", ["\\ud800", "\\udfff"])
+def test_half_of_a_surrogate_pair_is_a_problem_of_its_field_and_no_failure(site: Site, half: str) -> None:
+    """JSON may name it; UTF-8, and so PostgreSQL and the page, cannot."""
+    client = site.logged_in()
+    csrf = {"csrf_token": token_of(client), "action": "upload"}
+    for document in (
+        f'{{"buckets": {{"stages": ["Seed"], "sectors": ["A{half}I"]}}}}',
+        f'{{"{half}": 1}}',
+        f'{{"sectorBounds": {{"A{half}": {{"max": 0.5}}}}}}',
+        f'{{"taxonomyVersion": "{half}"}}',
+        f'{{"calibrationVersion": "{half}"}}',
+    ):
+        answer = client.post(f"/funds/{EXAMPLE_FUND_ID}/request", data=csrf, files={"file": ("x.json", document)})
+        assert answer.status_code == 422, document

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from datetime import timedelta
 from uuid import uuid4
 
@@ -120,8 +121,9 @@ def test_a_login_link_logs_in_once(connection: Connection) -> None:
     code = access.create_login_link(connection, LOCAL_USER, DAY)
     secret = access.redeem_login_link(connection, code, DAY)
     assert secret is not None
-    found = access.page_principal(connection, secret)
-    assert found == Principal(local_user_id(connection), LOCAL_USER, PAGE_SCOPES, "page")
+    found = access.page_session(connection, secret)
+    assert found is not None
+    assert found.principal == Principal(local_user_id(connection), LOCAL_USER, PAGE_SCOPES, "page")
     assert access.redeem_login_link(connection, code, DAY) is None
     assert access.redeem_login_link(connection, "unknown", DAY) is None
 
@@ -140,15 +142,23 @@ def test_a_page_session_ends_by_logging_out_and_by_its_time(connection: Connecti
     ]
     access.end_page_session(connection, secrets[0])
     access.end_page_session(connection, secrets[0])
-    assert [access.page_principal(connection, secret) is None for secret in secrets] == [True, False]
+    assert [access.page_session(connection, secret) is None for secret in secrets] == [True, False]
     _age(connection, "page_sessions")
-    assert access.page_principal(connection, secrets[1]) is None
-    assert access.page_principal(connection, "") is None
+    assert access.page_session(connection, secrets[1]) is None
+    assert access.page_session(connection, "") is None
 
 
-def test_what_a_form_carries_tells_nothing_of_the_secret(connection: Connection) -> None:
-    assert access.csrf_token("a") == access.csrf_token("a") != access.csrf_token("b")
-    assert access.csrf_token("secret") != access._digest("secret")
+def test_what_a_form_carries_is_the_sessions_own_and_not_made_from_its_secret(connection: Connection) -> None:
+    secrets = [
+        access.redeem_login_link(connection, access.create_login_link(connection, LOCAL_USER, DAY), DAY) or ""
+        for _ in range(2)
+    ]
+    tokens = [session.csrf_token for secret in secrets if (session := access.page_session(connection, secret))]
+    again = [session.csrf_token for secret in secrets if (session := access.page_session(connection, secret))]
+    assert tokens == again
+    assert len({*tokens, *secrets}) == 4
+    derived = {hashlib.sha256(prefix + secret.encode()).hexdigest() for secret in secrets for prefix in (b"", b"csrf:")}
+    assert not derived & set(tokens)
 
 
 def test_of_what_is_worthless_only_what_is_old_goes(connection: Connection) -> None:

@@ -72,7 +72,7 @@ def test_the_check_says_so_and_ends_with_0_when_nothing_differs(
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", postgres.url("postgres"))
     assert check_migrations.main() == 0
-    assert capsys.readouterr().out == "migrations at 0010: up, down and up again; no drift from db/tables\n"
+    assert capsys.readouterr().out == "migrations at 0011: up, down and up again; no drift from db/tables\n"
 
 
 def test_the_check_names_the_difference_and_ends_with_1(

@@ -25,7 +25,7 @@ def vcfolio(
     prefect_service: PrefectService, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[CommandLineInProcess]:
     elsewhere = tmp_path_factory.mktemp("elsewhere")
-    yield CommandLineInProcess(servers.home(), elsewhere, prefect_service.api_url)
+    yield CommandLineInProcess(servers.home(), elsewhere, prefect_service.api)
     assert list(elsewhere.iterdir()) == []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.command_line import Vcfolio
+from tests.command_line import CommandLineInProcess, Vcfolio
 
 pytestmark = pytest.mark.xdist_group("cli")
 
@@ -28,3 +28,10 @@ def test_what_cannot_be_is_refused_by_name(vcfolio: Vcfolio, arguments: tuple[st
     assert output == ""
     assert problem in notes
     assert vcfolio.json("token", "list", "--json") == before
+
+
+def test_login_prints_the_password_of_prefects_page(vcfolio: CommandLineInProcess) -> None:
+    password, notes = vcfolio.call("login", "--prefect")
+    assert vcfolio.prefect_api is not None
+    assert password.strip() == vcfolio.prefect_api.auth_string
+    assert vcfolio.prefect_api.url.removesuffix("/api") in notes

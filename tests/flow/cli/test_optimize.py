@@ -33,7 +33,7 @@ def homeless(tmp_path: Path) -> CommandLineInProcess:
     """The command line on a machine where nothing is set up."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    return CommandLineInProcess(tmp_path / "no-home", elsewhere, prefect_api_url=None)
+    return CommandLineInProcess(tmp_path / "no-home", elsewhere, prefect_api=None)
 
 
 def columns(n_scenarios: int = 40, precision: type = np.float32) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from db.bootstrap import prepare_database
-from deployments.local.prefect_environment import client_environment
+from deployments.local.prefect_environment import PrefectApi, client_environment
 from deployments.local.prefect_server import PrefectService
 from tasks import runtime
 from tests import servers
@@ -20,9 +20,14 @@ assert "prefect" not in sys.modules, "a module collected before imports Prefect,
 # Prefect reads its configuration when it is imported, so what imports it comes below; where its server is can be told
 # later. None of this is to be seen by other tests.
 with pytest.MonkeyPatch.context() as environment:
-    for name, value in client_environment(HOME, api_url="").items():
+    for name, value in client_environment(HOME, PrefectApi("")).items():
         environment.setenv(name, value)
-    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    from prefect.settings import (
+        PREFECT_API_AUTH_STRING,
+        PREFECT_API_URL,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        temporary_settings,
+    )
 
 from deployments.prefect.flush import flush_to_server  # noqa: E402
 from tests.flow.flows.product import Product  # noqa: E402
@@ -30,7 +35,14 @@ from tests.flow.flows.product import Product  # noqa: E402
 
 @pytest.fixture(scope="package")
 def prefect_server(prefect_service: PrefectService) -> Iterator[None]:
-    with temporary_settings({PREFECT_API_URL: prefect_service.api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+    api = prefect_service.api
+    with temporary_settings(
+        {
+            PREFECT_API_URL: api.url,
+            PREFECT_API_AUTH_STRING: api.auth_string,
+            PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+        }
+    ):
         yield
         flush_to_server()
 

@@ -29,7 +29,7 @@ from db.sessions import load_session, reopen, start_matrix, start_optimizing, st
 from deployments.prefect.flush import flush_to_server
 from flows.optimize_session import optimize_session
 from tasks.process_owner import lease_owner
-from tests.asked import SMALL
+from tests.small_request import SMALL
 from tests.task_names import task_of
 
 LEASE_S = 45.0

@@ -18,6 +18,7 @@ from deployments.local.prefect_server import PrefectService
 from tests import servers
 from tests.command_line import CommandLine, CommandLineInProcess
 from tests.request_files import write_request
+from tests.system.cli.caught_runs import caught  # noqa: F401 - a fixture
 from tests.waiting import eventually
 
 
@@ -70,7 +71,7 @@ def processes(prefect_service: PrefectService, open_directory: Path) -> CommandL
 @pytest.fixture(scope="package")
 def vcfolio(prefect_service: PrefectService, open_directory: Path) -> CommandLineInProcess:
     """The same home, in this process."""
-    return CommandLineInProcess(servers.home(), open_directory / "elsewhere", prefect_service.api_url)
+    return CommandLineInProcess(servers.home(), open_directory / "elsewhere", prefect_service.api)
 
 
 @pytest.fixture(scope="package")

@@ -54,9 +54,12 @@ def test_a_token_opens_the_api_until_it_is_revoked_and_a_link_the_page_once(
         assert [fund["name"] for fund in client.get("/api/funds", headers=bearer).json()].count("Example Fund") == 1
         vcfolio.call("token", "revoke", token["tokenId"])
         assert client.get("/api/funds", headers=bearer).status_code == 401
-        link, _ = vcfolio.call("login", VCFOLIO_PAGE_URL=url)
-        assert link.startswith(f"{url}/login/")
-        assert [client.post(link.strip()).status_code for _ in range(2)] == [303, 410]
+        port = url.rpartition(":")[2]
+        link, _ = vcfolio.call("login", VCFOLIO_API_PORT=port)
+        own = f"vcfolio.localhost:{port}"
+        assert link.startswith(f"http://{own}/login/")
+        path = link.strip().removeprefix(f"http://{own}")
+        assert [client.post(path, headers={"Host": own}).status_code for _ in range(2)] == [303, 410]
 
 
 def test_a_port_in_use_is_named(processes: CommandLine) -> None:

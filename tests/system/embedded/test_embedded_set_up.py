@@ -15,7 +15,9 @@ import psycopg
 import pytest
 
 from core.errors import BadInput, Unavailable
+from core.own_files import NotOurs
 from deployments.local.embedded.account import server_account
+from deployments.local.embedded.cluster import SUPERUSER
 from deployments.local.embedded.installation import find_programs
 from deployments.local.embedded.postgres import EmbeddedPostgres
 from deployments.local.embedded.postmaster import ServerFiles
@@ -29,7 +31,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="is about running as root
 
 def test_only_the_password_opens_it(embedded):
     with embedded() as postgres:
-        password = ServerFiles(postgres.root).password
+        password = ServerFiles(postgres.root).password(SUPERUSER)
         assert password.stat().st_mode & 0o777 == 0o600
         for wrong in ("", ":wrong"):
             with pytest.raises(psycopg.OperationalError, match=r"password|fe_sendauth"):
@@ -55,13 +57,42 @@ def test_a_database_is_made_once_whoever_asks(embedded):
         assert query(postgres, "SELECT count(*) FROM pg_database WHERE datname LIKE 'funds%'") == [(1,)]
 
 
-@pytest.mark.parametrize("name", ["with a space", "quo'te", 'quo"te', "$HOME `id`", "ümlaut"])
-def test_the_home_may_have_any_name(open_directory, name):
-    home = open_directory / name / "home"
+def test_the_home_may_have_any_name(open_directory):
+    home = open_directory / 'with a space, 1 quo\'te, "two", $HOME, `id` and ümlaut' / "home"
     with EmbeddedPostgres(home, settings=FAST) as postgres:
         assert postgres.root == home / "postgres"
         assert query(postgres, "SELECT 1") == [(1,)]
     assert stopped(postgres.root)
+
+
+@as_root
+@pytest.mark.parametrize("name", ["password", "port", "server.log", "data/PG_VERSION", "data/postmaster.pid"])
+def test_root_follows_no_link_that_the_servers_account_has_put_into_its_directory(home, tmp_path, name):
+    """That account could else have root overwrite, remove or print any file."""
+    files, target = ServerFiles(home / "postgres"), tmp_path / "of_root"
+    target.write_text("root's own")
+    link = files.cluster / name
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)
+    try:
+        with EmbeddedPostgres(home, settings=FAST) as postgres:
+            assert query(postgres, "SELECT 1") == [(1,)]
+    except (NotOurs, OSError, Unavailable) as error:
+        said = str(error)
+    else:
+        said = ""
+    assert "root's own" not in said
+    assert target.read_text() == "root's own"
+
+
+@as_root
+def test_root_writes_only_into_a_directory_of_its_own(embedded):
+    with embedded() as postgres:
+        for name in ("password-vcfolio", "port"):
+            file = postgres.root / name
+            assert (file.stat().st_uid, file.stat().st_mode & 0o777) == (0, 0o600)
+        assert postgres.root.stat().st_uid == 0
+        assert not (postgres.root / "cluster" / "password").exists()
 
 
 @as_root

@@ -19,8 +19,8 @@ def test_prefects_page_asks_the_server_that_it_came_from(stack: Stack) -> None:
 
 def test_the_form_has_the_requests_fields_in_their_order_and_every_alternative_to_choose(stack: Stack) -> None:
     """Prefect's form goes by `position`, and offers what a field's own `anyOf` has."""
-    url = f"{stack.prefect_url}/deployments/name/request-optimization/request-optimization"
-    document = httpx.get(url, trust_env=False).raise_for_status().json()["parameter_openapi_schema"]
+    deployment = stack.prefect("GET", "/deployments/name/request-optimization/request-optimization")
+    document = deployment["parameter_openapi_schema"]
     model = document["definitions"]["OptimizationRequest"]
     shown = sorted(model["properties"].values(), key=lambda field: field["position"])
     assert [field["title"] for field in shown] == [name.replace("_", " ") for name in OptimizationRequest.model_fields]
