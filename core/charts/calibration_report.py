@@ -23,7 +23,7 @@ def calibration_report(calibration: Calibration, *, compare: bool) -> str:
         chart = incidence_chart(
             {stage: estimate.incidence for stage, estimate in estimates.stages.items()}, estimates.terms.horizon_months
         )
-        parts += ["## What becomes of companies", markdown_image("Cumulative incidence by stage", chart)]
+        parts += ["## Outcomes of companies", markdown_image("Cumulative incidence by stage", chart)]
     parts += ["## Remarks", "\n".join(f"- {escaped(remark)}" for remark in remarks(calibration))]
     return "\n\n".join(parts) + "\n"
 
@@ -38,7 +38,7 @@ def remarks(calibration: Calibration) -> list[str]:
     found = [
         *by_method(calibration),
         f"{placed:,} rounds of unknown series were placed by their order.",
-        f"{unseen:,} companies have no round at a known stage: they tell the rates nothing.",
+        f"{unseen:,} companies have no round at a known stage: they do not enter the rates.",
         f"Deal terms and cap table are those of reference calibration {snapshot.benchmark_version}.",
     ]
     if missing:
