@@ -26,6 +26,7 @@ FaultPoint = Literal[
     "matrix.writing",
     "optimize.solving",
     "validate.before_transition",
+    "frontier.solving",
     "frontier.point_stored",
     "reaper.read",
     "cleanup.deleting",

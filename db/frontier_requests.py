@@ -62,8 +62,17 @@ def family_of(
 
 
 def pinned_request(session: SessionRow) -> OptimizationRequest:
-    """What the session was asked, with the calibration that it was given where it named none.
+    """What the session was asked, with what it was given where it named nothing: its calibration, where expectations
+    come from, how many scenarios risk is limited and tested on.
 
     Raises BadInput for a request that this version of the product does not accept any more.
     """
-    return parse_request({**session.request, "calibrationVersion": session.normalized_config["calibration_version"]})
+    given = session.normalized_config
+    said = parse_request(session.request)
+    resolved = {
+        "calibration_version": given["calibration_version"],
+        "expectations": given.get("expectations", "sample"),
+        "risk_scenarios": given.get("risk_scenarios") or "matrix",
+        "validation_scenarios": given["validation_scenarios"],
+    }
+    return parse_request(said.model_dump(mode="json", by_alias=False, exclude_unset=True) | resolved)

@@ -55,6 +55,7 @@ def frontier(request: dict[str, Any], vary: str) -> dict[str, Any]:
             [_config(family[one.rank]) for one in wave],
             [None if one.start is None else one.start.tolist() for one in wave],
             unmapped(reference),
+            unmapped(family[0].key_document),
         )
         return [FrontierPoint.from_json(point) for point in futures.result()]
 

@@ -13,9 +13,11 @@ from prefect.cache_policies import NO_CACHE
 
 from core.frontier.family import Assignment
 from core.frontier.point import solve_point
+from core.matrix.key import simulation_inputs
 from core.request.normalized_config import NormalizedConfig
 from core.solver.backends import make_backend
 from core.solver.program import Interruption, SolveControl
+from db.fault_points import fault_point
 from db.frontiers import FrontierFence
 from db.matrices import MatrixReference
 from db.matrix_values import load_matrix
@@ -57,9 +59,16 @@ def shared_matrix(matrix_key: str, key_document: Mapping[str, Any]) -> MatrixRef
     **TASK_RETRY,
 )
 def frontier_point(
-    value: float, config: Mapping[str, Any], start: list[float] | None, reference: MatrixReference
+    value: float,
+    config: Mapping[str, Any],
+    start: list[float] | None,
+    reference: MatrixReference,
+    key_document: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """config: normalized, with the limit at `value`. start: weights to start from. A `FrontierPoint` as JSON."""
+    """config: normalized, with the limit at `value`. start: weights to start from. key_document: of the matrix.
+
+    A `FrontierPoint` as JSON.
+    """
     at_value = NormalizedConfig.model_validate(config)
     deadline = time.monotonic() + runtime.settings().solve_time_limit_s
 
@@ -68,12 +77,15 @@ def frontier_point(
             return "cancelled"
         return "time" if time.monotonic() > deadline else None
 
+    matrix = load_matrix(runtime.engine(), reference)
+    fault_point("frontier.solving", lambda: interrupted() is not None)
     point = solve_point(
         value,
         at_value,
-        load_matrix(runtime.engine(), reference),
-        make_backend(),
-        SolveControl(work_limit=at_value.work_limit, interrupted=interrupted),
+        matrix,
+        simulation_inputs(key_document),
+        backend=make_backend(),
+        control=SolveControl(work_limit=at_value.work_limit, interrupted=interrupted),
         start=None if start is None else np.array(start),
     )
     return point.as_json()

@@ -20,6 +20,7 @@ from core.frontier.document import frontier_document
 from core.frontier.family import Assignment, solve_family
 from core.frontier.point import FrontierPoint, solve_point
 from core.frontier.point_key import point_key
+from core.matrix.key import simulation_inputs
 from core.matrix.scenario_matrix import ScenarioMatrix
 from core.request import parse_request
 from core.solver.backends import make_backend
@@ -117,7 +118,8 @@ class FrontierRun(Beat):
 
         Raises Cancelled or Superseded when the frontier is lost meanwhile.
         """
-        row, config = self.job.row, self.job.family.members[assignment.rank].config
+        row, member = self.job.row, self.job.family.members[assignment.rank]
+        config = member.config
         value = row.variation.values[assignment.rank]
         key = point_key(config, row.matrix_key, assignment.start)
         with transaction(self._engine) as conn:
@@ -125,9 +127,14 @@ class FrontierRun(Beat):
         if stored is not None:
             point = FrontierPoint.from_json(stored)
         else:
-            control = SolveControl(work_limit=config.work_limit, interrupted=self._alarm())
+            interrupted = self._alarm()
+            control = SolveControl(work_limit=config.work_limit, interrupted=interrupted)
             matrix = self._loaded(reference)
-            point = solve_point(value, config, matrix, make_backend(), control, start=assignment.start)
+            fault_point("frontier.solving", lambda: interrupted() is not None)
+            inputs = simulation_inputs(member.key_document)
+            point = solve_point(
+                value, config, matrix, inputs, backend=make_backend(), control=control, start=assignment.start
+            )
         with transaction(self._engine) as conn:
             self._must(count_point(conn, self.fence))
             # What a time limit cut short is no answer to keep: a faster machine finds a better one.

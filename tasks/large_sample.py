@@ -83,7 +83,8 @@ def _judged_against(session: SessionRow) -> JudgedAgainst:
     result = session_result(session)
     limits = limits_from(stored_optimization(session).limits)
     # Where the loss limit was relaxed, the count that was granted says more than the share that was asked for.
-    granted = limits.max_losses / int(session.matrix_key_json["key"]["scenario_count"])
+    chosen_on = session.normalized_config.get("risk_scenarios") or session.matrix_key_json["key"]["scenario_count"]
+    granted = limits.max_losses / chosen_on
     equal = [one for one in result.validation.comparison_portfolios if one.name == EQUAL_WEIGHTS]
     return JudgedAgainst(
         limits=limits,

@@ -71,9 +71,9 @@ class CommandLine:
         """Standard output and standard error; the exit code must be `code`."""
         return finish(self.start(*arguments, **variables), code)
 
-    def json(self, *arguments: str) -> Any:
+    def json(self, *arguments: str, **variables: str) -> Any:
         """The one JSON document that standard output holds."""
-        return json.loads(self.call(*arguments)[0])
+        return json.loads(self.call(*arguments, **variables)[0])
 
     def processes(self) -> list[psutil.Process]:
         """Every living process whose command line names the home; what only waits for init to reap it is not one."""

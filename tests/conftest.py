@@ -30,8 +30,10 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 TEMPLATE = "migrated_template"
 
 # Groups of tests that share one stack or one database, and therefore one worker: the longest first.
-GROUPS_IN_ORDER = ("stack", "flows", "cli", "wheel")
+GROUPS_IN_ORDER = ("stack", "flows", "cli")
 CAMPAIGN = Path(__file__).parent / "campaign"
+# In CI the campaign may not come to its end: first what no other tier looks at.
+CAMPAIGN_GROUPS_IN_ORDER = ("wheel", "campaign-stack", "campaign-cli")
 OUT_OF_TIME = "not run: the time of the campaign was up"
 
 NewDatabase = Callable[[str], AbstractContextManager[Engine]]
@@ -63,6 +65,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "xdist_group(name): of one group, run in one process")
+    if getattr(config.option, "dist", "no") == "load":  # with `-n` alone, groups would go to several workers
+        config.option.dist = "loadgroup"
+        config.option.loadscopereorder = False  # the order is that of pytest_collection_modifyitems
     servers.home()
     if not hasattr(config, "workerinput"):
         # Called after every fixture's end, and the workers'.
@@ -94,13 +99,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not _groups_are_kept(config, items):
         # Of a worker's errors pytest-xdist shows those that pytest does not expect.
         raise RuntimeError("tests of one group go to several workers: this pytest and pytest-xdist do not fit")
-    first = {group: place for place, group in enumerate(GROUPS_IN_ORDER)}
 
-    def place(item: pytest.Item) -> int:
-        if item.path.is_relative_to(CAMPAIGN):
-            return len(first) + 1
+    def place(item: pytest.Item) -> tuple[bool, int]:
+        of_campaign = item.path.is_relative_to(CAMPAIGN)
+        order = CAMPAIGN_GROUPS_IN_ORDER if of_campaign else GROUPS_IN_ORDER
         group = item.get_closest_marker("xdist_group")
-        return len(first) if group is None else first[group.args[0]]
+        return of_campaign, len(order) if group is None else order.index(group.args[0])
 
     items.sort(key=place)
 

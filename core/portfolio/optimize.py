@@ -37,6 +37,7 @@ class Optimum:
     """weights: (B,), normalized, in bucket-key order. limits: those asked for, moved by `relaxations`.
 
     relaxations: with a sentence for each in `explanations`. conflict: why the limits as asked cannot be met, or None.
+    asked_bound: no portfolio within the limits before they were tightened is better on the scenarios chosen on.
     first_objective: E*, the expected MOIC of the primary solve's weights, first_weights; the weights are within epsilon
     of it. audit: how the answer was found and how good it is proven to be, JSON-ready.
     """
@@ -50,6 +51,7 @@ class Optimum:
     constraints: tuple[ConstraintStatus, ...]
     first_objective: float
     first_weights: FloatArray
+    asked_bound: float
     audit: dict[str, Any]
 
 
@@ -189,6 +191,7 @@ class _Solve:
             relaxations=relaxations,
             conflict=conflict,
             tightened=tightened,
+            asked_bound=first.bound,
             explain=explain,
         )
 
@@ -201,6 +204,7 @@ class _Solve:
         relaxations: tuple[RelaxedBound, ...],
         conflict: ConflictExplanation | None,
         tightened: Tightened | None,
+        asked_bound: float,
         explain: bool,
     ) -> Optimum:
         problem = self.problem
@@ -238,6 +242,7 @@ class _Solve:
             ),
             first_objective=chosen.first_objective,
             first_weights=problem.bucket_weights(chosen.first.x),
+            asked_bound=asked_bound,
             audit=audit_of(
                 chosen,
                 problem,

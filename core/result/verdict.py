@@ -258,7 +258,9 @@ def _sentence(status: LimitStatus, limits: Sequence[VerdictLimit], tested: str, 
     if not limits:
         return "No limit was asked for."
     if status == "holds" and basis is not None:
-        return f"Every limit holds as asked, for {BASIS_NAMES[basis]}, {tested}."
+        return (
+            f"{BASIS_NAMES[basis][0].upper()}{BASIS_NAMES[basis][1:]} keep all {len(limits)} limits as asked, {tested}."
+        )
     if status == "holds":
         return f"Every limit holds as asked, for the weights and for the whole deals bought, {tested}."
     chosen = [limit for limit in limits if limit.status == status]

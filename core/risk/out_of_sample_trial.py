@@ -9,7 +9,7 @@ import numpy as np
 from core.arrays import FloatArray, IntArray
 from core.portfolio.strict import portfolio_multiples
 from core.request.normalized_config import NormalizedConfig
-from core.simulation.drawing import draw
+from core.simulation.drawing import remembered_draw
 from core.simulation.inputs import SimulationInputs
 from core.simulation.models import model_of
 from core.simulation.out_of_sample import OutOfSampleScenarios
@@ -62,4 +62,6 @@ class OutOfSampleTrial:
 
     def _draw(self, companies: IntArray) -> OutOfSampleScenarios:
         scenarios = range(self._start, self._start + self._scenarios)
-        return draw(self._config.sim_model_version, self._inputs, Purpose.OUT_OF_SAMPLE, scenarios, companies)
+        return remembered_draw(
+            self._config.sim_model_version, self._inputs, Purpose.OUT_OF_SAMPLE, scenarios, companies
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import Lock
 
 import numpy as np
@@ -19,7 +19,7 @@ from core.portfolio.tightening import RiskEstimate
 from core.request.normalized_config import NormalizedConfig
 from core.risk.measures import cvar
 from core.risk.sampling_error import standard_errors
-from core.simulation.drawing import draw
+from core.simulation.drawing import remembered_draw
 from core.simulation.expectations import EXPECTATIONS_VERSION
 from core.simulation.inputs import SimulationInputs
 from core.simulation.models import model_of
@@ -30,8 +30,6 @@ FIRST_LOOK, SECOND_SET = 10_000, 50_000
 """Scenarios that a portfolio's risk is estimated in: the first of them suffice where they put it inside its limits."""
 
 REMEMBERED = 16
-SETS_REMEMBERED = 3
-"""Of the answer, and of the other seeds that it is compared with."""
 
 _known: OrderedDict[str, Expectations] = OrderedDict()
 _lock = Lock()
@@ -70,7 +68,7 @@ def scenarios_to_choose_on(
     moic = (
         matrix.moic
         if config.risk_scenarios is None
-        else _risk_multiples(config, inputs, config.risk_scenarios, cancelled)
+        else _drawn_multiples(config, inputs, Purpose.RISK, range(config.risk_scenarios), cancelled)
     )
     return ScenarioSet(
         moic=moic,
@@ -119,32 +117,6 @@ class SecondSet:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Drawn:
-    """A set that was drawn for a decision: validation asks for what the optimization had."""
-
-    known_by: tuple[str, str, Purpose, range]
-    moic: FloatArray
-
-
-_last: list[_Drawn] = []
-
-
-def _risk_multiples(
-    config: NormalizedConfig, inputs: SimulationInputs, scenarios: int, cancelled: Callable[[], bool]
-) -> FloatArray:
-    """(n_buckets, scenarios), remembered until others are asked for."""
-    known_by = inputs.matrix_key, config.sim_model_version, Purpose.RISK, range(scenarios)
-    with _lock:
-        found = next((drawn.moic for drawn in _last if drawn.known_by == known_by), None)
-    if found is None:
-        found = _drawn_multiples(config, inputs, Purpose.RISK, range(scenarios), cancelled)
-        found.flags.writeable = False
-        with _lock:
-            _last[:] = [_Drawn(known_by, found), *_last][:SETS_REMEMBERED]
-    return found
-
-
 def _drawn_multiples(
     config: NormalizedConfig,
     inputs: SimulationInputs,
@@ -152,6 +124,6 @@ def _drawn_multiples(
     scenarios: range,
     cancelled: Callable[[], bool],
 ) -> FloatArray:
-    """(n_buckets, scenarios), with the matrix's number of companies in each bucket."""
+    """(n_buckets, scenarios), with the matrix's number of companies in each bucket. Not to be written to."""
     companies = model_of(config.sim_model_version).matrix_companies(inputs)
-    return draw(config.sim_model_version, inputs, purpose, scenarios, companies, cancelled=cancelled).moic
+    return remembered_draw(config.sim_model_version, inputs, purpose, scenarios, companies, cancelled=cancelled).moic

@@ -17,7 +17,7 @@ from core.request import OptimizationRequest
 from core.session_states import SessionStatus
 from db.audit import COMMAND_LINE
 from db.engine import transaction
-from db.fault_points import arm
+from db.fault_points import arm, fault_point
 from db.funds import local_user_id
 from db.matrices import expire_generation_of
 from db.requests import resolve_request, submit_request
@@ -141,6 +141,8 @@ def _creating(services: FlowServices, settings: Settings, request: OptimizationR
                 lease_owner=lease_owner(),
                 resolved=resolved,
             )
+            fault_point("create.before_commit")
+        fault_point("create.after_commit")
         assert created.lease_token is not None
         return Fence(created.session.session_id, created.session.epoch, created.lease_token)
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.unit.core.oracles import AWKWARD_KINDS, awkward_program, random_program
 from tests.unit.core.recorded_oracle import each, live, naming
-from tests.unit.core.test_branch_and_bound import agrees_with_highs
+from tests.unit.core.test_dual_simplex import agrees_with_highs
 from tests.unit.core.test_relaxation import is_relaxed_by_the_least
 from tests.unit.core.test_solver import agree_with_the_oracle
 
@@ -43,7 +43,7 @@ def test_linear_programs_agree_with_highs(seeds: range) -> None:
 
 
 def test_limits_are_relaxed_by_the_least_that_those_of_higher_priority_leave(seeds: range) -> None:
-    for seed in [*range(15, 45), *seeds]:
+    for seed in [*range(45), *seeds]:
         with naming(f"seed {seed}"):
             is_relaxed_by_the_least(seed)
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.asked import SMALL
+from tests.small_request import SMALL
 
 PROJECT = Path(__file__).resolve().parents[2]
 READY = "ready: worker, maintenance, bridge, api"

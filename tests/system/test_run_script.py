@@ -270,7 +270,7 @@ def test_check_runs_every_step_and_the_first_failure_decides(script, tmp_path, c
 @pytest.mark.parametrize("decided", [["-n", "0"], ["-n4"], ["--numprocesses=3"], ["--pdb"], ["-p", "no:xdist"]])
 def test_tests_run_on_the_cores_there_are_unless_the_user_decides(script, decided, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _process: set(range(64)), raising=False)
-    assert script.test_workers(["-k", "golden"]) == ["-n", "4", "--dist", "loadgroup", "--no-loadscope-reorder"]
+    assert script.test_workers(["-k", "golden"]) == ["-n", "4"]
     assert script.test_workers(decided) == []
     monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {5})
     assert script.test_workers([]) == []

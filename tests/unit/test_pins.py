@@ -15,6 +15,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from db.settings import child_environment
 from deployments.local.embedded.installation import find_programs, major_version
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -124,8 +125,23 @@ def test_tests_of_one_group_run_on_one_worker(tmp_path: Path) -> None:
     for name in ("test_one.py", "test_other.py"):
         (tmp_path / name).write_text(GROUPED)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    command = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadgroup", "-p", "no:cacheprovider", "-rP"]
-    outcome = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-n",
+        "2",
+        "--dist",
+        "loadgroup",
+        "-p",
+        "xdist",
+        "-p",
+        "no:cacheprovider",
+        "-rP",
+    ]
+    # Without the plugins that nothing here is about: loading them takes most of the time.
+    alone = child_environment({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""})
+    outcome = subprocess.run(command, cwd=tmp_path, env=alone, capture_output=True, text=True, check=False)
     assert outcome.returncode == 0, outcome.stdout
     workers = re.findall(r"^gw\d+$", outcome.stdout, re.MULTILINE)
     assert len(workers) == 8

@@ -2,6 +2,7 @@
 
 from tests.system.cli.conftest import (  # noqa: F401
     alone,
+    caught,
     database,
     first_run,
     open_directory,

@@ -14,8 +14,8 @@ from core.canonical import sha256_hex
 from core.session_states import SessionStatus
 from db.fault_points import FaultPoint
 from db.sessions import SessionRow
-from tests.asked import SMALL
 from tests.command_line import finish
+from tests.small_request import SMALL
 from tests.system.stack.conftest import QUICK
 from tests.system.stack.running import Stack, stopped
 from tests.waiting import eventually
@@ -97,7 +97,7 @@ def test_sessions_of_a_bridge_killed_have_one_flow_run_each_and_the_backlog_drai
         claims = 0 if left_as == "pending" else 1
         assert set(stack.rows(jobs, ids=session_ids)) == {(left_as, claims, 0)}
         assert [len(stack.flow_runs(session_id)) for session_id in session_ids] == [runs_made] * 3
-        stack.let_pass(60)
+        stack.advance_clock(60)
     for session_id in session_ids:
         session = stack.wait_for(session_id)
         assert (session.status, session.epoch, session.rescues) == (SessionStatus.COMPLETED, 0, 0)
@@ -124,7 +124,7 @@ def test_of_a_matrix_whose_maker_is_killed_nothing_is_stored_and_the_next_one_ma
         assert (before.status, before.matrix_generation) == (SessionStatus.MATRIX_GENERATING, None)
         stored = "SELECT status, moic_matrix IS NULL FROM scenario_matrices WHERE matrix_key = :key"
         assert stack.rows(stored, key=before.matrix_key) == [("generating", True)]
-        stack.let_pass(60)
+        stack.advance_clock(60)
     after = stack.wait_for(session_id)
     assert (after.status, after.epoch, after.matrix_generation) == (SessionStatus.COMPLETED, 1, 2)
     assert stack.rows(stored, key=after.matrix_key) == [("complete", False)]
@@ -140,7 +140,7 @@ def test_a_run_killed_inside_the_solver_is_resumed_without_repeating_what_is_sto
         session_id = stack.request(taxonomyVersion=taxonomy)
         before = _killed_at(stack, session_id, "optimize.solving")
         assert (before.status, before.allocation) == (SessionStatus.OPTIMIZING, None)
-        stack.let_pass(60)
+        stack.advance_clock(60)
         before = stack.session(session_id)
     after = stack.wait_for(session_id)
     assert (after.status, after.epoch, after.rescues) == (SessionStatus.COMPLETED, 1, 1)
@@ -160,7 +160,7 @@ def test_a_run_killed_between_validation_and_its_transition_has_stored_nothing_o
         session_id = stack.request(taxonomyVersion=taxonomy)
         before = _killed_at(stack, session_id, "validate.before_transition")
         assert (before.status, before.validation_metrics) == (SessionStatus.VALIDATING, None)
-        stack.let_pass(60)
+        stack.advance_clock(60)
         before = stack.session(session_id)
     after = stack.wait_for(session_id)
     assert (after.status, after.epoch) == (SessionStatus.COMPLETED, 1)
@@ -178,7 +178,7 @@ def test_an_allocation_tampered_with_before_it_is_validated_never_completes(stac
             "WHERE session_id = :id",
             id=session_id,
         )
-        stack.let_pass(60)
+        stack.advance_clock(60)
     after = stack.wait_for(session_id)
     assert (after.status, after.error_code) == (SessionStatus.FAILED, "invalid_allocation")
     assert after.validation_metrics is None
@@ -193,7 +193,7 @@ def test_a_frontier_whose_run_is_killed_goes_on_at_the_first_missing_point(stack
         frontier_id = stack.request_frontier(session_id, "maxLossProbability=0.4:0.8:3")
         run = stack.frontier_run_with_fault(frontier_id, "frontier.point_stored")
         assert eventually(lambda: stack.flow_run(run)["state_name"] == "Crashed"), stack.flow_run(run)
-        stack.let_pass(60)
+        stack.advance_clock(60)
         before = set(stack.rows(points, key=key))
         assert before
     state = "SELECT status, epoch, rescues, error_reason FROM frontier_jobs WHERE frontier_id = :id"

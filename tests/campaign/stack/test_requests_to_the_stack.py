@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.session_states import SessionStatus
-from tests.asked import SMALL
+from tests.small_request import SMALL
 from tests.system.stack.conftest import QUICK
 from tests.system.stack.running import Stack
 from tests.waiting import eventually

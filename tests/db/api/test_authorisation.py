@@ -18,10 +18,10 @@ from db.access import create_token
 from db.engine import transaction
 from db.settings import Settings
 from db.tables.access import Scope
-from tests.asked import SMALL
 from tests.conftest import NewDatabase
 from tests.db.api.serving import DAY, Served, routes_of, serving
 from tests.db.store.examples import matrix_key, session_at
+from tests.small_request import SMALL
 
 API = "/api/optimization"
 

@@ -8,8 +8,8 @@ from threading import Barrier
 from sqlalchemy import text
 
 from db.engine import transaction
-from tests.asked import SMALL
 from tests.db.api.serving import Served
+from tests.small_request import SMALL
 
 API = "/api/optimization"
 CLIENTS = 10

@@ -15,9 +15,9 @@ from core.session_states import SessionStatus
 from db.engine import transaction
 from db.sessions import load_session
 from db.settings import Settings
-from tests.asked import SMALL
 from tests.db.api.serving import Served, serving
 from tests.db.store.examples import bridge_session, session_at
+from tests.small_request import SMALL
 
 API = "/api/optimization"
 JSON = {"Content-Type": "application/json"}

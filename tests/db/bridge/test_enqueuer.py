@@ -23,9 +23,9 @@ from deployments.bridge.bridge import CLAIMED_AT_ONCE, Bridge, Enqueuer
 from deployments.bridge.circuit import Circuit
 from deployments.bridge.metrics import BridgeCounters
 from tasks.flow_runs import RunState
+from tests.db.store.database_clock import advance_clock
 from tests.db.store.examples import bridge_session
-from tests.db.store.lost import job_row, stray_session
-from tests.db.store.passing_time import let_pass
+from tests.db.store.lost_sessions import job_row, stray_session
 from tests.flow_runs import FlowRunsInMemory
 from tests.waiting import eventually
 
@@ -154,7 +154,7 @@ def test_what_prefect_refuses_fails_alone_after_its_attempts(
         job = _job(engine, bad)
         assert (job["attempts"], job["last_error"]) == (attempt, prefect.refused[bad])
         with transaction(engine) as conn:
-            let_pass(conn, 300)
+            advance_clock(conn, 300)
     assert bridge.enqueuer.turn() == 0
     with transaction(engine) as conn:
         session = sessions.load_session(conn, bad)
@@ -175,7 +175,7 @@ def test_a_claim_that_was_taken_back_meanwhile_is_marked_by_whoever_has_it_now(
 
     def take_back() -> None:
         with transaction(engine) as conn:
-            let_pass(conn, 301)
+            advance_clock(conn, 301)
             assert len(outbox.reset_stuck(conn, 300)) == 1
         with transaction(engine) as conn:
             other.extend(outbox.claim_jobs(conn, 1))

@@ -17,8 +17,8 @@ from db.engine import make_engine, transaction
 from db.events import record_event
 from db.tables.events import EventKind
 from deployments.bridge.metrics import BridgeCounters, DatabaseCollector, serving_metrics
+from tests.db.store.database_clock import advance_clock
 from tests.db.store.examples import bridge_session, inline_session
-from tests.db.store.passing_time import let_pass
 
 Samples = dict[tuple[str, tuple[str, ...]], float]
 
@@ -54,7 +54,7 @@ def test_the_figures_are_those_of_the_database(engine: Engine) -> None:
         for kind, times in {EventKind.RESCUED: 3, EventKind.GIVEN_UP: 1, EventKind.STALE_WRITE_REFUSED: 2}.items():
             for _ in range(times):
                 record_event(conn, session_id, 0, kind, "because")
-        let_pass(conn, 90)
+        advance_clock(conn, 90)
     scraped = _scrape(registry)
     depth = {labels[0]: value for (name, labels), value in scraped.items() if name == "vcfolio_outbox_depth"}
     assert depth == {"pending": 1, "processing": 1, "enqueued": 1, "failed": 0}

@@ -21,8 +21,8 @@ from db.matrices import AlreadyComplete, MatrixVersions, Started, begin_generati
 from db.matrix_values import payload_of
 from db.requests import submit_request
 from db.sessions import Fence, SessionRow, load_session
-from tests.asked import SMALL
 from tests.db.store.examples import UNLIMITED
+from tests.small_request import SMALL
 
 RELAXED: dict[str, Any] = {"minExpectedWinners": 40}
 """More winners than there can be: this limit is relaxed."""
@@ -115,7 +115,8 @@ def _simulated(session: SessionRow) -> ScenarioMatrix:
 def _solved(engine: Engine, fence: Fence, session: SessionRow, until: SessionStatus) -> None:
     config = NormalizedConfig.model_validate(session.normalized_config)
     matrix = _simulated(session)
-    optimized = pipeline.optimize(config, matrix, SolveControl(work_limit=10_000))
+    inputs = simulation_inputs(session.matrix_key_json)
+    optimized = pipeline.optimize(config, matrix, SolveControl(work_limit=10_000), inputs=inputs)
     with transaction(engine) as conn:
         assert sessions.store_allocation(
             conn,
@@ -130,7 +131,7 @@ def _solved(engine: Engine, fence: Fence, session: SessionRow, until: SessionSta
     validation = pipeline.validate(
         config,
         matrix,
-        simulation_inputs(session.matrix_key_json),
+        inputs,
         allocation=optimized.allocation,
         optimization=optimized.optimization,
     )

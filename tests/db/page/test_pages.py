@@ -14,10 +14,10 @@ from sqlalchemy import text
 
 from db.engine import transaction
 from db.funds import EXAMPLE_FUND_ID
-from tests.asked import SMALL
 from tests.db.frontiers import solve_all
 from tests.db.page.conftest import Told
 from tests.db.page.visiting import Site
+from tests.small_request import SMALL
 
 FUND = f"/funds/{EXAMPLE_FUND_ID}"
 FIRST_VIEW_BYTES = 300_000

@@ -15,8 +15,8 @@ from db.engine import transaction
 from db.funds import EXAMPLE_FUND_ID, LOCAL_USER, local_user_id
 from db.requests import cancel_session, invalidate_matrix, submit_request
 from db.tables.access import Action
-from tests.asked import SMALL
 from tests.db.store.examples import bridge_session, matrix_key, store_matrix
+from tests.small_request import SMALL
 
 SOMEBODY = Actor(None, "Prefect")
 

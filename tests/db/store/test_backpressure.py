@@ -20,7 +20,7 @@ from db.funds import local_user_id
 from db.requests import request_session
 from db.sessions import CreatedSession
 from db.settings import Settings
-from tests.asked import SMALL
+from tests.small_request import SMALL
 
 SETTINGS = Settings(home="/nowhere", max_waiting_sessions=3, retry_after_s=17)
 AT_ONCE = 20

@@ -11,9 +11,9 @@ from db import outbox, queue, sessions
 from db.engine import make_engine, transaction
 from db.funds import EXAMPLE_FUND_ID, find_fund
 from db.tables.outbox import JobStatus
+from tests.db.store.database_clock import advance_clock
 from tests.db.store.examples import bridge_session, inline_session, session_at
-from tests.db.store.lost import job_row, stray_session
-from tests.db.store.passing_time import let_pass
+from tests.db.store.lost_sessions import job_row, stray_session
 
 BRIDGE = "vcfolio bridge"
 
@@ -34,7 +34,7 @@ def test_the_figures_are_of_sessions_that_have_not_ended(connection: Connection)
     bridge_session(connection)
     cancelled = bridge_session(connection)
     sessions.cancel(connection, cancelled, "by the user")
-    let_pass(connection, 90)
+    advance_clock(connection, 90)
     bridge_session(connection)
     figures = queue.queue_figures(connection, BRIDGE)
     assert figures.depth == {
@@ -62,7 +62,7 @@ def test_the_list_names_fund_and_trouble_and_begins_with_the_longest_due(connect
     trouble = bridge_session(connection)
     (job,) = outbox.claim_jobs(connection, 1)
     outbox.fail_claim(connection, job, "refused")
-    let_pass(connection, 60)
+    advance_clock(connection, 60)
     flow_run_id = uuid4()
     enqueued = stray_session(connection, flow_run_id)
     fresh = bridge_session(connection)

@@ -15,6 +15,7 @@ from db.rescue import LostSession
 from db.sessions import Fence
 from db.tables.events import EventKind
 from db.tables.outbox import JobStatus
+from tests.db.store.database_clock import advance_clock
 from tests.db.store.examples import (
     bridge_session,
     expire_session_lease,
@@ -23,8 +24,7 @@ from tests.db.store.examples import (
     session_at,
     store_allocation,
 )
-from tests.db.store.lost import enqueue, expired_session, job_row, stray_session
-from tests.db.store.passing_time import let_pass
+from tests.db.store.lost_sessions import enqueue, expired_session, job_row, stray_session
 
 GRACE_S = 2.0
 MANY = 100
@@ -207,7 +207,7 @@ def test_a_stray_is_restarted_once(connection: Connection) -> None:
 def test_since_when_a_run_has_begun_is_noted_once_and_forgotten_with_its_epoch(connection: Connection) -> None:
     stray_session(connection, uuid4())
     rescue.note_begun(connection, _stray_one(connection))
-    let_pass(connection, 50)
+    advance_clock(connection, 50)
     rescue.note_begun(connection, _stray_one(connection))
     stray = _stray_one(connection)
     assert stray.begun_for_s == 50

@@ -12,7 +12,7 @@ from db.engine import transaction
 from db.funds import local_user_id
 from db.requests import resolve_request, submit_request
 from db.sessions import load_session
-from tests.asked import SMALL
+from tests.small_request import SMALL
 
 
 def test_what_was_resolved_is_stored_without_reading_the_calibration_again(engine: Engine) -> None:

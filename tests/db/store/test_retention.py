@@ -10,6 +10,7 @@ from db import matrices, outbox, sessions
 from db.engine import transaction
 from db.matrices import Started
 from db.retention import delete_ended_jobs, evict_matrices
+from tests.db.store.database_clock import advance_clock
 from tests.db.store.examples import (
     begin,
     bridge_session,
@@ -21,7 +22,6 @@ from tests.db.store.examples import (
     started,
     store_matrix,
 )
-from tests.db.store.passing_time import let_pass
 
 DAY_S = 86_400.0
 KEY = matrix_key("one")
@@ -53,7 +53,7 @@ def test_a_matrix_goes_when_nobody_has_read_it_for_long_enough(connection: Conne
 
 def test_reading_a_matrix_keeps_it(connection: Connection) -> None:
     store_matrix(connection, KEY)
-    let_pass(connection, 31 * DAY_S)
+    advance_clock(connection, 31 * DAY_S)
     assert matrices.load_payload(connection, KEY) is not None
     assert _evict(connection) == 0
 
@@ -62,11 +62,11 @@ def test_a_failed_matrix_goes_sooner_and_one_in_the_making_stays(connection: Con
     failed, making = matrix_key("failed"), matrix_key("in the making")
     assert matrices.fail_generation(connection, started(connection, failed), "because")
     started(connection, making)
-    let_pass(connection, 6 * DAY_S)
+    advance_clock(connection, 6 * DAY_S)
     assert _evict(connection) == 0
-    let_pass(connection, 2 * DAY_S)
+    advance_clock(connection, 2 * DAY_S)
     assert _evict(connection) == 1
-    let_pass(connection, 400 * DAY_S)
+    advance_clock(connection, 400 * DAY_S)
     assert _evict(connection) == 0
     assert _keys(connection) == {making}
 
@@ -77,14 +77,14 @@ def test_the_matrix_of_an_active_session_stays(connection: Connection, status: S
     key = sessions.load_session(connection, fence.session_id).matrix_key
     if matrices.read_reference(connection, key) is None:
         store_matrix(connection, key)
-    let_pass(connection, 400 * DAY_S)
+    advance_clock(connection, 400 * DAY_S)
     assert _evict(connection) == status.terminal
     assert (_keys(connection) == set()) == status.terminal
 
 
 def test_evicting_touches_no_session_and_no_history(connection: Connection) -> None:
     fence = session_at(connection, SessionStatus.COMPLETED)
-    let_pass(connection, 400 * DAY_S)
+    advance_clock(connection, 400 * DAY_S)
     before = sessions.load_session(connection, fence.session_id)
     assert _evict(connection) == 1
     assert sessions.load_session(connection, fence.session_id) == before
@@ -93,7 +93,7 @@ def test_evicting_touches_no_session_and_no_history(connection: Connection) -> N
 
 def test_an_evicted_matrix_is_built_again_and_remembers_what_it_was(connection: Connection) -> None:
     first = store_matrix(connection, KEY)
-    let_pass(connection, 31 * DAY_S)
+    advance_clock(connection, 31 * DAY_S)
     assert _evict(connection) == 1
     assert matrices.load_payload(connection, KEY) is None
     again = begin(connection, KEY)
@@ -114,7 +114,7 @@ def test_a_matrix_that_is_being_read_is_passed_over(engine: Engine) -> None:
     with transaction(engine) as conn:
         store_matrix(conn, KEY)
         store_matrix(conn, other)
-        let_pass(conn, 31 * DAY_S)
+        advance_clock(conn, 31 * DAY_S)
     with transaction(engine) as reader:
         read = matrices.load_payload(reader, KEY)
         assert read is not None
@@ -130,7 +130,7 @@ def test_a_reader_gets_the_whole_matrix_or_none(engine: Engine) -> None:
     for _ in range(10):
         with transaction(engine) as conn:
             generation = store_matrix(conn, KEY)
-            let_pass(conn, 31 * DAY_S)
+            advance_clock(conn, 31 * DAY_S)
 
         def act(conn: Connection, number: int) -> object:
             return _evict(conn) if number == 0 else matrices.load_payload(conn, KEY)
@@ -150,7 +150,7 @@ def test_many_cleaners_share_the_work_and_none_waits_for_another(engine: Engine)
     with transaction(engine) as conn:
         for number in range(12):
             store_matrix(conn, matrix_key(number))
-        let_pass(conn, 31 * DAY_S)
+        advance_clock(conn, 31 * DAY_S)
     evicted = race(engine, 3, lambda conn, _number: _evict(conn, limit=4))
     with transaction(engine) as conn:
         assert len(_keys(conn)) == 12 - sum(evicted)
@@ -170,9 +170,9 @@ def test_outbox_rows_go_when_their_session_has_ended_for_long_enough(connection:
     sessions.cancel(connection, cancelled, "by the user")
     active = [bridge_session(connection), inline_session(connection).session_id]
     outbox.claim_jobs(connection, 1)
-    let_pass(connection, 29 * DAY_S)
+    advance_clock(connection, 29 * DAY_S)
     assert delete() == 0
-    let_pass(connection, 2 * DAY_S)
+    advance_clock(connection, 2 * DAY_S)
     recent = bridge_session(connection)
     sessions.cancel(connection, recent, "by the user")
     assert delete() == 2
@@ -186,7 +186,7 @@ def test_a_batch_of_outbox_rows_begins_with_those_that_ended_first(connection: C
     for _ in range(3):
         ended.append(bridge_session(connection))
         sessions.cancel(connection, ended[-1], "by the user")
-        let_pass(connection, DAY_S)
+        advance_clock(connection, DAY_S)
     assert delete_ended_jobs(connection, ended_s=0, limit=2) == 2
     assert _jobs(connection) == {ended[2]}
 
@@ -196,7 +196,7 @@ def test_a_row_that_somebody_holds_is_left_for_the_next_time(engine: Engine) -> 
         held, free = bridge_session(conn), bridge_session(conn)
         for session_id in (held, free):
             sessions.cancel(conn, session_id, "by the user")
-        let_pass(conn, 31 * DAY_S)
+        advance_clock(conn, 31 * DAY_S)
     with transaction(engine) as holder:
         holder.execute(text("SELECT FROM job_outbox WHERE session_id = :id FOR UPDATE"), {"id": held})
         with transaction(engine) as conn:

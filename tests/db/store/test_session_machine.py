@@ -34,8 +34,8 @@ from deployments.bridge.bridge import Enqueuer
 from deployments.bridge.metrics import BridgeCounters
 from tasks.flow_runs import RunState
 from tasks.reaping import reap
+from tests.db.store.database_clock import advance_clock
 from tests.db.store.examples import inline_session, matrix_key, new_session, store_allocation, store_matrix
-from tests.db.store.passing_time import let_pass
 from tests.flow_runs import FlowRunsInMemory
 
 SETTINGS = Settings(home="/nowhere", max_epochs=3)
@@ -211,7 +211,7 @@ class SessionMachine(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([3, SETTINGS.lease_s + 1, SETTINGS.begun_patience_s, SETTINGS.stuck_after_s + 1]))
     def time_passes(self, seconds: float) -> None:
         with transaction(self.engine) as conn:
-            let_pass(conn, seconds)
+            advance_clock(conn, seconds)
 
     @rule(away=SELDOM)
     def reap(self, away: bool) -> None:
@@ -245,7 +245,7 @@ class SessionMachine(RuleBasedStateMachine):
     @rule()
     def evict(self) -> None:
         with transaction(self.engine) as conn:
-            let_pass(conn, 1)
+            advance_clock(conn, 1)
             needed = set(conn.scalars(_NEEDED_MATRICES))
             evict_matrices(conn, complete_s=0, failed_s=0, limit=10)
             assert needed == set(conn.scalars(_NEEDED_MATRICES))
@@ -273,7 +273,7 @@ class SessionMachine(RuleBasedStateMachine):
             with transaction(self.engine) as conn:
                 if all(SessionStatus(row["status"]).terminal for row in _rows(conn).values()):
                     break
-                let_pass(conn, 400)
+                advance_clock(conn, 400)
             reap(self.engine, SETTINGS, self.prefect)
             self.bridge.turn()
             for run in self._scheduled():

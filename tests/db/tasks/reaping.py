@@ -13,7 +13,7 @@ from db.settings import Settings
 from db.tables.events import EventKind
 from tasks.flow_runs import RunState
 from tasks.reaping import reap
-from tests.db.store.lost import expired_session, stray_session
+from tests.db.store.lost_sessions import expired_session, stray_session
 from tests.flow_runs import FlowRunsInMemory
 
 SETTINGS = Settings(home="/nowhere", max_epochs=3)

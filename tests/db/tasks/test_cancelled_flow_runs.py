@@ -21,7 +21,7 @@ from db.tables.events import EventKind
 from tasks.cancelling import CANCELLED_IN_PREFECT, propagate_cancellations
 from tasks.flow_runs import Rejected, RunState
 from tests.db.store.examples import inline_session, session_at
-from tests.db.store.lost import expired_session, stray_session
+from tests.db.store.lost_sessions import expired_session, stray_session
 from tests.db.tasks.reaping import SETTINGS, reap_once, session_of, stray
 from tests.flow_runs import FlowRunsInMemory
 

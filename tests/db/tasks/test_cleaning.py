@@ -22,8 +22,8 @@ from db.fault_points import armed
 from db.funds import LOCAL_USER
 from db.settings import Settings, child_environment
 from tasks.cleaning import DAY_S, JOBS_AT_ONCE, MATRICES_AT_ONCE, CleanupReport, clean_up
+from tests.db.store.database_clock import advance_clock
 from tests.db.store.examples import bridge_session, matrix_key, session_at, store_matrix
-from tests.db.store.passing_time import let_pass
 
 SETTINGS = Settings(home="/nowhere")
 ROOT = Path(__file__).parents[3]
@@ -66,7 +66,7 @@ def _put_ended(conn: Connection, _number: int) -> None:
 
 def _months_later(engine: Engine) -> None:
     with transaction(engine) as conn:
-        let_pass(conn, 100 * DAY_S)
+        advance_clock(conn, 100 * DAY_S)
 
 
 @contextmanager
@@ -132,7 +132,7 @@ def test_how_long_things_are_kept_is_configuration(engine: Engine) -> None:
     _fill(engine, 2, _put_matrix)
     _fill(engine, 2, _put_ended)
     with transaction(engine) as conn:
-        let_pass(conn, 2 * DAY_S)
+        advance_clock(conn, 2 * DAY_S)
     assert clean_up(engine, SETTINGS) == CleanupReport(0, 0, 0)
     assert clean_up(engine, Settings(home="/nowhere", matrix_kept_days=1.5)) == CleanupReport(2, 0, 0)
     assert clean_up(engine, Settings(home="/nowhere", job_kept_days=1.5)) == CleanupReport(0, 2, 0)

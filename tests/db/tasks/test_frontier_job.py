@@ -32,8 +32,8 @@ from tasks.reaping import reap
 from tests.conftest import MakeTemplate, NewDatabase
 from tests.db.frontiers import SETTINGS, ask, solve, stored, take
 from tests.db.page.carried_out import carried_out
+from tests.db.store.database_clock import advance_clock
 from tests.db.store.examples import race
-from tests.db.store.passing_time import let_pass
 from tests.flow_runs import FlowRunsInMemory
 
 TEMPLATE = "frontier_template"
@@ -91,7 +91,7 @@ def _enqueue(engine: Engine, flow_run_id: UUID) -> None:
     with transaction(engine) as conn:
         jobs = [job for job in outbox.claim_jobs(conn, 10) if job.job_type is JobType.FRONTIER]
         assert outbox.mark_enqueued(conn, dict.fromkeys(jobs, flow_run_id)) == {job.subject_id for job in jobs}
-        let_pass(conn, 3.0)
+        advance_clock(conn, 3.0)
 
 
 class Died(Exception):
@@ -163,7 +163,7 @@ def test_a_run_that_dies_is_followed_by_one_that_begins_at_the_first_missing_poi
     died = stored(engine, frontier.frontier_id)
     assert (died.status, died.solved) == (FrontierStatus.SOLVING, 1)
     with transaction(engine) as conn:
-        let_pass(conn, SETTINGS.lease_s + 1)
+        advance_clock(conn, SETTINGS.lease_s + 1)
     assert reap(engine, SETTINGS, FlowRunsInMemory()).frontiers == 1
     assert _outbox_row(engine, frontier.frontier_id) == ("pending", 1)
     solve(engine, take(engine, frontier, epoch=1))
@@ -188,7 +188,7 @@ def test_a_run_of_an_older_epoch_writes_nothing(engine: Engine, session_id: UUID
     frontier = ask(engine, session_id, VARY)
     stale = take(engine, frontier)
     with transaction(engine) as conn:
-        let_pass(conn, SETTINGS.lease_s + 1)
+        advance_clock(conn, SETTINGS.lease_s + 1)
     reap(engine, SETTINGS, FlowRunsInMemory())
     holder = take(engine, frontier, epoch=1)
     before = stored(engine, frontier.frontier_id)
@@ -282,7 +282,7 @@ def test_a_run_that_has_begun_is_given_time_to_take_it(engine: Engine, session_i
     _enqueue(engine, run)
     assert reap(engine, SETTINGS, prefect).frontiers == 0
     with transaction(engine) as conn:
-        let_pass(conn, SETTINGS.begun_patience_s + 1)
+        advance_clock(conn, SETTINGS.begun_patience_s + 1)
     assert reap(engine, SETTINGS, prefect).frontiers == 1
     assert stored(engine, frontier.frontier_id).epoch == 1
     assert prefect.buried == [run]
@@ -302,7 +302,7 @@ def test_one_whose_lease_ran_out_too_often_fails(engine: Engine, session_id: UUI
     for epoch in (0, 1):
         take(engine, frontier, epoch)
         with transaction(engine) as conn:
-            let_pass(conn, settings.lease_s + 1)
+            advance_clock(conn, settings.lease_s + 1)
         assert reap(engine, settings, FlowRunsInMemory()).frontiers == 1
     ended = stored(engine, frontier.frontier_id)
     assert (ended.status, ended.error_code) == (FrontierStatus.FAILED, "lost_too_often")
@@ -323,7 +323,7 @@ def test_a_claim_that_its_bridge_did_not_finish_is_taken_back(engine: Engine, se
     frontier = ask(engine, session_id, VARY)
     with transaction(engine) as conn:
         outbox.claim_jobs(conn, 1)
-        let_pass(conn, SETTINGS.stuck_after_s + 1)
+        advance_clock(conn, SETTINGS.stuck_after_s + 1)
     assert reap(engine, SETTINGS, FlowRunsInMemory()).claims_taken_back == 1
     assert _outbox_row(engine, frontier.frontier_id) == ("pending", 0)
 
@@ -348,7 +348,7 @@ def test_old_rows_and_points_go_the_frontier_stays_and_keeps_its_matrix_while_it
     done, active = ask(engine, session_id, VARY), ask(engine, session_id, FINER)
     solve(engine, take(engine, done))
     with transaction(engine) as conn:
-        let_pass(conn, 400 * DAY_S)
+        advance_clock(conn, 400 * DAY_S)
     report = clean_up(engine, SETTINGS)
     # Among the rows is the session's own.
     assert (report.matrices, report.jobs, report.points) == (0, 2, 3)

@@ -19,9 +19,9 @@ from db.fault_points import armed
 from db.tables.events import EventKind
 from tasks.flow_runs import RunState
 from tasks.reaping import BATCH, ReapReport, reap
+from tests.db.store.database_clock import advance_clock
 from tests.db.store.examples import bridge_session, inline_session, session_at
-from tests.db.store.lost import enqueue, expired_session, job_row
-from tests.db.store.passing_time import let_pass
+from tests.db.store.lost_sessions import enqueue, expired_session, job_row
 from tests.db.tasks.reaping import SETTINGS, expired, reap_once, session_of, stray
 from tests.flow_runs import FlowRunsInMemory
 
@@ -83,10 +83,10 @@ def test_a_run_that_has_begun_gets_its_time_to_take_the_session(engine: Engine, 
     session_id = stray(engine, prefect, RunState.BEGUN)
     assert reap_once(engine, prefect) == {}
     with transaction(engine) as conn:
-        let_pass(conn, SETTINGS.begun_patience_s - 30)
+        advance_clock(conn, SETTINGS.begun_patience_s - 30)
     assert reap_once(engine, prefect) == {}
     with transaction(engine) as conn:
-        let_pass(conn, 31)
+        advance_clock(conn, 31)
     assert reap_once(engine, prefect) == {EventKind.RESTARTED: 1}
     assert len(prefect.buried) == 1
     session = session_of(engine, session_id)
@@ -97,7 +97,7 @@ def test_a_run_that_waits_for_a_worker_may_wait_for_hours(engine: Engine, prefec
     session_id = stray(engine, prefect, RunState.SCHEDULED)
     for _ in range(3):
         with transaction(engine) as conn:
-            let_pass(conn, 36_000)
+            advance_clock(conn, 36_000)
         assert reap_once(engine, prefect) == {}
     assert session_of(engine, session_id).epoch == 0
 
@@ -152,10 +152,10 @@ def test_claims_of_a_dead_bridge_are_taken_back(engine: Engine, prefect: FlowRun
     with transaction(engine) as conn:
         session_id = bridge_session(conn)
         outbox.claim_jobs(conn, 1)
-        let_pass(conn, SETTINGS.stuck_after_s - 10)
+        advance_clock(conn, SETTINGS.stuck_after_s - 10)
     assert reap(engine, SETTINGS, prefect).claims_taken_back == 0
     with transaction(engine) as conn:
-        let_pass(conn, 11)
+        advance_clock(conn, 11)
     report = reap(engine, SETTINGS, prefect)
     assert (report.claims_taken_back, str(report)) == (1, "1 claims taken back")
     with transaction(engine) as conn:
@@ -171,7 +171,7 @@ def test_a_session_that_is_lost_again_and_again_is_given_up(engine: Engine, pref
         with transaction(engine) as conn:
             enqueue(conn, session_id, prefect.add(RunState.BEGUN))
             assert sessions.take_session(conn, session_id, epoch, 45, "host:1")
-            let_pass(conn, 46)
+            advance_clock(conn, 46)
         found.append(reap_once(engine, prefect))
     assert found == [{EventKind.RESCUED: 1}, {EventKind.RESCUED: 1}, {EventKind.GIVEN_UP: 1}]
     session = session_of(engine, session_id)
@@ -198,7 +198,7 @@ def test_the_clock_of_the_host_does_not_count(
             assert sessions.take_session(conn, live.session_id, 0, 45, "host:2") is None
             assert job_row(conn, claimed)["status"] == "processing"
         with transaction(engine) as conn:
-            let_pass(conn, 46)
+            advance_clock(conn, 46)
         assert reap_once(engine, prefect) == {EventKind.RESCUED: 1}
     assert [session_of(engine, one).epoch for one in (live.session_id, begun)] == [1, 0]
     assert len(sent) > 20

@@ -16,9 +16,9 @@ from db.fault_points import armed
 from db.tables.events import EventKind
 from tasks.flow_runs import RunState
 from tasks.reaping import reap
+from tests.db.store.database_clock import advance_clock
 from tests.db.store.examples import bridge_session
-from tests.db.store.lost import expired_session
-from tests.db.store.passing_time import let_pass
+from tests.db.store.lost_sessions import expired_session
 from tests.db.tasks.reaping import SETTINGS, expired, reap_once, session_of, stray
 from tests.flow_runs import FlowRunsInMemory
 
@@ -88,7 +88,7 @@ def test_two_reapers_that_have_read_the_same_do_it_once(engine: Engine, prefect:
     with transaction(engine) as conn:
         bridge_session(conn)
         outbox.claim_jobs(conn, 1)
-        let_pass(conn, SETTINGS.stuck_after_s + 1)
+        advance_clock(conn, SETTINGS.stuck_after_s + 1)
         lost = expired_session(conn, prefect.add(RunState.BEGUN))
         orphan = bridge_session(conn)
         outbox.close_job(conn, orphan, "refused")

@@ -37,7 +37,7 @@ from db.sessions import (
 from deployments.prefect.flush import flush_to_server
 from flows.optimize_session import optimize_session
 from tasks.process_owner import lease_owner
-from tests.asked import SMALL
+from tests.small_request import SMALL
 from tests.task_names import task_of
 
 LEASE_S = 45.0

@@ -11,9 +11,9 @@ from sqlalchemy import Connection, Engine
 from db.engine import transaction
 from deployments.bridge.name import BRIDGE
 from deployments.local.health import LONGEST_DUE_S, LONGEST_WAITING_S, Finding, database_findings
+from tests.db.store.database_clock import advance_clock
 from tests.db.store.examples import bridge_session, inline_session
-from tests.db.store.lost import stray_session
-from tests.db.store.passing_time import let_pass
+from tests.db.store.lost_sessions import stray_session
 
 
 def told(engine: Engine) -> dict[str, Finding]:
@@ -30,10 +30,10 @@ def test_where_nothing_waits_only_a_bridge_is_missing(engine: Engine) -> None:
 def test_a_row_that_nobody_claims_is_told_after_a_minute(engine: Engine) -> None:
     with transaction(engine) as conn:
         bridge_session(conn)
-        let_pass(conn, LONGEST_DUE_S - 20)
+        advance_clock(conn, LONGEST_DUE_S - 20)
     assert told(engine)["outbox"].fine
     with transaction(engine) as conn:
-        let_pass(conn, 20)
+        advance_clock(conn, 20)
     assert not told(engine)["outbox"].fine
     assert "the bridge is not running" in told(engine)["outbox"].words
 
@@ -57,7 +57,7 @@ def test_sessions_that_wait_for_long_are_told_with_what_would_help(
             one(conn)
     assert told(engine)["sessions"].fine
     with transaction(engine) as conn:
-        let_pass(conn, LONGEST_WAITING_S)
+        advance_clock(conn, LONGEST_WAITING_S)
     sessions = told(engine)["sessions"]
     assert not sessions.fine
     assert sessions.words.startswith(f"{len(wait)} waiting, the oldest for 60")

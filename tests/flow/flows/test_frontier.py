@@ -11,10 +11,11 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 
 from core.errors import BadInput, Cancelled
 from core.request.normalized_config import NormalizedConfig
+from db.fault_points import held
 from flows.frontier import frontier
 from tasks import frontier as frontier_tasks
-from tests.asked import HARD, SMALL
 from tests.flow.flows.product import Product, in_background, task_states
+from tests.small_request import SMALL
 
 pytestmark = pytest.mark.xdist_group("flows")
 
@@ -84,8 +85,8 @@ def test_bad_input_is_refused_before_anything_is_stored(product: Product) -> Non
 def test_points_that_are_told_to_stop_end_soon_with_cancelled(
     product: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    request = request_of(product, **HARD)
-    with in_background(lambda: frontier(request, "cvarLimit=0.28,0.3", return_state=True)) as running:
+    request = request_of(product)
+    with held("frontier.solving"), in_background(lambda: frontier(request, VARY, return_state=True)) as running:
         product.until(lambda: product.sql("SELECT count(*) FROM scenario_matrices WHERE status = 'complete'") == [(1,)])
         monkeypatch.setattr(frontier_tasks, "_told_to_stop", frontier_tasks.threading.Event())
         frontier_tasks.stop_points()

@@ -22,7 +22,6 @@ from db.funds import add_fund, local_user_id
 from db.matrices import read_reference
 from db.sessions import SessionRow, cancel
 from tasks.stored_matrix import load_matrix
-from tests.asked import HARD
 from tests.flow.flows.product import PATIENCE_S, Product, in_background
 from tests.history_files import write_history
 
@@ -30,6 +29,17 @@ pytestmark = pytest.mark.xdist_group("flows")
 
 LOOSE = {"maxLossProbability": 1, "cvarLimit": 1}
 SECTORS = ("AI", "Health")
+OPEN_AT_ITS_WORK_LIMIT: dict[str, Any] = {
+    "buckets": {"stages": ["Seed", "A", "B", "C"], "sectors": [f"S{number}" for number in range(12)]},
+    "maxLossProbability": 0.12,
+    "cvarLimit": 0.3,
+    "minExpectedWinners": 1.75,
+    "bucketMaxWeight": 0.15,
+    "scenarioGenConfig": {"scenarioCount": 400},
+    "workLimit": 3000,
+    "taxonomyVersion": "fffd945f7a9677ea4279504f614a35",
+}
+"""On its scenarios a portfolio is found at once, and far more work is needed to prove the best one."""
 
 
 @dataclass(frozen=True)
@@ -259,7 +269,7 @@ KINDS: dict[str, tuple[Ask, Callable[[Ended], None]]] = {
     ),
     "asked twice, the same to the byte": (_ask_twice, _repeated),
     "cancelled and asked again": (_ask_cancel_ask, _cancelled),
-    "out of work with an answer": (_ask(**HARD | {"workLimit": 3000}), _out_of_work),
+    "out of work with an answer": (_ask(**OPEN_AT_ITS_WORK_LIMIT), _out_of_work),
     "out of work without an answer": (_ask(maxLossProbability=0.2, workLimit=1), _no_answer),
     "the first model": (
         _ask(**LOOSE, modelVersion="three_component_v1", calibrationVersion="us_venture_2004_2013"),

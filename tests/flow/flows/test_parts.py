@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from core import pipeline
-from core.errors import BadInput
+from core.errors import BadInput, Unavailable
 from core.matrix.key import simulation_inputs
 from core.matrix.reduction.matrix import reduce_as_asked
 from core.matrix.scenario_matrix import ScenarioMatrix
@@ -119,6 +120,17 @@ def test_dask_without_its_package_is_refused_by_name(tmp_path: Path, monkeypatch
 
     with pytest.raises(BadInput, match=r"VCFOLIO_TASK_RUNNER = 'dask': needs .*vcfolio\[dask\]"):
         task_runner(_settings(tmp_path, "dask"))
+
+
+def test_a_dask_scheduler_that_does_not_answer_is_said_to_be_unavailable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("prefect_dask", reason="an extra: pip install 'vcfolio[dask]'")
+    timeouts = importlib.import_module("distributed").config["distributed"]["comm"]["timeouts"]
+    monkeypatch.setitem(timeouts, "connect", "1s")
+    settings = _settings(tmp_path, "dask").model_copy(update={"dask_address": "tcp://127.0.0.1:9"})
+    with pytest.raises(Unavailable, match=r"task runner dask cannot start: .*tcp://127\.0\.0\.1:9"):
+        in_block_ranges(matrix_block_range, [BlockRange(0, 1_000)], {}, settings, _tell)
 
 
 def test_the_workers_are_those_that_were_asked_for(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 from core.frontier.variation import parse_variation
 from db import frontiers
 from db.engine import transaction
+from db.fault_points import held
 from db.frontier_requests import request_frontier
 from db.frontiers import FrontierRow
 from db.sessions import SessionRow
@@ -19,8 +20,8 @@ from db.tables.frontiers import FrontierStatus
 from flows.frontier import frontier
 from flows.solve_frontier import solve_frontier
 from tasks import frontier_job
-from tests.asked import HARD, SMALL
 from tests.flow.flows.product import Product, in_background, task_states
+from tests.small_request import SMALL
 
 pytestmark = pytest.mark.xdist_group("flows")
 
@@ -68,11 +69,13 @@ def test_its_matrix_is_made_again_where_it_was_evicted(product: Product) -> None
 
 
 def test_a_frontier_cancelled_while_it_is_solved_ends_soon_as_cancelled(product: Product) -> None:
-    hard = product.session(product.ask(**HARD))
-    asked = ask(product, hard, "cvarLimit=0.28,0.3")
-    complete = "SELECT count(*) FROM scenario_matrices WHERE status = 'complete'"
-    with in_background(lambda: solve_frontier(asked.frontier_id, 0, return_state=True)) as running:
-        product.until(lambda: product.sql(complete) == [(1,)])
+    asked = ask(product, product.completed(**LOOSE))
+    solving = "SELECT status FROM frontier_jobs"
+    with (
+        held("frontier.solving"),
+        in_background(lambda: solve_frontier(asked.frontier_id, 0, return_state=True)) as running,
+    ):
+        product.until(lambda: product.sql(solving) == [("SOLVING",)])
         with transaction(product.engine) as conn:
             assert frontiers.cancel_frontier(conn, asked.frontier_id, "not wanted any more")
         state = running.result()

@@ -14,9 +14,9 @@ import pytest
 from sqlalchemy import text
 
 from db.engine import transaction
-from tests.asked import SMALL
 from tests.db.api.serving import Served, serving
 from tests.flow.flows.product import Product
+from tests.small_request import SMALL
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("flows")

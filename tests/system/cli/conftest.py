@@ -18,6 +18,7 @@ from deployments.local.prefect_server import PrefectService
 from tests import servers
 from tests.command_line import CommandLine, CommandLineInProcess
 from tests.request_files import write_request
+from tests.system.cli.caught_runs import caught  # noqa: F401 - a fixture
 from tests.waiting import eventually
 
 

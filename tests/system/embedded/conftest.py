@@ -47,6 +47,20 @@ def wardens(root: Path) -> list[psutil.Process]:
     ]
 
 
+def kill(process: psutil.Process) -> None:
+    """By SIGKILL, and it has ended when this returns: until then, which on a busy machine takes a while, it still holds
+    its locks."""
+
+    def ended() -> bool:
+        try:
+            return process.status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+    process.kill()
+    assert eventually(ended)
+
+
 @pytest.fixture
 def open_directory() -> Iterator[Path]:
     """A directory that every account can enter, unlike pytest's own."""

@@ -9,7 +9,7 @@ import pytest
 
 from deployments.local.embedded.postgres import EmbeddedPostgres
 from deployments.local.embedded.postmaster import ServerFiles
-from tests.system.embedded.conftest import connect, postmaster, query, stopped, wardens
+from tests.system.embedded.conftest import connect, kill, postmaster, query, stopped, wardens
 from tests.system.embedded.user_process import FAST, UserProcess
 from tests.waiting import eventually
 
@@ -96,6 +96,20 @@ def test_killing_the_only_user_leaves_no_server_behind(user, embedded):
     assert eventually(lambda: stopped(observer.root))
 
 
+def test_killing_the_warden_too_leaves_a_server_that_the_next_user_stops(user, embedded):
+    victim, observer = user(), embedded()
+    port = victim.join()
+    assert eventually(lambda: bool(wardens(observer.root)))
+    for process in wardens(observer.root):
+        kill(process)
+    victim.kill()
+    assert not stopped(observer.root)
+    with observer:
+        assert observer.port == port
+        assert eventually(lambda: len(wardens(observer.root)) == 1), "whoever joins posts a new warden"
+    assert stopped(observer.root)
+
+
 def test_after_a_killed_postmaster_the_next_user_finds_all_that_was_committed(user, embedded):
     bystander, postgres = user(), embedded(fsync="on")
     with postgres:
@@ -103,7 +117,7 @@ def test_after_a_killed_postmaster_the_next_user_finds_all_that_was_committed(us
         port = postgres.port
         with connect(postgres) as connection:
             connection.execute("CREATE TABLE kept AS SELECT 1 AS x")
-        postmaster(postgres).kill()
+        kill(postmaster(postgres))
         with embedded() as next_user:
             assert next_user.port == port, "old connections find the server where it was"
             assert query(next_user, "SELECT x FROM kept") == [(1,)]
@@ -112,7 +126,7 @@ def test_after_a_killed_postmaster_the_next_user_finds_all_that_was_committed(us
 
 def test_leaving_a_server_that_has_died_is_no_error(embedded):
     with embedded() as postgres:
-        postmaster(postgres).kill()
+        kill(postmaster(postgres))
     assert stopped(postgres.root)
 
 

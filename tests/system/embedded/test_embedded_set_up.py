@@ -57,9 +57,8 @@ def test_a_database_is_made_once_whoever_asks(embedded):
         assert query(postgres, "SELECT count(*) FROM pg_database WHERE datname LIKE 'funds%'") == [(1,)]
 
 
-@pytest.mark.parametrize("name", ["with a space", "quo'te", 'quo"te', "$HOME `id`", "ümlaut"])
-def test_the_home_may_have_any_name(open_directory, name):
-    home = open_directory / name / "home"
+def test_the_home_may_have_any_name(open_directory):
+    home = open_directory / 'with a space, 1 quo\'te, "two", $HOME, `id` and ümlaut' / "home"
     with EmbeddedPostgres(home, settings=FAST) as postgres:
         assert postgres.root == home / "postgres"
         assert query(postgres, "SELECT 1") == [(1,)]

@@ -17,7 +17,7 @@ from core.errors import Unavailable
 from deployments.local.embedded.detached import launch_detached
 from deployments.local.embedded.locks import EXCLUSIVE, is_held, lock, open_lock, release, try_lock
 from deployments.local.embedded.shared_service import SharedService
-from tests.system.embedded.conftest import wardens
+from tests.system.embedded.conftest import kill, wardens
 from tests.waiting import eventually
 
 
@@ -82,7 +82,7 @@ def test_a_warden_that_gets_the_lock_while_the_last_one_leaves_does_not_make_it_
     use = shared()
     use.join()
     assert eventually(lambda: len(wardens(tmp_path)) == 1)
-    wardens(tmp_path)[0].kill()
+    kill(wardens(tmp_path)[0])
     fcntl.flock(use._users, fcntl.LOCK_UN)
     warden_lock = open_lock(tmp_path / "users.lock")
     lock(warden_lock, EXCLUSIVE)

@@ -30,12 +30,13 @@ from db.settings import Settings
 from deployments.local.embedded.postgres import EmbeddedPostgres
 from deployments.local.prefect_server import auth_string
 from deployments.local.prefect_server_process import ServerProcess
-from tests.asked import SMALL
-from tests.db.store.passing_time import let_pass
+from tests.db.store.database_clock import advance_clock
+from tests.small_request import SMALL
 from tests.task_names import task_of
 from tests.waiting import eventually
 
 PATIENCE_S = 240.0
+STOPPED_LEASE_S = 3600
 
 
 @dataclass(frozen=True)
@@ -81,30 +82,34 @@ class Stack:
     ) -> str:
         """The flow run that the bridge would make, with the fault armed in its process; the bridge must be stopped.
 
-        When the bridge goes on it is given this very run, since the idempotency key is the same.
+        When the bridge goes on it is given this very run, since the idempotency key is the same. The lease of a run
+        that is to be stopped outlasts every test, so that none depends on being quick: a test that wants it to end
+        says `advance_clock(STOPPED_LEASE_S)`.
         """
-        armed = f"{fault}={action}"
-        return self._run_with_fault("optimize-session", "optimization_session", "session_id", session_id, armed)
+        armed = {"VCFOLIO_FAULT": f"{fault}={action}"}
+        lease = {"VCFOLIO_LEASE_S": str(STOPPED_LEASE_S)} if action == "stop" else {}
+        return self._run_in("optimize-session", "optimization_session", "session_id", session_id, armed | lease)
 
     def frontier_run_with_fault(self, frontier_id: str, fault: FaultPoint) -> str:
         """As `run_with_fault`, for a frontier."""
-        return self._run_with_fault("solve-frontier", "frontier", "frontier_id", frontier_id, f"{fault}=kill")
+        armed = {"VCFOLIO_FAULT": f"{fault}=kill"}
+        return self._run_in("solve-frontier", "frontier", "frontier_id", frontier_id, armed)
 
-    def _run_with_fault(self, flow: str, job_type: str, parameter: str, subject: str, armed: str) -> str:
+    def _run_in(self, flow: str, job_type: str, parameter: str, subject: str, environment: dict[str, str]) -> str:
         deployment = self.prefect("GET", f"/deployments/name/{flow}/{flow}")
         run = self.prefect(
             "POST",
             f"/deployments/{deployment['id']}/create_flow_run",
             parameters={parameter: subject, "epoch": 0},
             idempotency_key=f"{job_type}:{subject}:0",
-            job_variables={"env": {"VCFOLIO_FAULT": armed}},
+            job_variables={"env": environment},
         )
         return str(run["id"])
 
-    def let_pass(self, seconds: float) -> None:
+    def advance_clock(self, seconds: float) -> None:
         """So much time, as the database tells it."""
         with transaction(self.engine) as conn:
-            let_pass(conn, seconds)
+            advance_clock(conn, seconds)
 
     # What the database says.
 
@@ -146,8 +151,8 @@ class Stack:
         )
 
     def solver_stopped(self, session_id: str) -> psutil.Process:
-        """The process of the session's run, once it has stopped in its solver."""
-        process = self.runner_of(self.solving(session_id))
+        """The process of the session's run, once it has stopped in its solver. It has not told of any step then."""
+        process = self.runner_of(self.wait_for(session_id, SessionStatus.OPTIMIZING))
         assert eventually(lambda: process.status() == psutil.STATUS_STOPPED, PATIENCE_S)
         return process
 
@@ -209,6 +214,17 @@ class Stack:
         answer = httpx.request(method, url, json=json or None, auth=self.prefect_login, timeout=60, trust_env=False)
         answer.raise_for_status()
         return answer.json() if answer.content else None
+
+    @contextmanager
+    def schedule(self, deployment_id: str, interval_s: float) -> Iterator[None]:
+        """One more schedule of the deployment, while the block lasts."""
+        url = f"{self.prefect_url}/deployments/{deployment_id}/schedules"
+        added = [{"active": True, "schedule": {"interval": interval_s}}]
+        (schedule,) = httpx.post(url, json=added, timeout=60, trust_env=False).raise_for_status().json()
+        try:
+            yield
+        finally:
+            httpx.delete(f"{url}/{schedule['id']}", timeout=60, trust_env=False).raise_for_status()
 
     def flow_runs(self, session_id: str) -> list[dict[str, Any]]:
         """All that were ever made for the session, oldest first."""

@@ -118,5 +118,15 @@ def _restart_at_once(stack: Stack) -> None:
     stack.engine.dispose()
 
 
+def test_a_session_survives_an_immediate_restart_of_postgres(stack: Stack) -> None:
+    session_id = stack.request_caught("stop")
+    runner = stack.solver_stopped(session_id)
+    _restart_at_once(stack)
+    runner.resume()
+    session = stack.wait_for(session_id)
+    assert (session.status, session.epoch) == (SessionStatus.COMPLETED, 0)
+    assert stack.rows("SELECT count(*) FROM job_outbox WHERE session_id = :id", id=session_id) == [(1,)]
+
+
 def test_ten_requests_at_once_with_the_same_and_different_keys_all_complete(stack: Stack) -> None:
     ten_at_once(stack, 0)

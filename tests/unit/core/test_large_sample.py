@@ -20,8 +20,7 @@ from core.portfolio.dollars import whole_deals
 from core.portfolio.limits import Limits
 from core.result.build import comparison_of, out_of_sample_of
 from core.result.reports import LargeSampleDocument
-from core.risk.comparison_portfolios import comparison_portfolios
-from core.risk.greedy import GreedyPortfolio
+from core.risk.comparison_portfolios import Candidate, comparison_portfolios, equal_weights
 from core.risk.large_sample import (
     Judged,
     JudgedAgainst,
@@ -60,7 +59,7 @@ class Case:
 
 @cache
 def _case(model: str = "three_component_v2") -> Case:
-    normalized = example_normalized(modelVersion=model, maxLossProbability=0.15, cvarLimit=0.33)
+    normalized = example_normalized(modelVersion=model, maxLossProbability=0.15, cvarLimit=0.33, expectations="sample")
     config, inputs = normalized.config, simulation_inputs(normalized.key_document)
     weights = np.linspace(1.0, 3.0, len(config.buckets))
     weights /= weights.sum()
@@ -129,8 +128,11 @@ def test_the_first_scenarios_are_those_of_the_validation_with_its_figures_errors
 def test_equal_weights_are_compared_as_in_the_validation() -> None:
     case = _case()
     trial = OutOfSampleTrial(case.judged.config, case.inputs, SCENARIOS)
-    answer = GreedyPortfolio(case.judged.weights, 0.0, 0.0, feasible=True)  # one that is the answer is left out
-    (expected,) = comparison_portfolios(case.judged.weights, trial, answer, equal_is_feasible=True)
+    weights, confidence = case.judged.weights, case.judged.config.cvar_confidence_level
+    answer = Candidate("greedy", weights, 0.0, feasible=True)  # one that is the answer is left out
+    equal = Candidate("equal_weights", equal_weights(len(weights)), 0.0, feasible=True)
+    (expected,) = comparison_portfolios(weights, trial, (equal, answer), cvar_confidence=confidence)
+    expected = replace(expected, turnover=None, risk=None)  # which a large sample does not measure
 
     (found,) = case.report(0, 1000, SCENARIOS)["rivals"]
 

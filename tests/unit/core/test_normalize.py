@@ -332,14 +332,15 @@ def test_reserves_need_exit_outcomes_of_the_stages_they_are_spent_in():
         normalize(example_request(buckets=[seed]), lacking)
     for untouched in (seed | {"reserveRatio": 0}, seed | {"roundsToExit": 1}):
         normalize(example_request(buckets=[untouched]), lacking)
-    normalize(example_request(buckets=[seed], modelVersion="three_component_v1"), lacking)
+    first = example_request(buckets=[seed], modelVersion="three_component_v1", expectations="sample")
+    normalize(first, lacking)
 
 
 @pytest.mark.parametrize(("fitted", "other"), [(1, 2), (2, 1)])
 def test_exit_outcomes_that_were_fitted_for_one_model_are_not_used_by_another(fitted, other):
     snapshot = example_snapshot(fitted_for=f"three_component_v{fitted}")
     own = {"stage": "Seed", "sector": "Bio", "medianMoic": 3, "p90Moic": 12}
-    normalize(example_request(modelVersion=f"three_component_v{fitted}"), snapshot)
+    normalize(example_request(modelVersion=f"three_component_v{fitted}", expectations="sample"), snapshot)
     normalize(example_request(modelVersion=f"three_component_v{other}", buckets=[own]), snapshot)
     with pytest.raises(BadInput, match=f"modelVersion = .*: the exit outcomes .* fitted for three_component_v{fitted}"):
         normalize(example_request(modelVersion=f"three_component_v{other}"), snapshot)
@@ -347,7 +348,7 @@ def test_exit_outcomes_that_were_fitted_for_one_model_are_not_used_by_another(fi
 
 def test_the_first_model_takes_fractions_of_rounds_which_it_does_not_read():
     bucket = {"stage": "Seed", "sector": "Bio", "roundsToExit": 1.5}
-    example_normalized(buckets=[bucket], modelVersion="three_component_v1")
+    example_normalized(buckets=[bucket], modelVersion="three_component_v1", expectations="sample")
 
 
 def test_figures_of_the_calibration_are_judged_as_they_are_simulated():

@@ -12,9 +12,9 @@ from core.portfolio.limits import Limits
 from core.portfolio.problem import PortfolioProblem
 from core.portfolio.shadow_prices import ShadowPrice, ShadowPrices, binding_shadow_prices
 from core.request.normalized_config import NormalizedConfig, WeightBounds
+from core.solver.backends import make_backend
 from core.solver.feasibility import multiples
 from core.solver.program import ChanceProgram, Polytope, SolveControl, SolveOutcome
-from core.solver.textbook import TextbookBackend
 from core.stages import Stage
 from tests.unit.core.oracles import textbook_mip
 from tests.unit.core.simulated_fund import deal_bucket, make_config, matrix_of
@@ -30,8 +30,8 @@ def priced(
 ) -> tuple[PortfolioProblem, SolveOutcome, ShadowPrices]:
     problem = PortfolioProblem.of(config, matrix)
     limits = Limits.of(config, matrix.n_scenarios)
-    first = TextbookBackend().maximize(problem.program(limits), CONTROL)
-    return problem, first, binding_shadow_prices(problem, limits, first, TextbookBackend(), control)
+    first = make_backend().maximize(problem.program(limits), CONTROL)
+    return problem, first, binding_shadow_prices(problem, limits, first, make_backend(), control)
 
 
 def optimum_with_fixed_losses(program: ChanceProgram, x: np.ndarray) -> float:

@@ -41,7 +41,9 @@ def test_absent_fields_take_the_documented_defaults():
     assert request.model_version == "three_component_v2"
     assert request.relaxation_mode == "minimal"
     assert request.primary_lock_epsilon == 0.001
-    assert request.validation_scenarios == 5_000
+    assert request.expectations == "distribution"
+    assert request.risk_scenarios is None
+    assert request.validation_scenarios is None
     assert request.work_limit == 60_000
     worlds = request.scenario_gen_config
     assert (worlds.scenario_count, worlds.max_rounds, worlds.winner_multiple) == (400, 10, 10)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from core.portfolio.tie_break import deviations, tie_break_program, weights_of
 from core.solver.branch_and_bound.backend import BranchAndBoundBackend
 from core.solver.feasibility import is_feasible, loss_count, loss_tail, multiples
 from core.solver.highs_model import HighsModel
-from core.solver.program import ChanceProgram, Polytope, SolveControl, SolverBackend
+from core.solver.program import ChanceProgram, Polytope, SolveControl, SolveOutcome, SolverBackend
 from core.solver.rows import SparseRows, dense_rows
 from core.solver.textbook import TextbookBackend
 from core.solver.work import WorkMeter
@@ -63,9 +64,10 @@ def agree_with_the_oracle(
     name: str,
     program: ChanceProgram,
     oracle: Oracle = textbook_mip,
+    backends: Sequence[SolverBackend] = BACKENDS,
 ) -> None:
     strict, loose = answers(name, program, oracle)
-    for backend in BACKENDS:
+    for backend in backends:
         with naming(f"{name}, backend {backend.name}"):
             agrees_with(backend, program, strict, loose)
 
@@ -86,8 +88,10 @@ def test_agrees_with_the_textbook_mip(recorded: RecordedOracle, tens: int) -> No
 
 @pytest.mark.parametrize("kind", AWKWARD_KINDS)
 def test_agrees_with_the_textbook_mip_on_awkward_programs(recorded: RecordedOracle, kind: str) -> None:
-    for name, _, rng in each(kind, range(1000, 1045)):
-        agree_with_the_oracle(recorded, name, awkward_program(rng, kind))
+    for name, seed, rng in each(kind, range(1000, 1045)):
+        # HiGHS needs most of the time: a fifth of the programs here, all of them in the campaign.
+        backends = BACKENDS if seed % 5 == 0 else BACKENDS[1:]
+        agree_with_the_oracle(recorded, name, awkward_program(rng, kind), backends=backends)
 
 
 def test_agrees_with_enumerating_every_set_of_losses(recorded: RecordedOracle) -> None:
@@ -129,19 +133,28 @@ def test_duplicate_buckets_and_zero_rows_change_nothing(backend: SolverBackend) 
     assert double.objective == pytest.approx(single.objective, rel=2 * GAP)
 
 
-def hard_program() -> ChanceProgram:
+@cache
+def hard_program(backend: SolverBackend) -> ChanceProgram:
+    """One that takes the backend some hundred nodes."""
     rng = np.random.Generator(np.random.Philox(5))
-    program = random_program(rng, 12, 80, cap=0.25)
-    free = replace(program, max_losses=80, cvar_limit=1.0)
-    loose = TextbookBackend().maximize(free, CONTROL)
+    n_scenarios = 60 if backend.name == "highs" else 80
+    program = random_program(rng, 12, n_scenarios, cap=0.25)
+    free = replace(program, max_losses=n_scenarios, cvar_limit=1.0)
+    loose = BranchAndBoundBackend().maximize(free, CONTROL)
     assert loose.x is not None
     return replace(free, max_losses=int(0.85 * loss_count(multiples(free, loose.x))))
 
 
+@cache
+def hard_answer(backend: SolverBackend) -> SolveOutcome:
+    outcome = backend.maximize(hard_program(backend), CONTROL)
+    assert outcome.status == "optimal"
+    assert outcome.nodes > 100
+    return outcome
+
+
 def test_the_same_program_and_limit_give_the_same_bits(backend: SolverBackend) -> None:
-    program = hard_program()
-    control = SolveControl(work_limit=20_000)
-    first, second = (backend.maximize(program, control) for _ in range(2))
+    first, second = hard_answer(backend), backend.maximize(hard_program(backend), CONTROL)
     assert first.x is not None
     assert second.x is not None
     assert first.x.tobytes() == second.x.tobytes()
@@ -149,10 +162,9 @@ def test_the_same_program_and_limit_give_the_same_bits(backend: SolverBackend) -
 
 
 def test_a_spent_work_limit_still_leaves_an_answer_and_a_valid_bound(backend: SolverBackend) -> None:
-    program = hard_program()
-    full = backend.maximize(program, CONTROL)
+    program = hard_program(backend)
+    full = hard_answer(backend)
     short = backend.maximize(program, SolveControl(work_limit=full.work // 4))
-    assert full.status == "optimal"
     assert short.status == "feasible"
     assert short.x is not None
     assert is_feasible(program, short.x)
@@ -163,7 +175,7 @@ def test_a_spent_work_limit_still_leaves_an_answer_and_a_valid_bound(backend: So
 
 
 def test_cancelling_raises_and_the_safety_net_of_time_is_confessed(backend: SolverBackend) -> None:
-    program = hard_program()
+    program = hard_program(backend)
     with pytest.raises(Cancelled):
         backend.maximize(program, SolveControl(interrupted=lambda: "cancelled"))
     asked = iter(range(10_000_000))
@@ -173,7 +185,7 @@ def test_cancelling_raises_and_the_safety_net_of_time_is_confessed(backend: Solv
 
 def test_progress_reports_a_falling_bound_and_a_rising_objective(backend: SolverBackend) -> None:
     seen = []
-    backend.maximize(hard_program(), SolveControl(work_limit=20_000, progress=seen.append))
+    backend.maximize(hard_program(backend), SolveControl(work_limit=20_000, progress=seen.append))
     objectives = [p.objective for p in seen if p.objective is not None]
     bounds = [p.bound for p in seen]
     assert len(seen) > 2
@@ -182,9 +194,9 @@ def test_progress_reports_a_falling_bound_and_a_rising_objective(backend: Solver
 
 
 def test_loosening_a_limit_never_lowers_the_optimum(backend: SolverBackend) -> None:
-    program = hard_program()
+    program = hard_program(backend)
     best = -np.inf
-    for allowed in range(program.max_losses, program.max_losses + 16, 5):
+    for allowed in range(program.max_losses, program.max_losses + 11, 5):
         outcome = backend.maximize(replace(program, max_losses=allowed), CONTROL)
         assert outcome.status == "optimal"
         assert outcome.objective >= best - GAP * abs(best)
@@ -255,7 +267,7 @@ def test_a_program_in_which_nothing_can_be_lost_is_bounded_by_its_optimum_and_no
 
 
 def test_infeasible_is_never_taken_from_highs_without_a_proof(monkeypatch: pytest.MonkeyPatch) -> None:
-    program = hard_program()
+    program = hard_program(TextbookBackend())
     run = HighsModel.run
 
     def wrong_once(self: HighsModel, iteration_limit: int | None = None) -> str:
@@ -270,14 +282,12 @@ def test_infeasible_is_never_taken_from_highs_without_a_proof(monkeypatch: pytes
 
 
 def test_any_answer_is_enough_where_any_answer_was_asked_for(backend: SolverBackend) -> None:
-    program = hard_program()
-    indifferent = replace(program, objective=np.zeros(12))
+    indifferent = replace(hard_program(backend), objective=np.zeros(12))
     outcome = backend.maximize(indifferent, CONTROL.any_answer())
     assert outcome.status == "optimal"
     # HiGHS counts the root.
     assert outcome.nodes <= (1 if outcome.backend == "highs" else 0)
-    full = backend.maximize(program, CONTROL)
-    assert outcome.work < full.work / 3
+    assert outcome.work < hard_answer(backend).work / 3
 
 
 def test_a_cancel_is_heard_in_the_middle_of_one_linear_program() -> None:
@@ -302,8 +312,7 @@ def elastic_lp(program: ChanceProgram) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 
 def test_a_feasible_start_survives_even_a_limit_of_one_iteration(backend: SolverBackend) -> None:
-    program = hard_program()
-    answer = backend.maximize(program, CONTROL)
+    program, answer = hard_program(backend), hard_answer(backend)
     short = backend.maximize(program, SolveControl(work_limit=1), answer.x)
     assert short.status == "feasible"
     assert short.objective == answer.objective

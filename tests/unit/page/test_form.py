@@ -18,7 +18,7 @@ from api.page.request_pages import example_request
 from core.errors import BadInput
 from core.request import parse_request
 from core.request.model import OptimizationRequest
-from tests.asked import SMALL
+from tests.small_request import SMALL
 
 CONTEXT = FormContext(["AI", "Health"], ["newest"])
 RICH: dict[str, Any] = {

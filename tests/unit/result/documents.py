@@ -91,11 +91,12 @@ def optimized_session(changes: dict[str, Any]) -> SessionRow:
     request = golden("fund")["request"] | changes
     prepared = pipeline.prepare(parse_request(request), shipped_benchmark(request["calibrationVersion"]))
     matrix = pipeline.simulate(prepared.key_document)
-    optimized = pipeline.optimize(prepared.config, matrix, SolveControl(work_limit=prepared.config.work_limit))
+    inputs, control = simulation_inputs(prepared.key_document), SolveControl(work_limit=prepared.config.work_limit)
+    optimized = pipeline.optimize(prepared.config, matrix, control, inputs=inputs)
     validation = pipeline.validate(
         prepared.config,
         matrix,
-        simulation_inputs(prepared.key_document),
+        inputs,
         allocation=optimized.allocation,
         optimization=optimized.optimization,
     )

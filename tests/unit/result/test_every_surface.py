@@ -200,7 +200,7 @@ def test_no_surface_says_that_a_limit_holds_which_the_deals_bought_break(shown: 
 
 def test_the_example_breaks_limits_once_it_is_bought_and_small_funds_do_worse() -> None:
     """Else the test above had nothing to find."""
-    assert {"cvar_max", "bucket_max_weight", "sector_min_weight:Health"} <= broken_by_the_deals(case("as it is").result)
+    assert {"cvar_max", "stage_max_weight:C"} <= broken_by_the_deals(case("as it is").result)
     assert "expected_winners_min" in broken_by_the_deals(case("10,000,000").result)
     for surface in ("page", "report", "terminal", "artifacts"):
         assert len(lines_about(case("as it is").surfaces[surface], "cvar_max")) >= 2, surface

@@ -282,7 +282,7 @@ def test_a_figure_that_breaks_its_limit_is_never_written_as_if_it_kept_it(
 
 def _shown_beyond(verdict: Verdict, *, minimum: bool) -> bool:
     """Whether both sentences write a figure on the wrong side of its limit."""
-    in_limit = re.search(r": (-?[\d.]+)%? .* limit of (\d+(?:\.\d+)?)", verdict.limits[0].sentence)
+    in_limit = re.search(r": (-?[\d.]+)%? .*? limit of (\d+(?:\.\d+)?)", verdict.limits[0].sentence)
     in_all = re.search(r" (-?[\d.]+)%? \(at (?:most|least) ([\d.]+)%?\)", verdict.sentence)
     assert in_limit is not None
     assert in_all is not None

@@ -25,7 +25,7 @@ from core.request import parse_request
 from core.solver.backends import make_backend
 from core.solver.program import SolveControl
 from core.warmup import small_program
-from tests.asked import SMALL
+from tests.small_request import SMALL
 
 program = small_program()
 for caps in range(0, 60, 6):

@@ -1,4 +1,4 @@
-"""Time as PostgreSQL tells it. What is stored moves into the past, so to the database so much time has passed."""
+"""The database's clock, advanced: every stored time moves into the past, so to PostgreSQL so much time has passed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _moved(table: str) -> str:
 _STATEMENTS = [text(_moved(table)) for table in _LIVING]
 
 
-def let_pass(conn: Connection, seconds: float) -> None:
+def advance_clock(conn: Connection, seconds: float) -> None:
     """As if nobody had done anything for so long."""
     for statement in _STATEMENTS:
         conn.execute(statement, {"seconds": seconds})

@@ -9,8 +9,8 @@ from sqlalchemy import Connection, text
 from core.session_states import SessionStatus
 from db import outbox, sessions
 from db.sessions import Fence
+from tests.db.store.database_clock import advance_clock
 from tests.db.store.examples import bridge_session, expire_session_lease, session_at
-from tests.db.store.passing_time import let_pass
 
 ENQUEUED_AGO_S = 3.0
 """More than the grace of a row that was enqueued just now."""
@@ -34,7 +34,7 @@ def enqueue(conn: Connection, session_id: UUID, flow_run_id: UUID) -> None:
     jobs = outbox.claim_jobs(conn, 1000)
     assert outbox.mark_enqueued(conn, {job: flow_run_id for job in jobs if job.session_id == session_id})
     outbox.release_claims(conn, jobs)
-    let_pass(conn, ENQUEUED_AGO_S)
+    advance_clock(conn, ENQUEUED_AGO_S)
 
 
 def expired_session(
