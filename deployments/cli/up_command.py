@@ -174,4 +174,4 @@ def _api_ready() -> bool:
 
 
 def _place(engine: Engine) -> str:
-    return engine.url.set(password=None, drivername="postgresql").render_as_string()
+    return engine.url.set(password=None, drivername="postgresql", query={}).render_as_string()

@@ -16,8 +16,8 @@ from core.own_files import write_own
 from db.engine import make_engine
 from deployments.local.embedded.cluster import SUPERUSER
 from deployments.local.embedded.postgres import EmbeddedPostgres
-from deployments.local.embedded.postmaster import ServerFiles
 from deployments.local.embedded.postgres_service import PostgresService
+from deployments.local.embedded.postmaster import ServerFiles
 
 ASKS_FOR_CLEARTEXT = b"R\x00\x00\x00\x08\x00\x00\x00\x03"
 """Source: PostgreSQL's documentation, Message Formats, AuthenticationCleartextPassword."""
