@@ -13,7 +13,7 @@ from core.errors import Infeasible, NoAnswerWithinLimit, SolverFailed
 from core.matrix.scenario_matrix import ScenarioMatrix
 from core.matrix.scenario_set import Scenarios
 from core.portfolio.optimize import Optimum, optimize
-from core.portfolio.strict import StrictFigures
+from core.portfolio.strict import StrictFigures, expected_winners
 from core.request.normalized_config import NormalizedConfig
 from core.result.build import out_of_sample_of
 from core.risk.out_of_sample import Known, judge_out_of_sample
@@ -120,7 +120,9 @@ def solve_point(
         figures=optimum.figures,
         objective=optimum.first_objective,
         bound=optimum.asked_bound if np.isfinite(optimum.asked_bound) else None,
-        gap=audit["gap"] if np.isfinite(audit["gap"]) else None,
+        gap=max(0.0, optimum.asked_bound - optimum.first_objective) / abs(optimum.first_objective)
+        if np.isfinite(optimum.asked_bound)
+        else None,
         out_of_sample=None if inputs is None else _out_of_sample(optimum, config, scenarios, inputs),
         nodes=audit["nodes"],
         work=audit["work"],
@@ -134,7 +136,11 @@ def _out_of_sample(
     optimum: Optimum, config: NormalizedConfig, scenarios: Scenarios, inputs: SimulationInputs
 ) -> dict[str, Any]:
     """Against the limits at this point's value."""
-    known = None if scenarios.expectations is None else Known(optimum.figures.expected_winners, 0.0)
+    expected = scenarios.expectations
+    known = None
+    if expected is not None:
+        winners_error = expected_winners(optimum.weights, config, expected.win_error)
+        known = Known(optimum.figures.expected_winners, winners_error)
     judged = judge_out_of_sample(
         OutOfSampleTrial(config, inputs, config.validation_scenarios).of_weights(optimum.weights),
         in_sample_mean=optimum.figures.expected_moic,

@@ -130,8 +130,9 @@ class _Solve:
         together = best_without_risk_limits(self.problem, self.asked, self.control)
         apart = self._apart()
         alone = best_without_risk_limits(PortfolioProblem.of(self.config, apart), self.asked, self.control)
-        costs_nothing = together is not None and alone is not None and together >= alone - COSTS_NOTHING
-        return self.scenarios if costs_nothing else apart
+        if alone is None:
+            return self.scenarios  # nothing is attainable in either form: what is relaxed then is so for all of them
+        return self.scenarios if together is not None and together >= alone - COSTS_NOTHING else apart
 
     def _apart(self) -> Scenarios:
         return replace(
@@ -286,6 +287,7 @@ class _Solve:
                 weights=self.problem.bucket_weights(chosen.columns),
                 backend=self.backend,
                 control=self.control,
+                independent=self.config.risk_scenarios is not None,
             ),
         )
         self.effort += gap.effort

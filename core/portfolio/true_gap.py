@@ -75,12 +75,16 @@ def true_gap(
     weights: FloatArray,
     backend: SolverBackend,
     control: SolveControl,
+    independent: bool = True,
 ) -> TrueGap:
-    """problem: a column for each bucket, so that the bound is one of all portfolios. weights: (n_buckets,)."""
+    """problem: a column for each bucket, so that the bound is one of all portfolios. weights: (n_buckets,).
+
+    independent: whether the scenarios are independent draws, as the second bound wants them, and not chosen from more.
+    """
     lower = math.fsum(problem.mean_moic * weights)
     best = best_without_risk_limits(problem, asked, control)
     upper = math.inf if best is None else max(best, lower)
-    if upper - lower <= WORTH_A_SOLVE * lower:
+    if not independent or upper - lower <= WORTH_A_SOLVE * lower:
         return TrueGap(lower, upper, 1.0, Effort())
     loosened = loosened_limits(asked, max_loss_probability, problem.n_scenarios)
     work = max(1, int(BOUND_SHARE * control.work_limit))

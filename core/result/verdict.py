@@ -236,7 +236,7 @@ def _limit_sentence(constraint: Constraint, worst: Measured, status: LimitStatus
         sentence += f" A limit of {_would_hold(constraint, worst)} would hold."
     if constraint.relaxed_from is not None:
         enforced = constraint_limit(kind, constraint.required)
-        sentence += f" It could not be met as asked on the matrix and was relaxed to {enforced}."
+        sentence += f" It could not be met as asked on the scenarios chosen on and was relaxed to {enforced}."
     return sentence
 
 

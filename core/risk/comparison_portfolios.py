@@ -81,16 +81,17 @@ class ComparisonPortfolio:
         standard_error: float,
         scenarios: int,
         feasible: bool,
+        negligible: float = 0.0,
         turnover: float | None = None,
         risk: RiskDifference | None = None,
     ) -> ComparisonPortfolio:
-        """In so many scenarios."""
+        """In so many scenarios. negligible: a difference that the answer may give up for an even spread."""
         return cls(
             name,
             expected_moic,
             difference,
             standard_error,
-            within_noise=abs(difference) <= max(standard_error, SAME_MEAN),
+            within_noise=abs(difference) <= max(standard_error, negligible),
             required_sample_size=None
             if standard_error == 0.0
             else required_sample_size(difference, standard_error, scenarios),
@@ -121,14 +122,16 @@ def comparison_portfolios(
     *,
     cvar_confidence: float,
     expected: FloatArray | None = None,
+    epsilon: float = 0.0,
 ) -> list[ComparisonPortfolio]:
     """One that is the answer itself is left out, unless it was found under another seed. weights: (n_buckets,).
 
     expected: (n_buckets,), multiples by the distribution, for the differences of means; None: of the scenarios.
+    epsilon: what the answer gave up for an even spread, multiples.
     """
     answer = trial.of_weights(weights).multiples
     return [
-        _compare(candidate, answer, trial, weights, confidence=cvar_confidence, expected=expected)
+        _compare(candidate, answer, trial, weights, confidence=cvar_confidence, expected=expected, epsilon=epsilon)
         for candidate in candidates
         if candidate.name in OTHER_SEEDS or np.max(np.abs(candidate.weights - weights)) > SAME_WEIGHTS
     ]
@@ -142,6 +145,7 @@ def _compare(
     *,
     confidence: float,
     expected: FloatArray | None,
+    epsilon: float,
 ) -> ComparisonPortfolio:
     other = trial.of_weights(candidate.weights, candidate.cash_weight).multiples
     advantage = answer - other
@@ -160,6 +164,7 @@ def _compare(
         standard_error=error,
         scenarios=advantage.size,
         feasible=candidate.feasible,
+        negligible=0.0 if expected is None else epsilon + SAME_MEAN,
         turnover=away / 2.0,
         risk=_risk_difference(answer, other, confidence, difference, error),
     )
@@ -176,7 +181,7 @@ def _risk_difference(
     assert cvar_error is not None
     cvar_difference = cvar(shortfalls(answer), confidence) - cvar(shortfalls(other), confidence)
     dominated = (
-        difference <= -DOMINANCE_ERRORS * error
+        difference <= SAME_MEAN - DOMINANCE_ERRORS * error
         and loss > DOMINANCE_ERRORS * loss_error
         and cvar_difference > DOMINANCE_ERRORS * cvar_error
     )

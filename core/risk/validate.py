@@ -112,7 +112,7 @@ def validate(
     begin("drawing scenarios out of sample")
     trial = OutOfSampleTrial(config, inputs, config.validation_scenarios)
     draws = trial.of_weights(weights)
-    out_of_sample = judge.out_of_sample(draws, in_sample)
+    out_of_sample = judge.out_of_sample(weights, draws, in_sample)
     expected = scenarios.expectations
     others = comparison_portfolios(
         weights,
@@ -120,6 +120,7 @@ def validate(
         candidates,
         cvar_confidence=config.cvar_confidence_level,
         expected=None if expected is None else expected.mean,
+        epsilon=config.primary_lock_epsilon,
     )
     begin("drawing scenarios out of sample for whole deals")
     whole_deals = judge.whole_deals(deals, trial)
@@ -142,22 +143,22 @@ class _Judge:
     scenarios: Scenarios
     inputs: SimulationInputs
 
-    def out_of_sample(self, draws: PortfolioDraws, in_sample: Recheck) -> OutOfSample:
+    def out_of_sample(self, weights: FloatArray, draws: PortfolioDraws, in_sample: Recheck) -> OutOfSample:
         # Where the loss limit was relaxed, the count that was granted says more than the share that was asked for.
         granted = self.limits.max_losses / self.scenarios.n_scenarios
+        expected = self.scenarios.expectations
+        known = None
+        if expected is not None:
+            winners_error = expected_winners(weights, self.config, expected.win_error)
+            known = Known(in_sample.figures.expected_winners, winners_error)
         return judge_out_of_sample(
             draws,
             in_sample_mean=in_sample.figures.expected_moic,
             limits=self.limits,
             max_loss_probability=max(self.config.max_loss_probability, granted),
             inputs=self.inputs,
-            known=self._known(in_sample),
+            known=known,
         )
-
-    def _known(self, in_sample: Recheck) -> Known | None:
-        """Expected winners are those of the distribution, where that is known."""
-        expected = self.scenarios.expectations
-        return None if expected is None else Known(in_sample.figures.expected_winners, 0.0)
 
     def plainer_portfolios(self, weights: FloatArray, greedy: GreedyPortfolio) -> list[Candidate]:
         """Equal weights, the greedy portfolio, and the answer's stages, even over sectors."""
@@ -179,7 +180,7 @@ class _Judge:
         in_sample = recheck(deals.weights, self.scenarios, self.config, self.limits, deals.cash_weight)
         draws = trial.of_deals(deals.weights, deals.cash_weight, deals.counts)
         errors = self.in_sample_errors(deals.weights, deals.cash_weight, draws)
-        return WholeDealsCheck(deals, in_sample, errors, self.out_of_sample(draws, in_sample))
+        return WholeDealsCheck(deals, in_sample, errors, self.out_of_sample(deals.weights, draws, in_sample))
 
     def on_all_generated(self, weights: FloatArray, matrix: ScenarioMatrix, draws: PortfolioDraws) -> GeneratedCheck:
         """They are not stored, and generated anew; the limits are those of the request, at their number."""
