@@ -221,11 +221,12 @@ class Stack:
         """One more schedule of the deployment, while the block lasts."""
         url = f"{self.prefect_url}/deployments/{deployment_id}/schedules"
         added = [{"active": True, "schedule": {"interval": interval_s}}]
-        (schedule,) = httpx.post(url, json=added, timeout=60, trust_env=False).raise_for_status().json()
-        try:
-            yield
-        finally:
-            httpx.delete(f"{url}/{schedule['id']}", timeout=60, trust_env=False).raise_for_status()
+        with httpx.Client(auth=self.prefect_login, timeout=60, trust_env=False) as client:
+            (schedule,) = client.post(url, json=added).raise_for_status().json()
+            try:
+                yield
+            finally:
+                client.delete(f"{url}/{schedule['id']}").raise_for_status()
 
     def flow_runs(self, session_id: str) -> list[dict[str, Any]]:
         """All that were ever made for the session, oldest first."""
