@@ -163,7 +163,7 @@ class FundDocument(Document):
 
 class CalibrationDocument(Document):
     version: str
-    fund_id: UUID | None = Field(description="null: an industry benchmark, for every fund")
+    fund_id: UUID | None = Field(description="null: a reference calibration, for every fund")
     method: str
     sample_size: int
     data_window: str

@@ -7,7 +7,7 @@ from fastapi import Request
 from core.request import OptimizationRequest
 from db.access import Principal
 from db.requests import request_session
-from db.sessions import CreatedSession
+from db.session_rows import CreatedSession
 
 
 def submit(

@@ -34,7 +34,8 @@ from db.access import create_token
 from db.engine import make_engine, transaction
 from db.funds import EXAMPLE_FUND_ID, LOCAL_USER, local_user_id
 from db.requests import resolve_request
-from db.sessions import NewSession, create_session
+from db.session_rows import NewSession
+from db.sessions import create_session
 from db.settings import Settings
 from db.tables.access import Scope
 from deployments.cli.api_command import CONNECTIONS, TIMEOUTS

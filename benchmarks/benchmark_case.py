@@ -22,8 +22,8 @@ from core.solver.highs_model import HighsModel
 from core.solver.program import ChanceProgram
 from core.solver.rows import RowBlocks, dense_rows
 from core.stages import Stage
-from db.benchmarks import shipped_benchmark
 from db.funds import EXAMPLE_FUND_ID
+from db.reference_calibrations import reference_calibration
 
 BUCKET_CAP = 0.15
 HALFWAY = 0.5
@@ -88,7 +88,7 @@ def best_without_risk_limits(program: ChanceProgram) -> FloatArray:
 
 
 def _benchmark() -> CalibrationSnapshot:
-    return shipped_benchmark()
+    return reference_calibration()
 
 
 def _document(

@@ -22,8 +22,8 @@ from benchmarks.markdown import table
 from core.calibration.calibration import calibrate_by_simple_cohort, calibrate_by_survival
 from core.calibration.survival import SurvivalTerms
 from core.charts.calibration_report import calibration_report
-from db.benchmarks import DEFAULT_BENCHMARK, shipped_benchmarks
 from db.calibrate import HistoryFiles, read_files
+from db.reference_calibrations import DEFAULT_REFERENCE, reference_calibrations
 
 
 def main() -> None:
@@ -44,7 +44,7 @@ def main() -> None:
 
 def measure(files: HistoryFiles, as_of: date, runs: int) -> dict[str, list[float]]:
     """Seconds of each step, one run after the other so that all meet the same load."""
-    (benchmark,) = [one for one in shipped_benchmarks() if one.version == DEFAULT_BENCHMARK]
+    (benchmark,) = [one for one in reference_calibrations() if one.version == DEFAULT_REFERENCE]
     terms = SurvivalTerms()
     found: dict[str, list[float]] = {}
 

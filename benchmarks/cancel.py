@@ -31,7 +31,7 @@ from core.request.normalize import normalize
 from core.solver.backends import make_backend
 from core.solver.program import Interruption, SolveControl
 from core.warmup import warm_up
-from db.benchmarks import shipped_benchmark
+from db.reference_calibrations import reference_calibration
 
 SIZES = ["48x400", "48x1000"]
 INSTANCES: list[tuple[Family, float]] = [("single", 0.5), ("averaged", 0.5), ("averaged", 0.3)]
@@ -140,7 +140,7 @@ def measure(size: str) -> Iterator[Delay]:
 
 def relaxation(n_buckets: int, n_scenarios: int) -> Solve:
     case = make_case("cancel", RELAXED_LOSS_SHARE, n_buckets, n_scenarios)
-    config = normalize(parse_request(case.document), shipped_benchmark()).config
+    config = normalize(parse_request(case.document), reference_calibration()).config
     problem = PortfolioProblem.of(config, case.matrix)
     limits = replace(Limits.of(config, n_scenarios), min_expected_winners=1e3)
     backend = make_backend("branch-and-bound")

@@ -32,7 +32,7 @@ from core.simulation.three_component_v1_out_of_sample import exit_probability
 from core.simulation.three_component_v2 import normal
 from core.simulation.three_component_v2.path import path_chances
 from core.stages import Stage
-from db.benchmarks import shipped_benchmarks
+from db.reference_calibrations import reference_calibrations
 
 # Correlation Ventures, about 21,640 US venture financings, exits of 2004-2013: share of deals by gross multiple.
 EDGES = np.array([1.0, 5.0, 10.0, 20.0, 50.0])
@@ -149,7 +149,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Fit exit outcomes to the published distribution of deals.")
     parser.add_argument("model", nargs="?", choices=sorted(DISTRIBUTIONS), default="three_component_v2")
     model = parser.parse_args().model
-    (snapshot,) = (found for found in shipped_benchmarks() if found.exit_outcomes_fitted_for == model)
+    (snapshot,) = (found for found in reference_calibrations() if found.exit_outcomes_fitted_for == model)
     distribution = DISTRIBUTIONS[model](snapshot)
     point = fit(distribution, LIMITS[model])
     medians, p90s = outcomes(point)

@@ -37,7 +37,7 @@ def report(document: Mapping[str, Any]) -> str:
         parts += [
             f"## {shape}; loss cap {share:.0%} of the unconstrained",
             _stages(group),
-            _first_pass(group, size),
+            _primary_solve(group, size),
             _ratio_line(group, size["naive_limit_s"]),
         ]
     return "\n\n".join([*parts, "## Matrix payload", _payload(document["payload"])])
@@ -57,7 +57,7 @@ def _stages(group: Sequence[Session]) -> str:
     return table([f"seconds; matrices: {len(group)}", "median", "least", "most"], rows)
 
 
-def _first_pass(group: Sequence[Session], size: Mapping[str, Any]) -> str:
+def _primary_solve(group: Sequence[Session], size: Mapping[str, Any]) -> str:
     rows, limit_s = [], size["naive_limit_s"]
     for session in group:
         result, naive = session["first"]["result"], session["naive"]

@@ -27,14 +27,15 @@ from sqlalchemy import Engine, text
 from benchmarks.markdown import table
 from core.request import parse_request
 from db import outbox
-from db.benchmarks import DEFAULT_BENCHMARK
 from db.bootstrap import prepare_database
 from db.engine import make_engine, transaction
 from db.funds import EXAMPLE_FUND_ID, local_user_id
 from db.listening import Listener
+from db.reference_calibrations import DEFAULT_REFERENCE
 from db.requests import request_session, resolve_request
 from db.retention import evict_matrices
-from db.sessions import NewSession, create_session
+from db.session_rows import NewSession
+from db.sessions import create_session
 from db.settings import Settings
 from deployments.bridge.bridge import CLAIMED_AT_ONCE, JITTER
 from deployments.local.embedded.locks import exclusively
@@ -55,7 +56,7 @@ REQUEST = parse_request(
         "maxLossProbability": 0.6,
         "cvarLimit": 0.9,
         "buckets": {"stages": ["Seed", "A", "B", "C"], "sectors": [f"S{number}" for number in range(12)]},
-        "calibrationVersion": DEFAULT_BENCHMARK,
+        "calibrationVersion": DEFAULT_REFERENCE,
     }
 )
 

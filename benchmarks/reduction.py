@@ -32,8 +32,8 @@ from core.simulation.models import model_of
 from core.solver.program import SolveControl
 from core.solver.textbook import TextbookBackend
 from core.stages import Stage
-from db.benchmarks import DEFAULT_BENCHMARK, shipped_benchmarks
 from db.funds import EXAMPLE_FUND_ID
+from db.reference_calibrations import DEFAULT_REFERENCE, reference_calibrations
 
 FRESH = 20_000
 BUCKET_CAP = 0.15
@@ -152,7 +152,7 @@ def _first(matrix: ScenarioMatrix, kept: int) -> ScenarioMatrix:
 
 
 def _request(seed: int, n_buckets: int, generated: int, max_loss: float, cvar_limit: float) -> NormalizedRequest:
-    (benchmark,) = [one for one in shipped_benchmarks() if one.version == DEFAULT_BENCHMARK]
+    (benchmark,) = [one for one in reference_calibrations() if one.version == DEFAULT_REFERENCE]
     stages = list(Stage)
     document = {
         "fundId": str(EXAMPLE_FUND_ID),

@@ -22,7 +22,8 @@ from core.session_states import SessionStatus
 from db.engine import make_engine, transaction
 from db.funds import local_user_id
 from db.requests import request_session
-from db.sessions import SessionRow, load_session
+from db.session_rows import SessionRow
+from db.sessions import load_session
 from db.settings import Settings, child_environment
 from deployments.local.embedded.locks import exclusively
 from deployments.local.embedded.postgres import EmbeddedPostgres

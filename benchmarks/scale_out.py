@@ -37,8 +37,8 @@ from core.result.reports import LargeSampleDocument
 from core.risk.large_sample import Judged, JudgedAgainst, large_sample, parts_of_sample, tally_part
 from core.simulation.block_ranges import BlockRange, block_ranges_of
 from core.simulation.models import model_of
-from db.benchmarks import shipped_benchmark
 from db.funds import EXAMPLE_FUND_ID
+from db.reference_calibrations import reference_calibration
 
 WORKERS = os.cpu_count() or 1
 
@@ -67,7 +67,7 @@ def sample(scenarios: int) -> str:
         "buckets": {"stages": ["Seed", "A", "B", "C"], "sectors": [f"S{number:02}" for number in range(12)]},
         "calibrationVersion": "us_venture_2004_2013_v2",
     }
-    normalized = normalize(parse_request(document), shipped_benchmark("us_venture_2004_2013_v2"))
+    normalized = normalize(parse_request(document), reference_calibration("us_venture_2004_2013_v2"))
     config, inputs = normalized.config, simulation_inputs(normalized.key_document)
     weights = np.full(len(config.buckets), 1.0 / len(config.buckets))
     judged = Judged(config, weights, whole_deals(weights, config))

@@ -33,8 +33,8 @@ from core.request.normalize import normalize
 from core.simulation.inputs import SimulationInputs
 from core.simulation.models import model_of
 from core.stages import Stage
-from db.benchmarks import shipped_benchmark
 from db.funds import EXAMPLE_FUND_ID
+from db.reference_calibrations import reference_calibration
 
 V1, V2 = "three_component_v1", "three_component_v2"
 CALIBRATIONS = {V1: "us_venture_2004_2013", V2: "us_venture_2004_2013_v2"}
@@ -55,7 +55,7 @@ def inputs_of(model: str, n_buckets: int, n_scenarios: int) -> SimulationInputs:
         "modelVersion": model,
         "calibrationVersion": CALIBRATIONS[model],
     }
-    snapshot = shipped_benchmark(CALIBRATIONS[model])
+    snapshot = reference_calibration(CALIBRATIONS[model])
     return simulation_inputs(normalize(parse_request(document), snapshot).key_document)
 
 

@@ -66,10 +66,10 @@ class TooManyWaiting(VcfolioError):
 
     code = "too_many_waiting"
 
-    def __init__(self, waiting: int, retry_after_s: float) -> None:
+    def __init__(self, waiting: int, retry_after_s: float, what: str = "sessions") -> None:
         self.retry_after_s = retry_after_s
         super().__init__(
-            f"the queue is full: {waiting} sessions are waiting to begin; try again in {retry_after_s:.0f} seconds"
+            f"the queue is full: {waiting} {what} are waiting to begin; try again in {retry_after_s:.0f} seconds"
         )
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from core.calibration.calibration import (
     Calibration,
-    adopt_benchmark,
+    adopt_reference,
     calibrate_by_simple_cohort,
     calibrate_by_survival,
 )
@@ -20,11 +20,11 @@ from core.calibration.history import History, HistorySource, read_history
 from core.calibration.snapshot import CalibrationMethod, CalibrationSnapshot
 from core.calibration.survival import SurvivalTerms
 from core.errors import BadInput, FieldProblem
-from db.benchmarks import DEFAULT_BENCHMARK
 from db.calibrations import load_snapshot, store_snapshot
 from db.fund_history import read_fund_history
 from db.funds import Fund, find_fund
 from db.history import LoadCounts, load_history, read_mapping, scan_table
+from db.reference_calibrations import DEFAULT_REFERENCE
 
 Begin = Callable[[], AbstractContextManager[Connection]]
 """Opens a transaction that commits when its block ends and rolls back when it raises."""
@@ -43,7 +43,7 @@ class HistoryFiles:
 class CalibrationOrder:
     """What the user asked for. fund: name or id. as_of: None for `industry_benchmark`, which has no history.
 
-    files: None to calibrate from the fund's rows in the database. benchmark: version of a stored snapshot.
+    files: None to calibrate from the fund's rows in the database. reference: version of a stored snapshot.
     compare: by both methods, whichever makes the snapshot.
     """
 
@@ -53,7 +53,7 @@ class CalibrationOrder:
     files: HistoryFiles | None = None
     method: CalibrationMethod = "survival"
     terms: SurvivalTerms = field(default_factory=SurvivalTerms)
-    benchmark: str = DEFAULT_BENCHMARK
+    reference: str = DEFAULT_REFERENCE
     compare: bool = False
 
 
@@ -72,20 +72,20 @@ class CalibrationOutcome:
 def calibrate(begin: Begin, order: CalibrationOrder) -> CalibrationOutcome:
     """Read, check, estimate, load and store: all of it, or nothing.
 
-    Raises BadInput for an order, files or a mapping that break a rule, NotFound for an unknown fund or benchmark,
+    Raises BadInput for an order, files or a mapping that break a rule, NotFound for an unknown fund or reference,
     Conflict for a version that exists with other content.
     """
     _check(order)
     from_files = None if order.files is None else read_files(order.files, _as_of(order))
     with begin() as conn:
         fund = find_fund(conn, order.fund)
-        benchmark = load_snapshot(conn, order.benchmark)
+        reference = load_snapshot(conn, order.reference)
         calibration, loaded = None, None
         if order.method == "industry_benchmark":
-            snapshot = adopt_benchmark(benchmark, order.version)
+            snapshot = adopt_reference(reference, order.version)
         else:
             history, source = from_files or _from_rows(conn, fund, _as_of(order))
-            calibration = _calibrate(order, history, source, benchmark)
+            calibration = _calibrate(order, history, source, reference)
             snapshot = calibration.snapshot
             loaded = load_history(conn, fund.id, history) if from_files else None
         is_new = store_snapshot(conn, snapshot, fund.id)
@@ -114,12 +114,12 @@ def _from_rows(conn: Connection, fund: Fund, as_of: date) -> tuple[History, Hist
 
 
 def _calibrate(
-    order: CalibrationOrder, history: History, source: HistorySource, benchmark: CalibrationSnapshot
+    order: CalibrationOrder, history: History, source: HistorySource, reference: CalibrationSnapshot
 ) -> Calibration:
     if order.method == "survival":
-        return calibrate_by_survival(history, source, order.version, benchmark, order.terms)
+        return calibrate_by_survival(history, source, order.version, reference, order.terms)
     compare_with = order.terms if order.compare else None
-    return calibrate_by_simple_cohort(history, source, order.version, benchmark, compare_with)
+    return calibrate_by_simple_cohort(history, source, order.version, reference, compare_with)
 
 
 def _as_of(order: CalibrationOrder) -> date:
@@ -134,7 +134,7 @@ def _check(order: CalibrationOrder) -> None:
     if order.method == "industry_benchmark":
         unused = {"asOf": order.as_of, "files": order.files, "compare": order.compare or None}
         problems += [
-            FieldProblem(name, value, "must be left out: industry_benchmark takes the benchmark's figures as they are")
+            FieldProblem(name, value, "must be left out: industry_benchmark takes the reference's figures as they are")
             for name, value in unused.items()
             if value is not None
         ]

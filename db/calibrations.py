@@ -6,17 +6,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select
 from sqlalchemy.dialects.postgresql import insert
 
 from core.calibration.snapshot import CalibrationMethod, CalibrationSnapshot
 from core.errors import Conflict, NotFound
+from db.sql import Statements
 from db.tables import calibration_snapshots as snapshots
+
+_SQL = Statements("calibrations")
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotSummary:
-    """fund_id None: an industry benchmark, for every fund."""
+    """fund_id None: a reference calibration, for every fund."""
 
     version: str
     fund_id: UUID | None
@@ -70,34 +73,25 @@ def load_snapshot(conn: Connection, version: str) -> CalibrationSnapshot:
 def usable_snapshot(conn: Connection, version: str, fund_id: UUID) -> CalibrationSnapshot | None:
     """None for a version that is not stored, for one of another fund, and for a fund that does not exist."""
     document = conn.scalar(
-        text("""
-            SELECT c.snapshot FROM calibration_snapshots c JOIN funds f ON f.id = coalesce(c.fund_id, f.id)
-            WHERE c.version = :version AND f.id = :fund
-        """),
+        _SQL["usable_snapshot"],
         {"version": version, "fund": fund_id},
     )
     return None if document is None else CalibrationSnapshot.model_validate(document)
 
 
 def newest_version(conn: Connection, fund_id: UUID | None) -> str | None:
-    """The latest of the fund's own snapshots, or of the benchmarks for None."""
+    """The latest of the fund's own snapshots, or of the reference calibrations for None."""
     newest: str | None = conn.scalar(
-        text("""
-            SELECT version FROM calibration_snapshots WHERE fund_id IS NOT DISTINCT FROM :fund
-            ORDER BY created_at DESC, version DESC LIMIT 1
-        """),
+        _SQL["newest_version"],
         {"fund": fund_id},
     )
     return newest
 
 
 def list_snapshots(conn: Connection, fund_id: UUID | None = None) -> list[SnapshotSummary]:
-    """What the fund may use, newest first: its own and the benchmarks. For None the benchmarks alone."""
+    """What the fund may use, newest first: its own and the reference calibrations; for None these alone."""
     rows = conn.execute(
-        text("""
-            SELECT version, fund_id, method, sample_size, data_window, created_at FROM calibration_snapshots
-            WHERE fund_id IS NULL OR fund_id = :fund ORDER BY created_at DESC, version DESC
-        """),
+        _SQL["list_snapshots"],
         {"fund": fund_id},
     )
     return [SnapshotSummary(*row) for row in rows]

@@ -1,4 +1,4 @@
-"""The record of what recovery_history a session beside its ordinary way."""
+"""The recovery history of sessions."""
 
 from __future__ import annotations
 

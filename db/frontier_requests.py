@@ -13,7 +13,7 @@ from core.request import OptimizationRequest, parse_request
 from core.request.normalize import NormalizedRequest
 from db.frontiers import FrontierRow, NewFrontier, count_waiting_frontiers, submit
 from db.requests import resolve_request
-from db.sessions import SessionRow
+from db.session_rows import SessionRow
 from db.settings import Settings
 
 
@@ -47,7 +47,7 @@ def request_frontier(
         # This one is among those counted.
         waiting = count_waiting_frontiers(conn, settings.max_waiting_sessions + 1)
         if waiting > settings.max_waiting_sessions:
-            raise TooManyWaiting(waiting - 1, settings.retry_after_s)
+            raise TooManyWaiting(waiting - 1, settings.retry_after_s, "frontiers")
     return frontier
 
 

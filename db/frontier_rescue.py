@@ -1,4 +1,4 @@
-"""Frontiers that nobody carries on: found, and put back on their way at a new epoch, as `db.rescue` does with sessions.
+"""Frontiers whose run was lost: found, and requeued at a new epoch, as `db.rescue` does with sessions.
 
 What a lost run had solved is kept, so the next one begins at the first point that is missing.
 """
@@ -8,12 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from db import outbox
 from db.rescue import LOST_TOO_OFTEN, growing_delay_s
 from db.sessions import CANCELLED
-from db.tables.sessions import ACTIVE
+from db.sql import Statements
+
+_SQL = Statements("frontier_rescue")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +34,6 @@ class LostFrontier:
     begun_for_s: float | None
 
 
-LOST_FRONTIERS = f"""
-SELECT f.frontier_id, f.epoch, f.lease_token, coalesce(f.flow_run_id, o.flow_run_id) AS flow_run_id,
-  o.status = 'enqueued' AND o.epoch = f.epoch AS has_run,
-  CAST(extract(epoch FROM now() - o.begun_seen_at) AS double precision) AS begun_for_s
-FROM frontier_jobs f LEFT JOIN job_outbox o USING (frontier_id)
-WHERE f.{ACTIVE} AND (
-  f.lease_expires_at <= now()
-  OR f.lease_token IS NULL AND (o.frontier_id IS NULL OR o.epoch <> f.epoch OR o.status = 'failed')
-  OR f.lease_token IS NULL AND o.status = 'enqueued' AND o.enqueued_at < now() - make_interval(secs => :grace_s)
-)
-ORDER BY f.created_at
-"""  # noqa: S608 - constants
-
-
 def lost_frontiers(conn: Connection, grace_s: float) -> list[LostFrontier]:
     """Oldest first: its lease ran out, its flow run has not taken it, or there is no outbox row that leads on.
 
@@ -53,15 +41,8 @@ def lost_frontiers(conn: Connection, grace_s: float) -> list[LostFrontier]:
     """
     return [
         LostFrontier(**{**row, "has_run": bool(row["has_run"])})
-        for row in conn.execute(text(LOST_FRONTIERS), {"grace_s": grace_s}).mappings()
+        for row in conn.execute(_SQL["lost_frontiers"], {"grace_s": grace_s}).mappings()
     ]
-
-
-# Guarded by the epoch and the lease as they were read: of two that write, one does.
-_AS_READ = f"""
-  frontier_id = :frontier AND epoch = :epoch AND {ACTIVE} AND lease_token IS NOT DISTINCT FROM :token
-  AND (lease_expires_at IS NULL OR lease_expires_at <= now())
-"""
 
 
 def begin_again(conn: Connection, lost: LostFrontier, max_epochs: int) -> bool:
@@ -69,17 +50,7 @@ def begin_again(conn: Connection, lost: LostFrontier, max_epochs: int) -> bool:
 
     False: it is not lost any more.
     """
-    rescues = conn.scalar(
-        text(f"""
-            UPDATE frontier_jobs
-            SET status = 'REQUESTED', epoch = epoch + 1,
-                rescues = rescues + CASE WHEN lease_token IS NULL THEN 0 ELSE 1 END,
-                flow_run_id = NULL, lease_token = NULL, lease_expires_at = NULL, lease_owner = NULL
-            WHERE {_AS_READ}
-            RETURNING rescues
-        """),  # noqa: S608 - constants
-        _read(lost),
-    )
+    rescues = conn.scalar(_SQL["begin_again"], _read(lost))
     if rescues is None:
         return False
     if rescues >= max_epochs:
@@ -96,25 +67,11 @@ def cancel_lost_frontier(conn: Connection, lost: LostFrontier, reason: str) -> b
 
 def note_frontier_begun(conn: Connection, lost: LostFrontier) -> None:
     """Remember when its flow run was first seen to have begun without taking the frontier."""
-    conn.execute(
-        text("""
-            UPDATE job_outbox SET begun_seen_at = now()
-            WHERE frontier_id = :frontier AND epoch = :epoch AND begun_seen_at IS NULL
-        """),
-        {"frontier": lost.frontier_id, "epoch": lost.epoch},
-    )
+    conn.execute(_SQL["note_frontier_begun"], {"frontier": lost.frontier_id, "epoch": lost.epoch})
 
 
 def _fail(conn: Connection, lost: LostFrontier, code: str, reason: str) -> bool:
-    failed = conn.execute(
-        text(f"""
-            UPDATE frontier_jobs
-            SET status = 'FAILED', error_code = :code, error_reason = :reason, completed_at = now(),
-                lease_token = NULL, lease_expires_at = NULL, lease_owner = NULL
-            WHERE {_AS_READ}
-        """),  # noqa: S608 - constants
-        {**_read(lost), "code": code, "reason": reason},
-    )
+    failed = conn.execute(_SQL["fail_lost_frontier"], {**_read(lost), "code": code, "reason": reason})
     if failed.rowcount != 1:
         return False
     outbox.close_frontier_job(conn, lost.frontier_id, f"frontier failed with {code}: {reason}")

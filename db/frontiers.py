@@ -12,16 +12,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import BindParameter, Connection, TextClause, bindparam
 
 from core.canonical import canonical_json, sha256_hex
 from core.errors import NotFound
 from core.frontier.variation import Variation
 from db import outbox
 from db.sessions import CANCELLED
+from db.sql import Statements
 from db.tables.base import Json
 from db.tables.frontiers import FrontierStatus
-from db.tables.sessions import ACTIVE
+
+_SQL = Statements("frontiers")
 
 Document = Mapping[str, Any]
 
@@ -67,27 +69,6 @@ class FrontierFence:
     lease_token: UUID
 
 
-_COLUMNS = """
-  frontier_id, session_id, created_by, vary, request, matrix_key, status, error_code, error_reason, epoch, lease_token,
-  solved, document, created_at, completed_at
-"""
-
-_NO_LEASE = "lease_token = NULL, lease_expires_at = NULL, lease_owner = NULL"
-
-_HELD = f"frontier_id = :frontier AND epoch = :epoch AND lease_token = :token AND {ACTIVE}"
-
-# One that failed is asked for again under a new epoch; any other is the one that there is.
-_SUBMIT = text(f"""
-    INSERT INTO frontier_jobs AS f (session_id, created_by, vary, vary_hash, request, matrix_key)
-    VALUES (:session_id, :created_by, :vary, :vary_hash, :request, :matrix_key)
-    ON CONFLICT (session_id, vary_hash) DO UPDATE SET
-      status = 'REQUESTED', epoch = f.epoch + 1, created_by = excluded.created_by, request = excluded.request,
-      error_code = NULL, error_reason = NULL, completed_at = NULL, solved = 0, rescues = 0, flow_run_id = NULL
-      WHERE f.status = 'FAILED'
-    RETURNING {_COLUMNS}
-""").bindparams(bindparam("vary", type_=Json), bindparam("request", type_=Json))  # noqa: S608 - constants
-
-
 def submit(conn: Connection, new: NewFrontier) -> tuple[FrontierRow, bool]:
     """The frontier and whether this call has begun it, with a pending outbox row for the bridge.
 
@@ -95,7 +76,7 @@ def submit(conn: Connection, new: NewFrontier) -> tuple[FrontierRow, bool]:
     """
     inserted = (
         conn.execute(
-            _SUBMIT,
+            _SQL["submit_frontier"].bindparams(_json("vary"), _json("request")),
             {
                 "session_id": new.session_id,
                 "created_by": new.created_by,
@@ -120,10 +101,7 @@ def submit(conn: Connection, new: NewFrontier) -> tuple[FrontierRow, bool]:
 def find_frontier(conn: Connection, session_id: UUID, variation: Variation) -> FrontierRow | None:
     """None for one that nobody has asked for."""
     row = (
-        conn.execute(
-            text(f"SELECT {_COLUMNS} FROM frontier_jobs WHERE session_id = :session AND vary_hash = :hash"),  # noqa: S608
-            {"session": session_id, "hash": _vary_hash(variation)},
-        )
+        conn.execute(_SQL["find_frontier"], {"session": session_id, "hash": _vary_hash(variation)})
         .mappings()
         .one_or_none()
     )
@@ -132,14 +110,7 @@ def find_frontier(conn: Connection, session_id: UUID, variation: Variation) -> F
 
 def load_frontier(conn: Connection, frontier_id: UUID) -> FrontierRow:
     """Raises NotFound."""
-    row = (
-        conn.execute(
-            text(f"SELECT {_COLUMNS} FROM frontier_jobs WHERE frontier_id = :frontier"),  # noqa: S608
-            {"frontier": frontier_id},
-        )
-        .mappings()
-        .one_or_none()
-    )
+    row = conn.execute(_SQL["load_frontier"], {"frontier": frontier_id}).mappings().one_or_none()
     if row is None:
         raise NotFound.of("frontier", str(frontier_id), "no frontier has this id")
     return _row(row)
@@ -147,28 +118,14 @@ def load_frontier(conn: Connection, frontier_id: UUID) -> FrontierRow:
 
 def count_waiting_frontiers(conn: Connection, at_most: int) -> int:
     """Frontiers that no run has begun yet, counted up to `at_most`."""
-    counted: int = conn.execute(
-        text(f"""
-            SELECT count(*) FROM (
-              SELECT FROM frontier_jobs WHERE {ACTIVE} AND status = 'REQUESTED' LIMIT :most
-            ) AS waiting
-        """),  # noqa: S608
-        {"most": at_most},
-    ).scalar_one()
+    counted: int = conn.execute(_SQL["count_waiting_frontiers"], {"most": at_most}).scalar_one()
     return counted
 
 
 def take_frontier(conn: Connection, frontier_id: UUID, epoch: int, lease_s: float, owner: str) -> FrontierFence | None:
-    """-> SOLVING, under a fresh lease. None when the epoch is over, it has ended, or a live lease is held."""
+    """-> SOLVING, under a new lease. None when the epoch is over, it has ended, or a live lease is held."""
     token: UUID | None = conn.scalar(
-        text(f"""
-            UPDATE frontier_jobs
-            SET status = 'SOLVING', started_at = coalesce(started_at, now()), solved = 0, lease_owner = :owner,
-                lease_token = gen_random_uuid(), lease_expires_at = now() + make_interval(secs => :lease_s)
-            WHERE frontier_id = :frontier AND epoch = :epoch AND {ACTIVE}
-              AND (lease_expires_at IS NULL OR lease_expires_at <= now())
-            RETURNING lease_token
-        """),  # noqa: S608
+        _SQL["take_frontier"],
         {"frontier": frontier_id, "epoch": epoch, "lease_s": lease_s, "owner": owner},
     )
     return None if token is None else FrontierFence(frontier_id, epoch, token)
@@ -176,64 +133,46 @@ def take_frontier(conn: Connection, frontier_id: UUID, epoch: int, lease_s: floa
 
 def extend_frontier_lease(conn: Connection, fence: FrontierFence, lease_s: float) -> bool:
     """Heartbeat."""
-    return _write(conn, fence, "lease_expires_at = now() + make_interval(secs => :lease_s)", {"lease_s": lease_s})
+    return _write(conn, fence, _SQL["extend_frontier_lease"], {"lease_s": lease_s})
 
 
 def record_frontier_run(conn: Connection, fence: FrontierFence, flow_run_id: UUID) -> bool:
     """Note which flow run solves it."""
-    return _write(conn, fence, "flow_run_id = :run", {"run": flow_run_id})
+    return _write(conn, fence, _SQL["record_frontier_run"], {"run": flow_run_id})
 
 
 def release_frontier(conn: Connection, fence: FrontierFence) -> bool:
     """Let the next run take it at once."""
-    return _write(conn, fence, _NO_LEASE, {})
+    return _write(conn, fence, _SQL["release_frontier"], {})
 
 
 def count_point(conn: Connection, fence: FrontierFence) -> bool:
     """One more point is solved, or was found among those that are."""
-    return _write(conn, fence, "solved = solved + 1", {})
+    return _write(conn, fence, _SQL["count_point"], {})
 
 
 def complete_frontier(conn: Connection, fence: FrontierFence, document: Document) -> bool:
     """SOLVING -> COMPLETED. document: of the whole frontier."""
-    return _write(
-        conn,
-        fence,
-        f"status = 'COMPLETED', document = :document, completed_at = now(), {_NO_LEASE}",
-        {"document": document},
-    )
+    return _write(conn, fence, _SQL["complete_frontier"].bindparams(_json("document")), {"document": document})
 
 
 def fail_frontier(conn: Connection, fence: FrontierFence, error_code: str, error_reason: str) -> bool:
     """-> FAILED."""
-    return _write(conn, fence, f"{_FAILED}, {_NO_LEASE}", {"code": error_code, "reason": error_reason})
-
-
-_FAILED = "status = 'FAILED', error_code = :code, error_reason = :reason, completed_at = now()"
+    return _write(conn, fence, _SQL["fail_frontier"], {"code": error_code, "reason": error_reason})
 
 
 def cancel_frontier(conn: Connection, frontier_id: UUID, reason: str) -> bool:
     """-> FAILED with code `cancelled`, and no flow run for it any more. False when it has ended or does not exist."""
-    cancelled = conn.execute(
-        text(f"UPDATE frontier_jobs SET {_FAILED}, {_NO_LEASE} WHERE frontier_id = :frontier AND {ACTIVE}"),  # noqa: S608
-        {"frontier": frontier_id, "code": CANCELLED, "reason": reason},
-    )
+    cancelled = conn.execute(_SQL["cancel_frontier"], {"frontier": frontier_id, "code": CANCELLED, "reason": reason})
     if cancelled.rowcount != 1:
         return False
     outbox.close_frontier_job(conn, frontier_id, f"frontier cancelled: {reason}")
     return True
 
 
-FRONTIER_OF_RUN = f"""
-SELECT f.frontier_id FROM frontier_jobs f LEFT JOIN job_outbox o USING (frontier_id)
-WHERE f.{ACTIVE} AND coalesce(f.flow_run_id, o.flow_run_id) = :run
-FOR UPDATE OF f
-"""  # noqa: S608 - constants
-
-
 def cancel_frontier_of_run(conn: Connection, flow_run_id: UUID, reason: str) -> UUID | None:
     """Cancel the frontier that this flow run solves or was made to; None when there is none that has not ended."""
-    frontier_id: UUID | None = conn.scalar(text(FRONTIER_OF_RUN), {"run": flow_run_id})
+    frontier_id: UUID | None = conn.scalar(_SQL["frontier_of_run"], {"run": flow_run_id})
     if frontier_id is not None:
         cancel_frontier(conn, frontier_id, reason)
     return frontier_id
@@ -241,31 +180,26 @@ def cancel_frontier_of_run(conn: Connection, flow_run_id: UUID, reason: str) -> 
 
 def find_point(conn: Connection, point_key: str) -> Document | None:
     """A point that was solved before, noted as used; None for one that was not."""
-    point: Document | None = conn.scalar(
-        text("UPDATE frontier_points SET last_used_at = now() WHERE point_key = :key RETURNING point"),
-        {"key": point_key},
-    )
+    point: Document | None = conn.scalar(_SQL["find_point"], {"key": point_key})
     return point
 
 
 def store_point(conn: Connection, point_key: str, matrix_key: str, value: float, point: Document) -> None:
     """Keep a solved point for whoever needs it next; the first that is stored stays."""
     conn.execute(
-        text("""
-            INSERT INTO frontier_points (point_key, matrix_key, value, point) VALUES (:key, :matrix, :value, :point)
-            ON CONFLICT (point_key) DO NOTHING
-        """).bindparams(bindparam("point", type_=Json)),
+        _SQL["store_point"].bindparams(_json("point")),
         {"key": point_key, "matrix": matrix_key, "value": value, "point": point},
     )
 
 
-def _write(conn: Connection, fence: FrontierFence, change: str, values: dict[str, Any]) -> bool:
-    """One guarded update; change: words of this module."""
-    statement = text(f"UPDATE frontier_jobs SET {change} WHERE {_HELD}")  # noqa: S608
-    if "document" in values:
-        statement = statement.bindparams(bindparam("document", type_=Json))
+def _write(conn: Connection, fence: FrontierFence, statement: TextClause, values: dict[str, Any]) -> bool:
+    """One update, guarded by the fence; False when it found nothing to change."""
     held = {"frontier": fence.frontier_id, "epoch": fence.epoch, "token": fence.lease_token}
     return conn.execute(statement, {**held, **values}).rowcount == 1
+
+
+def _json(name: str) -> BindParameter[Any]:
+    return bindparam(name, type_=Json)
 
 
 def _vary(variation: Variation) -> dict[str, Any]:

@@ -6,25 +6,14 @@ from datetime import date
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from core.calibration.history import NO_SECTOR_IN_ROW, History, RowTally
 from core.errors import BadInput, FieldProblem
 from db.funds import Fund
+from db.sql import Statements
 
-_COMPANIES = text("""
-SELECT external_id, name, category, sector, status, status_date, founded_on,
-  coalesce(last_round_on, (SELECT max(investment_date) FROM investments i WHERE i.company_id = c.id)),
-  unplaced_on, known_until
-FROM portfolio_companies c WHERE fund_id = :fund
-""")
-
-_ROUNDS = text("""
-SELECT external_id, round_label, stage, stage_inferred, investment_date, amount_usd,
-  disposal_date, disposal_proceeds_usd
-FROM investments i JOIN portfolio_companies c ON c.id = i.company_id
-WHERE fund_id = :fund
-""")
+_SQL = Statements("fund_history")
 
 _COMPANY_SCHEMA: dict[str, Any] = {
     "company_id": pl.String,
@@ -58,8 +47,8 @@ def read_fund_history(conn: Connection, fund: Fund, as_of: date) -> History:
     Raises BadInput for a fund without rows, or an as-of date before the day up to which a company was followed: what
     was heard of it later would have to be forgotten, and cannot be.
     """
-    companies = pl.DataFrame(conn.execute(_COMPANIES, {"fund": fund.id}).all(), _COMPANY_SCHEMA, orient="row")
-    rounds = pl.DataFrame(conn.execute(_ROUNDS, {"fund": fund.id}).all(), _ROUND_SCHEMA, orient="row")
+    companies = pl.DataFrame(conn.execute(_SQL["companies"], {"fund": fund.id}).all(), _COMPANY_SCHEMA, orient="row")
+    rounds = pl.DataFrame(conn.execute(_SQL["rounds"], {"fund": fund.id}).all(), _ROUND_SCHEMA, orient="row")
     _check(companies, rounds, fund, as_of)
     usable = companies.filter(pl.col("sector").is_not_null()).with_columns(pl.col("known_until").fill_null(as_of))
     used = rounds.join(usable.select("company_id"), on="company_id", how="semi")

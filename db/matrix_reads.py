@@ -8,7 +8,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
+
+from db.sql import Statements
+
+_SQL = Statements("matrix_reads")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +40,9 @@ class MatrixView:
     matrix_key_json: Mapping[str, Any]
 
 
-_COLUMNS = """
-    SELECT x.matrix_key, x.status, x.sim_model_version, x.calibration_version, x.generation, x.error_reason,
-           x.bucket_count, x.s_opt, x.payload_sha256, octet_length(x.moic_matrix) AS bytes_stored, x.created_at,
-           x.completed_at, x.last_accessed_at, x.bucket_keys, x.bucket_stats,
-           x.matrix_key_json
-    FROM scenario_matrices x
-    WHERE EXISTS (
-      SELECT FROM optimization_sessions s JOIN fund_members m USING (fund_id)
-      WHERE s.matrix_key = x.matrix_key AND m.user_id = :user
-    )
-"""
-
-
 def find_matrix(conn: Connection, key: str, user_id: UUID) -> MatrixView | None:
     """None for an unknown key, and for a matrix that no session of the user's funds needs or needed."""
-    row = conn.execute(text(_COLUMNS + " AND x.matrix_key = :key"), {"user": user_id, "key": key})
+    row = conn.execute(_SQL["find_matrix"], {"user": user_id, "key": key})
     found = row.mappings().one_or_none()
     return None if found is None else MatrixView(**found)
 
@@ -59,7 +50,7 @@ def find_matrix(conn: Connection, key: str, user_id: UUID) -> MatrixView | None:
 def list_matrices(conn: Connection, user_id: UUID, *, limit: int) -> list[MatrixView]:
     """Those read last come first."""
     rows = conn.execute(
-        text(_COLUMNS + " ORDER BY x.last_accessed_at DESC, x.matrix_key LIMIT :limit"),
+        _SQL["list_matrices"],
         {"user": user_id, "limit": limit},
     )
     return [MatrixView(**row) for row in rows.mappings()]

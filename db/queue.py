@@ -6,22 +6,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from core.errors import BadInput, NotFound
 from db.frontiers import count_waiting_frontiers
 from db.outbox import CHANNEL
+from db.sql import Statements
 from db.tables.outbox import JobStatus, JobType
+
+_SQL = Statements("queue")
 
 LONG_TRANSACTION_S = 60
 MOST_COUNTED = 1_000_000
-
-# Every row with the session that it is for, or whose frontier it is for.
-_ROWS = """
-  job_outbox o LEFT JOIN frontier_jobs j USING (frontier_id)
-  JOIN optimization_sessions s ON s.session_id = coalesce(o.session_id, j.session_id)
-"""
-_CARRIED = "coalesce(j.status, s.status) NOT IN ('COMPLETED', 'FAILED')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +60,7 @@ class QueueFigures:
 
 def list_jobs(conn: Connection, limit: int) -> list[JobRow]:
     """Rows of sessions and frontiers that have not ended, the longest due first."""
-    rows = conn.execute(
-        text(f"""
-            SELECT coalesce(o.frontier_id, o.session_id) AS session_id, f.name AS fund,
-                   o.status, o.epoch, o.attempts, o.max_attempts,
-                   CAST(extract(epoch FROM o.next_run_at - now()) AS double precision) AS due_in_s,
-                   o.last_error, o.flow_run_id, o.created_at, o.job_type
-            FROM {_ROWS} JOIN funds f ON f.id = s.fund_id
-            WHERE {_CARRIED}
-            ORDER BY o.next_run_at, o.created_at LIMIT :limit
-        """),  # noqa: S608 - constants
-        {"limit": limit},
-    )
+    rows = conn.execute(_SQL["list_jobs"], {"limit": limit})
     return [
         JobRow(**{**row, "status": JobStatus(row["status"]), "job_type": JobType(row["job_type"])})
         for row in rows.mappings()
@@ -86,67 +71,29 @@ def redrive(conn: Connection, session_id: UUID) -> None:
     """Make a pending row of a session or frontier due now, with all its attempts before it.
 
     Raises NotFound where there is no row, BadInput for one that is not pending: what is claimed, has its flow run or
-    has failed takes its own way.
+    has failed is handled elsewhere.
     """
-    status = conn.scalar(
-        text("SELECT status FROM job_outbox WHERE session_id = :session OR frontier_id = :session FOR UPDATE"),
-        {"session": session_id},
-    )
+    status = conn.scalar(_SQL["lock_job"], {"session": session_id})
     if status is None:
         raise NotFound.of("SESSION_ID", str(session_id), "has no row in the outbox; see `vcfolio outbox list`")
     if status != JobStatus.PENDING:
         raise BadInput.of("SESSION_ID", str(session_id), f"must have a pending row; it is {status}")
-    conn.execute(
-        text("UPDATE job_outbox SET next_run_at = now(), attempts = 0 WHERE :session IN (session_id, frontier_id)"),
-        {"session": session_id},
-    )
-    conn.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
+    conn.execute(_SQL["make_due"], {"session": session_id})
+    conn.execute(_SQL["wake_bridges"], {"channel": CHANNEL})
 
 
 def count_waiting(conn: Connection, at_most: int) -> int:
     """Sessions that no run has begun yet, counted up to `at_most`."""
-    counted: int = conn.execute(
-        text(
-            "SELECT count(*) FROM (SELECT FROM optimization_sessions WHERE status = 'REQUESTED' LIMIT :most) AS waiting"
-        ),
-        {"most": at_most},
-    ).scalar_one()
+    counted: int = conn.execute(_SQL["count_waiting_sessions"], {"most": at_most}).scalar_one()
     return counted
 
 
 def queue_figures(conn: Connection, bridge_name: str) -> QueueFigures:
     """bridge_name: the application name that bridges connect with."""
-    rows = conn.execute(
-        text(f"""
-            SELECT o.status, count(*) AS depth,
-              CAST(max(extract(epoch FROM now() - o.next_run_at)) AS double precision) AS oldest_due_s
-            FROM {_ROWS} WHERE {_CARRIED} GROUP BY o.status
-        """)  # noqa: S608 - constants
-    ).all()
-    waiting = conn.execute(
-        text("""
-            SELECT count(*) AS number, count(*) FILTER (WHERE o.status = 'enqueued') AS with_run,
-              CAST(coalesce(extract(epoch FROM now() - min(s.created_at)), 0) AS double precision) AS oldest_s
-            FROM optimization_sessions s LEFT JOIN job_outbox o USING (session_id) WHERE s.status = 'REQUESTED'
-        """)
-    ).one()
-    long = conn.execute(
-        text("""
-            SELECT coalesce(nullif(application_name, ''), 'unnamed'),
-              CAST(extract(epoch FROM clock_timestamp() - xact_start) AS double precision)
-            FROM pg_stat_activity
-            WHERE datname = current_database() AND xact_start < clock_timestamp() - make_interval(secs => :long_s)
-            ORDER BY xact_start
-        """),
-        {"long_s": LONG_TRANSACTION_S},
-    ).all()
-    bridges: int = conn.execute(
-        text("""
-            SELECT count(DISTINCT application_name) FROM pg_stat_activity
-            WHERE datname = current_database() AND application_name LIKE :name || '%'
-        """),
-        {"name": bridge_name},
-    ).scalar_one()
+    rows = conn.execute(_SQL["depth"]).all()
+    waiting = conn.execute(_SQL["waiting_sessions"]).one()
+    long = conn.execute(_SQL["long_transactions"], {"long_s": LONG_TRANSACTION_S}).all()
+    bridges: int = conn.execute(_SQL["count_bridges"], {"name": bridge_name}).scalar_one()
     due_s = max((row.oldest_due_s for row in rows if row.status == JobStatus.PENDING), default=0.0)
     return QueueFigures(
         depth=dict.fromkeys(JobStatus, 0) | {JobStatus(row.status): row.depth for row in rows},

@@ -1,13 +1,13 @@
 """What people ask for: sessions, their end, and matrices to be forgotten. Each leaves its entry in the audit.
 
-The one way in, for the command line, the API and Prefect's form alike.
+The single entry point, for the command line, the API and Prefect's form alike.
 """
 
 from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, select, text
+from sqlalchemy import Connection, Engine, select
 
 from core.errors import BadInput, NotFound, TooManyWaiting
 from core.request import OptimizationRequest, request_hash
@@ -19,11 +19,15 @@ from db.engine import transaction
 from db.fault_points import fault_point
 from db.funds import find_fund
 from db.queue import count_waiting
-from db.sessions import CreatedSession, NewSession, create_session
+from db.session_rows import CreatedSession, NewSession
+from db.sessions import create_session
 from db.settings import Settings
+from db.sql import Statements
 from db.tables import optimization_sessions as rows
 from db.tables.access import Action
-from db.tables.sessions import ACTIVE, Driver
+from db.tables.sessions import Driver
+
+_SQL = Statements("requests")
 
 
 def resolve_request(conn: Connection, request: OptimizationRequest) -> NormalizedRequest:
@@ -39,7 +43,8 @@ def resolve_request(conn: Connection, request: OptimizationRequest) -> Normalize
         raise BadInput.of(
             "calibrationVersion",
             None,
-            f"the fund has no calibration of its own; make one with `vcfolio calibrate`, or name a benchmark ({known})",
+            f"the fund has no calibration of its own; make one with `vcfolio calibrate`, or name a "
+            f"reference calibration ({known})",
         )
     snapshot = usable_snapshot(conn, version, fund)
     if snapshot is None:
@@ -123,20 +128,13 @@ def cancel_session(conn: Connection, session_id: UUID, reason: str, actor: Actor
     return cancelled
 
 
-SESSION_OF_RUN = f"""
-SELECT s.session_id FROM optimization_sessions s LEFT JOIN job_outbox o USING (session_id)
-WHERE s.{ACTIVE} AND coalesce(s.flow_run_id, o.flow_run_id, s.session_id) = :run
-FOR UPDATE OF s
-"""  # noqa: S608 - constants
-
-
 def cancel_session_of_run(conn: Connection, flow_run_id: UUID, reason: str, actor: Actor) -> UUID | None:
     """Cancel the session that this flow run carries or was made to; None when there is none that has not ended.
 
     A session that goes on in another run is not this one's any more. One that was asked for in Prefect's form bears its
     run's id, and so is found before the run has noted it.
     """
-    session_id: UUID | None = conn.scalar(text(SESSION_OF_RUN), {"run": flow_run_id})
+    session_id: UUID | None = conn.scalar(_SQL["session_of_run"], {"run": flow_run_id})
     if session_id is not None:
         cancel_session(conn, session_id, reason, actor)
     return session_id

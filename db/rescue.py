@@ -15,14 +15,16 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause
 
 from db import outbox
 from db.events import record_event
 from db.sessions import CANCELLED
+from db.sql import Statements
 from db.tables.events import EventKind
 from db.tables.outbox import JobStatus
-from db.tables.sessions import ACTIVE
+
+_SQL = Statements("rescue")
 
 LOST_TOO_OFTEN = "lost_too_often"
 """The error code of a session whose lease ran out in each of its attempts."""
@@ -46,33 +48,9 @@ class LostSession:
     begun_for_s: float | None = None
 
 
-_LOST_SESSIONS = f"""
-SELECT s.session_id, s.epoch, s.lease_token, coalesce(s.flow_run_id, o.flow_run_id) AS flow_run_id,
-  CAST(extract(epoch FROM now() - o.begun_seen_at) AS double precision) AS begun_for_s
-FROM optimization_sessions s LEFT JOIN job_outbox o USING (session_id)
-WHERE s.{ACTIVE} AND {{lost}}
-"""  # noqa: S608 - constants
-
-EXPIRED_SESSIONS = _LOST_SESSIONS.format(lost="s.lease_expires_at <= now() ORDER BY s.lease_expires_at LIMIT :limit")
-
-STRAY_SESSIONS = _LOST_SESSIONS.format(
-    lost="""
-  s.lease_token IS NULL AND o.status = 'enqueued' AND o.epoch = s.epoch
-  AND o.enqueued_at < now() - make_interval(secs => :grace_s) ORDER BY o.enqueued_at
-"""
-)
-
-ORPHANED_SESSIONS = _LOST_SESSIONS.format(
-    lost="""
-  s.lease_token IS NULL AND (o.session_id IS NULL OR o.epoch <> s.epoch OR o.status = 'failed')
-  ORDER BY s.created_at LIMIT :limit
-"""
-)
-
-
 def expired_sessions(conn: Connection, limit: int) -> list[LostSession]:
     """Longest expired first."""
-    return _read(conn, EXPIRED_SESSIONS, {"limit": limit})
+    return _read(conn, _SQL["expired_sessions"], {"limit": limit})
 
 
 def stray_sessions(conn: Connection, grace_s: float) -> list[LostSession]:
@@ -81,25 +59,19 @@ def stray_sessions(conn: Connection, grace_s: float) -> list[LostSession]:
     All of them, unlike the others: most wait in Prefect for a worker and stay as they are, and must not stand before
     those whose run is gone.
     """
-    return _read(conn, STRAY_SESSIONS, {"grace_s": grace_s})
+    return _read(conn, _SQL["stray_sessions"], {"grace_s": grace_s})
 
 
 def orphaned_sessions(conn: Connection, limit: int) -> list[LostSession]:
     """Oldest first."""
-    return _read(conn, ORPHANED_SESSIONS, {"limit": limit})
+    return _read(conn, _SQL["orphaned_sessions"], {"limit": limit})
 
 
 def rescue(conn: Connection, lost: LostSession, max_epochs: int) -> EventKind | None:
     """A new epoch for an expired session; FAILED instead once it was lost `max_epochs` times. None: no longer lost."""
     assert lost.lease_token is not None
     rescues = conn.scalar(
-        text(f"""
-            UPDATE optimization_sessions
-            SET rescues = rescues + 1, lease_token = NULL, lease_expires_at = NULL, lease_owner = NULL
-            WHERE session_id = :session AND epoch = :epoch AND lease_token = :token
-              AND {ACTIVE} AND lease_expires_at <= now()
-            RETURNING rescues
-        """),  # noqa: S608 - constants
+        _SQL["take_from_lost_run"],
         {"session": lost.session_id, "epoch": lost.epoch, "token": lost.lease_token},
     )
     if rescues is None:
@@ -110,28 +82,21 @@ def rescue(conn: Connection, lost: LostSession, max_epochs: int) -> EventKind | 
         _fail(conn, lost, LOST_TOO_OFTEN, reason)
         record_event(conn, lost.session_id, lost.epoch, EventKind.GIVEN_UP, reason)
         return EventKind.GIVEN_UP
-    _begin_again(conn, lost, "", EventKind.RESCUED, reason="its lease ran out", delay_s=RESCUE_DELAY_S)
+    _begin_again(conn, lost, _SQL["next_epoch"], EventKind.RESCUED, reason="its lease ran out", delay_s=RESCUE_DELAY_S)
     return EventKind.RESCUED
 
 
 def restart(conn: Connection, stray: LostSession, reason: str) -> bool:
     """A new epoch for a stray session, at no cost in attempts. False: it has been taken, or has ended."""
-    still = "AND EXISTS (SELECT FROM job_outbox o WHERE o.session_id = s.session_id AND o.status = 'enqueued')"
     delay_s = growing_delay_s(stray.epoch)
-    return _begin_again(conn, stray, still, EventKind.RESTARTED, reason=reason, delay_s=delay_s)
+    return _begin_again(conn, stray, _SQL["next_epoch_of_stray"], EventKind.RESTARTED, reason=reason, delay_s=delay_s)
 
 
 def revive(conn: Connection, orphan: LostSession) -> bool:
     """An outbox row at a new epoch for an orphaned session. False: it is none any more."""
-    still = """
-      AND NOT EXISTS (
-        SELECT FROM job_outbox o
-        WHERE o.session_id = s.session_id AND o.epoch = s.epoch AND o.status <> 'failed'
-      )
-    """
     reason = "it had no outbox row that leads on"
     delay_s = growing_delay_s(orphan.epoch)
-    return _begin_again(conn, orphan, still, EventKind.REVIVED, reason=reason, delay_s=delay_s)
+    return _begin_again(conn, orphan, _SQL["next_epoch_of_orphan"], EventKind.REVIVED, reason=reason, delay_s=delay_s)
 
 
 def note_begun(conn: Connection, stray: LostSession) -> None:
@@ -140,13 +105,7 @@ def note_begun(conn: Connection, stray: LostSession) -> None:
     It stays noted when the run takes the session after all: it counts only while nobody holds a lease, and a run that
     had one and let it go has nothing more to do.
     """
-    conn.execute(
-        text("""
-            UPDATE job_outbox SET begun_seen_at = now()
-            WHERE session_id = :session AND epoch = :epoch AND begun_seen_at IS NULL
-        """),
-        {"session": stray.session_id, "epoch": stray.epoch},
-    )
+    conn.execute(_SQL["note_begun"], {"session": stray.session_id, "epoch": stray.epoch})
 
 
 def cancel_lost(conn: Connection, lost: LostSession, reason: str) -> bool:
@@ -157,20 +116,14 @@ def cancel_lost(conn: Connection, lost: LostSession, reason: str) -> bool:
     return True
 
 
-def _read(conn: Connection, statement: str, values: dict[str, Any]) -> list[LostSession]:
-    return [LostSession(*row) for row in conn.execute(text(statement), values)]
+def _read(conn: Connection, statement: TextClause, values: dict[str, Any]) -> list[LostSession]:
+    return [LostSession(*row) for row in conn.execute(statement, values)]
 
 
 def _fail(conn: Connection, lost: LostSession, error_code: str, reason: str) -> bool:
     """Where the epoch is still the same and no live lease is held."""
     failed = conn.execute(
-        text(f"""
-            UPDATE optimization_sessions
-            SET status = 'FAILED', error_code = :error_code, error_reason = :reason, completed_at = now(),
-                lease_token = NULL, lease_expires_at = NULL, lease_owner = NULL
-            WHERE session_id = :session AND epoch = :epoch AND {ACTIVE}
-              AND (lease_expires_at IS NULL OR lease_expires_at <= now())
-        """),  # noqa: S608 - constants
+        _SQL["fail_lost"],
         {"session": lost.session_id, "epoch": lost.epoch, "error_code": error_code, "reason": reason},
     )
     if failed.rowcount != 1:
@@ -179,22 +132,11 @@ def _fail(conn: Connection, lost: LostSession, error_code: str, reason: str) -> 
     return True
 
 
-_NEXT_EPOCH = f"""
-UPDATE optimization_sessions s SET epoch = epoch + 1, flow_run_id = NULL
-WHERE session_id = :session AND epoch = :epoch AND lease_token IS NULL
-  AND {ACTIVE} {{condition}}
-RETURNING epoch
-"""  # noqa: S608 - constants
-
-
 def _begin_again(
-    conn: Connection, lost: LostSession, condition: str, kind: EventKind, *, reason: str, delay_s: float
+    conn: Connection, lost: LostSession, next_epoch: TextClause, kind: EventKind, *, reason: str, delay_s: float
 ) -> bool:
     """Epoch + 1 and a pending row, where nobody holds a lease."""
-    new_epoch = conn.scalar(
-        text(_NEXT_EPOCH.format(condition=condition)),
-        {"session": lost.session_id, "epoch": lost.epoch},
-    )
+    new_epoch = conn.scalar(next_epoch, {"session": lost.session_id, "epoch": lost.epoch})
     if new_epoch is None:
         return False
     outbox.put_job(conn, lost.session_id, new_epoch, JobStatus.PENDING, delay_s)

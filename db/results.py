@@ -10,7 +10,7 @@ from core.result.assemble import result_of
 from core.result.build import holdings_from, weights_from
 from core.result.model import Holding, Optimization, Result, StoredValidation, Timings
 from core.session_states import SessionStatus
-from db.sessions import SessionRow
+from db.session_rows import SessionRow
 
 
 def session_result(session: SessionRow) -> Result:

@@ -2,62 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from db.fault_points import fault_point
-from db.tables.sessions import ACTIVE
+from db.sql import Statements
 
-EVICT_MATRICES = f"""
-WITH old AS (
-  SELECT matrix_key FROM scenario_matrices m
-  WHERE (
-      (status = 'complete' AND last_accessed_at < now() - make_interval(secs => :complete_s))
-      OR (status = 'failed' AND completed_at < now() - make_interval(secs => :failed_s))
-    )
-    AND NOT EXISTS (
-      SELECT FROM optimization_sessions s
-      WHERE s.matrix_key = m.matrix_key AND s.{ACTIVE}
-    )
-    AND NOT EXISTS (
-      SELECT FROM frontier_jobs f
-      WHERE f.matrix_key = m.matrix_key AND f.{ACTIVE}
-    )
-  ORDER BY last_accessed_at LIMIT :limit
-  FOR UPDATE SKIP LOCKED
-)
-DELETE FROM scenario_matrices m USING old WHERE m.matrix_key = old.matrix_key
-"""  # noqa: S608 - constants
-
-DELETE_ENDED_JOBS = """
-WITH old AS (
-  SELECT o.job_id FROM job_outbox o JOIN optimization_sessions s USING (session_id)
-  -- Older than its session's end, a row is found by its own age; the sessions whose rows went long ago are not read.
-  WHERE o.created_at < now() - make_interval(secs => :ended_s)
-    AND s.completed_at < now() - make_interval(secs => :ended_s)
-  ORDER BY o.created_at LIMIT :limit
-  FOR UPDATE OF o SKIP LOCKED
-)
-DELETE FROM job_outbox o USING old WHERE o.job_id = old.job_id
-"""
-
-DELETE_ENDED_FRONTIER_JOBS = """
-WITH old AS (
-  SELECT o.job_id FROM job_outbox o JOIN frontier_jobs f USING (frontier_id)
-  WHERE o.created_at < now() - make_interval(secs => :ended_s)
-    AND f.completed_at < now() - make_interval(secs => :ended_s)
-  ORDER BY o.created_at LIMIT :limit
-  FOR UPDATE OF o SKIP LOCKED
-)
-DELETE FROM job_outbox o USING old WHERE o.job_id = old.job_id
-"""
-
-DELETE_UNUSED_POINTS = """
-DELETE FROM frontier_points WHERE point_key IN (
-  SELECT point_key FROM frontier_points WHERE last_used_at < now() - make_interval(secs => :unused_s)
-  ORDER BY last_used_at LIMIT :limit
-  FOR UPDATE SKIP LOCKED
-)
-"""
+_SQL = Statements("retention")
 
 
 def evict_matrices(conn: Connection, *, complete_s: float, failed_s: float, limit: int) -> int:
@@ -67,7 +17,7 @@ def evict_matrices(conn: Connection, *, complete_s: float, failed_s: float, limi
     generated again when it is needed. Returns how many went.
     """
     evicted = conn.execute(
-        text(EVICT_MATRICES), {"complete_s": complete_s, "failed_s": failed_s, "limit": limit}
+        _SQL["evict_matrices"], {"complete_s": complete_s, "failed_s": failed_s, "limit": limit}
     ).rowcount
     fault_point("cleanup.deleting")
     return evicted
@@ -76,11 +26,11 @@ def evict_matrices(conn: Connection, *, complete_s: float, failed_s: float, limi
 def delete_ended_jobs(conn: Connection, *, ended_s: float, limit: int) -> int:
     """Outbox rows of sessions and frontiers that ended so long ago. Those themselves stay. Returns how many went."""
     return sum(
-        conn.execute(text(statement), {"ended_s": ended_s, "limit": limit}).rowcount
-        for statement in (DELETE_ENDED_JOBS, DELETE_ENDED_FRONTIER_JOBS)
+        conn.execute(statement, {"ended_s": ended_s, "limit": limit}).rowcount
+        for statement in (_SQL["delete_ended_jobs"], _SQL["delete_ended_frontier_jobs"])
     )
 
 
 def delete_unused_points(conn: Connection, *, unused_s: float, limit: int) -> int:
     """Points of frontiers that nobody has needed for so long; they can be solved again. Returns how many went."""
-    return conn.execute(text(DELETE_UNUSED_POINTS), {"unused_s": unused_s, "limit": limit}).rowcount
+    return conn.execute(_SQL["delete_unused_points"], {"unused_s": unused_s, "limit": limit}).rowcount

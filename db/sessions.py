@@ -7,7 +7,6 @@ run owns the session, or it has ended (`owns` tells whether a refusal had anothe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -33,6 +32,7 @@ from core.errors import Conflict, NotFound
 from core.session_states import NEXT_STATUS, SessionStatus
 from db import outbox
 from db.events import record_event
+from db.session_rows import CreatedSession, Document, Fence, NewSession, SessionRow, SessionState
 from db.sql import Statements
 from db.tables import optimization_sessions as sessions
 from db.tables import scenario_matrices as matrices
@@ -47,96 +47,6 @@ MAX_UNCLASSIFIED_FAILURES = 2
 """A run that ends in an unexpected exception may be repeated until the session has had this many."""
 
 CANCELLED = "cancelled"
-
-Document = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class NewSession:
-    """What is frozen when a session is created. request_hash: of the validated request, before its defaults.
-
-    session_id: chosen by the caller; None lets the database choose.
-    """
-
-    fund_id: UUID
-    created_by: UUID
-    request: Document
-    request_hash: str
-    normalized_config: Document
-    matrix_key: str
-    matrix_key_json: Document
-    client_key: str | None = None
-    session_id: UUID | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SessionRow:
-    """A session as stored; see `db.tables.sessions` for what must hold in which status."""
-
-    session_id: UUID
-    fund_id: UUID
-    created_by: UUID
-    driver: Driver
-    client_key: str | None
-    request_hash: str
-    request: Document
-    normalized_config: Document
-    matrix_key: str
-    matrix_key_json: Document
-    status: SessionStatus
-    error_code: str | None
-    error_reason: str | None
-    epoch: int
-    lease_token: UUID | None
-    lease_expires_at: datetime | None
-    lease_owner: str | None
-    unclassified_failures: int
-    flow_run_id: UUID | None
-    progress: Document | None
-    matrix_generation: int | None
-    matrix_origin: MatrixOrigin | None
-    allocation: list[Any] | None
-    solver_metadata: Document | None
-    pass1_e_star: float | None
-    primary_lock_epsilon: float | None
-    validation_metrics: Document | None
-    created_at: datetime
-    matrix_started_at: datetime | None
-    matrix_completed_at: datetime | None
-    optimization_started_at: datetime | None
-    optimization_completed_at: datetime | None
-    validation_started_at: datetime | None
-    completed_at: datetime | None
-    rescues: int
-
-
-@dataclass(frozen=True, slots=True)
-class SessionState:
-    """Which session it is and how it stands, without its documents."""
-
-    session_id: UUID
-    status: SessionStatus
-    epoch: int
-    error_code: str | None
-    error_reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class CreatedSession:
-    """created False: the session of an earlier call with the same client key. lease_token: granted to an inline run."""
-
-    session: SessionState
-    created: bool
-    lease_token: UUID | None
-
-
-@dataclass(frozen=True, slots=True)
-class Fence:
-    """Proof of ownership of a run."""
-
-    session_id: UUID
-    epoch: int
-    lease_token: UUID
 
 
 def create_session(
@@ -203,7 +113,7 @@ def interrupted_inline_sessions(conn: Connection) -> list[SessionRow]:
 
 
 def take_session(conn: Connection, session_id: UUID, epoch: int, lease_s: float, owner: str) -> UUID | None:
-    """A fresh lease token. None when the epoch is over, the session has ended, or a live lease is held."""
+    """A new lease token. None when the epoch is over, the session has ended, or a live lease is held."""
     statement = (
         update(sessions)
         .where(sessions.c.session_id == session_id, sessions.c.epoch == epoch, _ACTIVE, _no_live_lease())
@@ -273,7 +183,7 @@ def store_allocation(
     pass1_e_star: float,
     primary_lock_epsilon: float,
 ) -> bool:
-    """OPTIMIZING -> VALIDATING. pass1_e_star: expected MOIC of the first pass; epsilon: absolute, in MOIC."""
+    """OPTIMIZING -> VALIDATING. pass1_e_star: expected MOIC of the primary solve; epsilon: absolute, in MOIC."""
     values = {
         "allocation": allocation,
         "solver_metadata": solver_metadata,

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
+
+from db.sql import Statements
+
+_SQL = Statements("timings")
 
 LOOKED_AT = 20
 
@@ -23,20 +27,7 @@ class UsualTimes:
 def usual_times(conn: Connection, fund_id: UUID) -> UsualTimes | None:
     """None for a fund that has completed none."""
     row = conn.execute(
-        text("""
-            WITH newest AS (
-              SELECT * FROM optimization_sessions WHERE fund_id = :fund AND status = 'COMPLETED'
-              ORDER BY created_at DESC, session_id DESC LIMIT :most
-            )
-            SELECT count(*) AS sessions,
-              percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM matrix_completed_at - matrix_started_at))
-                FILTER (WHERE matrix_origin = 'generated') AS matrix_s,
-              percentile_cont(0.5) WITHIN GROUP (
-                ORDER BY extract(epoch FROM optimization_completed_at - optimization_started_at)) AS optimize_s,
-              percentile_cont(0.5) WITHIN GROUP (
-                ORDER BY extract(epoch FROM completed_at - validation_started_at)) AS validate_s
-            FROM newest
-        """),
+        _SQL["usual_times"],
         {"fund": fund_id, "most": LOOKED_AT},
     ).one()
     return UsualTimes(*row) if row.sessions else None

@@ -13,8 +13,8 @@ from prefect.states import Completed, Failed
 from core.calibration.snapshot import CalibrationMethod
 from core.calibration.survival import SurvivalTerms
 from core.errors import BadInput, VcfolioError
-from db.benchmarks import DEFAULT_BENCHMARK
 from db.calibrate import CalibrationOrder, HistoryFiles
+from db.reference_calibrations import DEFAULT_REFERENCE
 from tasks.calibrate import calibrate_fund, publish_report
 
 
@@ -28,7 +28,7 @@ def calibrate(
     rounds: str | None = None,
     mapping: str | None = None,
     method: CalibrationMethod = "survival",
-    benchmark: str = DEFAULT_BENCHMARK,
+    benchmark: str = DEFAULT_REFERENCE,
     dormant_after_months: float | None = 48.0,
     round_months: float = 18.0,
     horizon_months: float = 72.0,
@@ -38,7 +38,8 @@ def calibrate(
     """Make a calibration snapshot and a report on the data it rests on.
 
     fund: name or id. as_of: the day the history was taken. companies, rounds, mapping: files, as the worker sees them;
-    none of them: the fund's own rows. A fault of the input fails the run with its fields, values and rules.
+    none of them: the fund's own rows. benchmark: version of the reference calibration. A fault of the input fails the
+    run with its fields, values and rules.
     """
     try:
         order = CalibrationOrder(
@@ -48,7 +49,7 @@ def calibrate(
             files=_files(companies, rounds, mapping),
             method=method,
             terms=SurvivalTerms(dormant_after_months, round_months, horizon_months, prior_weight),
-            benchmark=benchmark,
+            reference=benchmark,
             compare=compare and method != "industry_benchmark",
         )
         outcome = calibrate_fund(order)

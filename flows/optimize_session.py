@@ -13,7 +13,8 @@ from prefect.client.schemas.objects import State
 from core.errors import VcfolioError
 from db.engine import transaction
 from db.funds import find_fund
-from db.sessions import Fence, load_session, take_session
+from db.session_rows import Fence
+from db.sessions import load_session, take_session
 from flows.session_run import run_session, superseded
 from tasks import runtime
 from tasks.process_owner import lease_owner

@@ -19,7 +19,8 @@ from db.audit import PREFECT
 from db.engine import transaction
 from db.funds import find_fund, local_user_id
 from db.requests import submit_request
-from db.sessions import Fence, SessionState, reopen, take_session
+from db.session_rows import Fence, SessionState
+from db.sessions import reopen, take_session
 from flows.session_run import run_session, superseded
 from tasks import runtime
 from tasks.process_owner import lease_owner

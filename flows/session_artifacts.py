@@ -24,7 +24,7 @@ from core.result.charts.portfolio import allocation_chart, holdings_of, multiple
 from core.result.model import Result
 from core.session_states import SessionStatus
 from db.results import session_result, stored_weights
-from db.sessions import SessionRow
+from db.session_rows import SessionRow
 from flows.artifact_texts import constraints_markdown, risk_markdown, verdict_markdown
 
 PERCENT = {

@@ -24,12 +24,12 @@ from core.session_states import SessionStatus
 from db.engine import transaction
 from db.events import record_event
 from db.fault_points import fault_point
-from db.matrices import MatrixReference, generated_for, read_reference
+from db.matrices import MatrixReference, read_reference
+from db.matrix_generations import generated_for
+from db.session_rows import Fence, SessionRow
 from db.sessions import (
     CANCELLED,
     MAX_UNCLASSIFIED_FAILURES,
-    Fence,
-    SessionRow,
     complete,
     fail,
     load_session,

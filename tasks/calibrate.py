@@ -34,7 +34,7 @@ def publish_report(outcome: CalibrationOutcome, *, compare: bool) -> None:
         source = outcome.snapshot.benchmark_version
         report = (
             f"# Calibration {escaped(outcome.snapshot.version)}\n\n"
-            f"The figures of benchmark {escaped(source or '')}; no history was read.\n"
+            f"The figures of reference calibration {escaped(source or '')}; no history was read.\n"
         )
     else:
         report = calibration_report(outcome.calibration, compare=compare)

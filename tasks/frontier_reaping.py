@@ -11,7 +11,7 @@ from tasks.flow_runs import RunState
 
 
 def put_back(conn: Connection, lost: LostFrontier, state: RunState | None, settings: Settings) -> bool:
-    """Whether it was put back on its way, given up or cancelled. state: of its flow run, None where that is gone."""
+    """Whether it was requeued, given up or cancelled. state: of its flow run, None where that is gone."""
     if state is RunState.CANCELLED:
         return cancel_lost_frontier(conn, lost, CANCELLED_IN_PREFECT)
     if lost.lease_token is not None or not lost.has_run:

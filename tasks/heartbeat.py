@@ -15,7 +15,8 @@ from sqlalchemy import Engine
 from core.errors import Superseded, Unavailable
 from db.engine import transaction
 from db.matrix_values import LoadedMatrix
-from db.sessions import Fence, extend_lease, owns
+from db.session_rows import Fence
+from db.sessions import extend_lease, owns
 from db.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -26,7 +26,7 @@ from core.risk.large_sample import (
 from core.session_states import SessionStatus
 from core.simulation.block_ranges import BlockRange
 from db.results import session_result, stored_allocation, stored_optimization
-from db.sessions import SessionRow
+from db.session_rows import SessionRow
 from db.settings import Settings
 from tasks.block_ranges import Progress, in_block_ranges
 

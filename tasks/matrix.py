@@ -17,12 +17,11 @@ from sqlalchemy import Engine
 from core.errors import MatrixFailed, Superseded, Unavailable, VcfolioError
 from db.engine import transaction
 from db.fault_points import fault_point
-from db.matrices import (
+from db.matrices import MatrixPayload, MatrixReference
+from db.matrix_generations import (
     AlreadyComplete,
     GaveUp,
     GenerationLimits,
-    MatrixPayload,
-    MatrixReference,
     MatrixVersions,
     Started,
     begin_generation,
@@ -31,7 +30,8 @@ from db.matrices import (
     fail_generation,
 )
 from db.matrix_values import payload_of
-from db.sessions import Fence, load_session
+from db.session_rows import Fence
+from db.sessions import load_session
 from db.settings import Settings
 from tasks import runtime
 from tasks.block_ranges import Progress

@@ -18,7 +18,8 @@ from core.solver.program import Interruption, SolveControl, SolveProgress
 from db.engine import transaction
 from db.fault_points import fault_point
 from db.matrices import MatrixReference
-from db.sessions import Fence, load_session
+from db.session_rows import Fence
+from db.sessions import load_session
 from tasks import runtime
 from tasks.heartbeat import Heartbeat, heartbeat_of
 from tasks.retries import TASK_RETRY

@@ -30,7 +30,7 @@ STRAY_GRACE_S = 2.0
 
 @dataclass(slots=True)
 class ReapReport:
-    """How many of each kind. frontiers: put back on their way, given up or cancelled.
+    """How many of each kind. frontiers: requeued, given up or cancelled.
 
     prefect_away: why what needs an answer from Prefect was left for the next time.
     """

@@ -13,7 +13,8 @@ from core.result.model import StoredValidation
 from db.engine import transaction
 from db.matrices import MatrixReference
 from db.results import stored_allocation, stored_optimization
-from db.sessions import Fence, load_session
+from db.session_rows import Fence
+from db.sessions import load_session
 from tasks import runtime
 from tasks.heartbeat import heartbeat_of
 from tasks.retries import TASK_RETRY

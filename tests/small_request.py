@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from db.benchmarks import DEFAULT_BENCHMARK
 from db.funds import EXAMPLE_FUND_ID
+from db.reference_calibrations import DEFAULT_REFERENCE
 
 SMALL: dict[str, Any] = {
     "fundId": str(EXAMPLE_FUND_ID),
@@ -15,5 +15,5 @@ SMALL: dict[str, Any] = {
     "buckets": {"stages": ["Seed", "A"], "sectors": ["AI", "Health"]},
     "scenarioGenConfig": {"scenarioCount": 40},
     "validationScenarios": 100,
-    "calibrationVersion": DEFAULT_BENCHMARK,
+    "calibrationVersion": DEFAULT_REFERENCE,
 }

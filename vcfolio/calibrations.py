@@ -13,7 +13,7 @@ from core.calibration.snapshot import CalibrationSnapshot
 from core.errors import BadInput, FieldProblem
 from core.request import OptimizationRequest
 from core.request.wording import problems_in_words
-from db.benchmarks import DEFAULT_BENCHMARK, shipped_benchmarks
+from db.reference_calibrations import DEFAULT_REFERENCE, reference_calibrations
 
 Calibration = CalibrationSnapshot
 """Rates, exit multiples and deal terms by stage, and by sector."""
@@ -26,7 +26,7 @@ CalibrationSource = Calibration | str | Path | None
 
 def shipped_calibrations() -> dict[str, Calibration]:
     """Those that vcfolio ships, by version."""
-    return {snapshot.version: snapshot for snapshot in shipped_benchmarks()}
+    return {snapshot.version: snapshot for snapshot in reference_calibrations()}
 
 
 def calibration_for(request: OptimizationRequest, source: CalibrationSource) -> Calibration:
@@ -39,7 +39,7 @@ def calibration_for(request: OptimizationRequest, source: CalibrationSource) -> 
         return source
     shipped = shipped_calibrations()
     if source is None:
-        version = request.calibration_version or DEFAULT_BENCHMARK
+        version = request.calibration_version or DEFAULT_REFERENCE
         if version not in shipped:
             rule = f"must be a shipped calibration ({', '.join(shipped)}); pass `calibration` for one in a file"
             raise BadInput.of("calibrationVersion", version, rule)

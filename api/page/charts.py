@@ -19,7 +19,7 @@ from db.engine import transaction
 from db.matrices import read_reference
 from db.matrix_values import load_matrix
 from db.results import session_result, stored_allocation, stored_weights
-from db.sessions import SessionRow
+from db.session_rows import SessionRow
 
 ChartName = Literal["treemap", "multiples", "regimes"]
 NAMES: tuple[ChartName, ...] = get_args(ChartName)

@@ -7,7 +7,8 @@ from sqlalchemy import Connection
 from api.problems import Problem
 from core.session_states import SessionStatus
 from db.session_reads import SessionStatusView
-from db.sessions import SessionRow, load_session
+from db.session_rows import SessionRow
+from db.sessions import load_session
 
 
 def completed(conn: Connection, seen: SessionStatusView, lacks: str = "it has no result.") -> SessionRow:

@@ -30,7 +30,8 @@ from db.funds import find_fund, funds_of
 from db.requests import cancel_session
 from db.results import session_result
 from db.session_reads import SessionStatusView, list_sessions
-from db.sessions import SessionRow, load_session
+from db.session_rows import SessionRow
+from db.sessions import load_session
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[Depends(page_guard)])
 

@@ -21,7 +21,8 @@ from core.session_states import SessionStatus
 from db.engine import transaction
 from db.frontier_requests import request_frontier
 from db.frontiers import FrontierRow, cancel_frontier, find_frontier
-from db.sessions import SessionRow, load_session
+from db.session_rows import SessionRow
+from db.sessions import load_session
 from db.settings import Settings
 
 router = APIRouter(prefix=API, tags=["optimization"])

@@ -1,4 +1,4 @@
-"""From a history, or from a benchmark alone, to a snapshot by one of the three methods."""
+"""From a history, or from a reference calibration alone, to a snapshot by one of the three methods."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Calibration:
 
 
 def calibrate_by_survival(
-    history: History, source: HistorySource, version: str, benchmark: CalibrationSnapshot, terms: SurvivalTerms
+    history: History, source: HistorySource, version: str, reference: CalibrationSnapshot, terms: SurvivalTerms
 ) -> Calibration:
-    """Raises BadInput where history or benchmark do not suffice."""
-    estimates = survival_estimates(history, terms, benchmark)
-    snapshot = survival_snapshot(history, estimates, source, version, benchmark)
+    """Raises BadInput where history or reference do not suffice."""
+    estimates = survival_estimates(history, terms, reference)
+    snapshot = survival_snapshot(history, estimates, source, version, reference)
     return Calibration(snapshot, history, count_transitions(history), time_events(history), estimates)
 
 
@@ -39,30 +39,30 @@ def calibrate_by_simple_cohort(
     history: History,
     source: HistorySource,
     version: str,
-    benchmark: CalibrationSnapshot,
+    reference: CalibrationSnapshot,
     compare_with: SurvivalTerms | None = None,
 ) -> Calibration:
     """compare_with: estimate by survival analysis as well, which the snapshot takes nothing from.
 
-    Raises BadInput where history or benchmark do not suffice.
+    Raises BadInput where history or reference do not suffice.
     """
     counts = count_transitions(history)
-    snapshot = cohort_snapshot(history, counts, source, version, benchmark)
-    estimates = None if compare_with is None else survival_estimates(history, compare_with, benchmark)
+    snapshot = cohort_snapshot(history, counts, source, version, reference)
+    estimates = None if compare_with is None else survival_estimates(history, compare_with, reference)
     return Calibration(snapshot, history, counts, time_events(history), estimates)
 
 
-def adopt_benchmark(benchmark: CalibrationSnapshot, version: str) -> CalibrationSnapshot:
-    """The benchmark's figures, sources included, as a snapshot under another version.
+def adopt_reference(reference: CalibrationSnapshot, version: str) -> CalibrationSnapshot:
+    """The reference's figures, sources included, as a snapshot under another version.
 
     Raises BadInput for a snapshot that is itself calibrated on a history.
     """
-    if benchmark.method != "industry_benchmark":
-        rule = f"must be an industry benchmark; this was made by {benchmark.method}"
-        raise BadInput.of("benchmark", benchmark.version, rule)
+    if reference.method != "industry_benchmark":
+        rule = f"must be a reference calibration; this was made by {reference.method}"
+        raise BadInput.of("reference", reference.version, rule)
     update = {
         "version": version,
-        "benchmark_version": benchmark.version,
-        "fitted_for": benchmark.exit_outcomes_fitted_for,
+        "benchmark_version": reference.version,
+        "fitted_for": reference.exit_outcomes_fitted_for,
     }
-    return benchmark.model_copy(update=update)
+    return reference.model_copy(update=update)

@@ -1,4 +1,4 @@
-"""The snapshot that a simple cohort gives, completed from a benchmark with what a funding history does not tell."""
+"""A simple cohort's snapshot, completed from a reference calibration with what a funding history does not tell."""
 
 from __future__ import annotations
 
@@ -25,40 +25,40 @@ def cohort_snapshot(
     counts: dict[Stage, StageCounts],
     source: HistorySource,
     version: str,
-    benchmark: CalibrationSnapshot,
+    reference: CalibrationSnapshot,
 ) -> CalibrationSnapshot:
-    """Rates, sectors and sample sizes from the history; exit outcomes, deal terms and cap table from `benchmark`.
+    """Rates, sectors and sample sizes from the history; exit outcomes, deal terms and cap table from `reference`.
 
     A stage without a single observation is in no part of the snapshot.
-    Raises BadInput when no stage has any, or the benchmark lacks one that has.
+    Raises BadInput when no stage has any, or the reference lacks one that has.
     """
     stages = [stage for stage, found in counts.items() if found.observed > 0]
     if not stages:
         raise BadInput.of("history", f"as of {history.as_of}", "no stage has a financing whose outcome is known")
-    _require_in_benchmark(stages, benchmark)
+    _require_in_reference(stages, reference)
     sectors = sampled_sectors(history)
     return CalibrationSnapshot(
         version=version,
         method="simple_cohort",
         transition_stats={stage: counts[stage].rates() for stage in stages},
-        exit_outcomes={stage: benchmark.exit_outcomes[stage] for stage in stages},
-        deal_terms={stage: benchmark.deal_terms[stage] for stage in stages},
-        cap_table=benchmark.cap_table,
+        exit_outcomes={stage: reference.exit_outcomes[stage] for stage in stages},
+        deal_terms={stage: reference.deal_terms[stage] for stage in stages},
+        cap_table=reference.cap_table,
         sector_multipliers=dict.fromkeys(sectors, SectorMultipliers(risk=1, returns=1)),
         sectors=sectors,
         sample_sizes={stage: counts[stage].companies for stage in stages},
         sample_size=sum(sectors.values()),
         data_window=f"{history.rounds['date'].min()!s} to {history.as_of}",
-        benchmark_version=benchmark.version,
-        fitted_for=benchmark.exit_outcomes_fitted_for,
-        provenance=_provenance(history, counts, source, benchmark.version),
+        benchmark_version=reference.version,
+        fitted_for=reference.exit_outcomes_fitted_for,
+        provenance=_provenance(history, counts, source, reference.version),
     )
 
 
-def _require_in_benchmark(stages: list[Stage], benchmark: CalibrationSnapshot) -> None:
+def _require_in_reference(stages: list[Stage], reference: CalibrationSnapshot) -> None:
     problems = [
-        FieldProblem("benchmark", benchmark.version, f"has no {part} for stage {stage}, which the history holds")
-        for part, known in (("exit outcomes", benchmark.exit_outcomes), ("deal terms", benchmark.deal_terms))
+        FieldProblem("reference", reference.version, f"has no {part} for stage {stage}, which the history holds")
+        for part, known in (("exit outcomes", reference.exit_outcomes), ("deal terms", reference.deal_terms))
         for stage in stages
         if stage not in known
     ]
@@ -83,14 +83,14 @@ def history_provenance(history: History, source: HistorySource) -> dict[str, Any
 
 
 def _provenance(
-    history: History, counts: dict[Stage, StageCounts], source: HistorySource, benchmark: str
+    history: History, counts: dict[Stage, StageCounts], source: HistorySource, reference: str
 ) -> dict[str, Any]:
     return {
         **history_provenance(history, source),
         "transition_stats": {stage.value: asdict(found) for stage, found in counts.items()},
         "bias": BIAS,
-        "exit_outcomes": f"benchmark {benchmark}",
-        "deal_terms": f"benchmark {benchmark}",
-        "cap_table": f"benchmark {benchmark}",
+        "exit_outcomes": f"benchmark {reference}",
+        "deal_terms": f"benchmark {reference}",
+        "cap_table": f"benchmark {reference}",
         "sector_multipliers": MULTIPLIERS_LEFT,
     }

@@ -1,6 +1,6 @@
 """Small samples are shrunk towards the reference calibration, by a weight that is reported.
 
-A prior of weight w counts like w observations: with n of one's own, the own estimate weighs n / (n + w).
+A prior of weight w counts like w observations: with n observations their estimate has the credibility n / (n + w).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ P90_SCORE = 1.2815515655446004
 """The standard normal's 90th percentile."""
 
 
-def own_share(observations: float, prior_weight: float) -> float:
-    """What the own estimate weighs, in [0, 1]; without observations and prior nothing weighs anything."""
+def credibility(observations: float, prior_weight: float) -> float:
+    """The weight of the estimate from the observations, in [0, 1]; 0 without observations and prior."""
     total = observations + prior_weight
     return observations / total if total > 0 else 0.0
 
@@ -30,20 +30,20 @@ def shrunk_rates(rates: FloatArray, company_rounds: float, prior: FloatArray, pr
     company_rounds: how many rounds the rates rest on; prior_weight: how many the prior counts for.
     Source: Gelman et al. (2013), "Bayesian Data Analysis", section 3.4.
     """
-    own = own_share(company_rounds, prior_weight)
+    own = credibility(company_rounds, prior_weight)
     shrunk: FloatArray = own * rates + (1 - own) * prior
     return shrunk
 
 
-def prior_rates(benchmark: StageTransitions, stage: Stage) -> FloatArray:
-    """The benchmark's chances to graduate, exit and fail, as a history can know them.
+def prior_rates(reference: StageTransitions, stage: Stage) -> FloatArray:
+    """The reference's chances to graduate, exit and fail, as a history can know them.
 
     From the last stage nobody is seen to graduate, and the model takes a graduation from it as an exit: so do we.
     """
-    graduate, exit_rate = benchmark.graduate_rate, benchmark.exit_rate
+    graduate, exit_rate = reference.graduate_rate, reference.exit_rate
     if stage.next is None:
         graduate, exit_rate = 0.0, exit_rate + graduate
-    return np.array([graduate, exit_rate, benchmark.failure_rate])
+    return np.array([graduate, exit_rate, reference.failure_rate])
 
 
 def shrunk_outcome(log_multiples: FloatArray, prior: ExitOutcome, prior_weight: float) -> ExitOutcome:
@@ -73,7 +73,7 @@ class Multiplier:
     value: float
     observed: float
     expected: float
-    own_share: float
+    credibility: float
 
 
 def shrunk_ratio(observed: float, expected: float, prior_weight: float) -> Multiplier:
@@ -85,4 +85,4 @@ def shrunk_ratio(observed: float, expected: float, prior_weight: float) -> Multi
     total = expected + prior_weight
     if total <= 0:
         return Multiplier(1.0, observed, expected, 0.0)
-    return Multiplier((observed + prior_weight) / total, observed, expected, own_share(expected, prior_weight))
+    return Multiplier((observed + prior_weight) / total, observed, expected, credibility(expected, prior_weight))

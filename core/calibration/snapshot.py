@@ -14,7 +14,7 @@ Positive = Annotated[float, Field(gt=0)]
 CalibrationMethod = Literal["simple_cohort", "survival", "industry_benchmark"]
 
 
-FIRST_BENCHMARK = "us_venture_2004_2013"
+FIRST_REFERENCE = "us_venture_2004_2013"
 
 
 class SnapshotModel(BaseModel):
@@ -103,7 +103,7 @@ class CalibrationSnapshot(SnapshotModel):
 
     `provenance` says where each figure comes from: counts for what was measured, a source for what was taken over.
     `sample_sizes` counts observed company-stages by stage. `sectors` maps each sector to its number of companies
-    (empty for a benchmark: then a request names its sectors itself).
+    (empty for a reference calibration: then a request names its sectors itself).
     """
 
     version: Annotated[str, Field(min_length=1, max_length=100)]
@@ -118,7 +118,7 @@ class CalibrationSnapshot(SnapshotModel):
     sample_size: Annotated[int, Field(ge=0)]
     data_window: str
     benchmark_version: str | None = Field(
-        default=None, description="the benchmark snapshot that exit outcomes and deal terms were taken from"
+        default=None, description="the reference calibration that exit outcomes and deal terms were taken from"
     )
     fitted_for: str | None = Field(
         default=None,
@@ -141,7 +141,7 @@ class CalibrationSnapshot(SnapshotModel):
 
     @property
     def exit_outcomes_fitted_for(self) -> str | None:
-        """As `fitted_for` says; the first benchmark, and what was completed from it, is older than that field."""
-        if self.fitted_for is None and FIRST_BENCHMARK in (self.version, self.benchmark_version):
+        """As `fitted_for` says; the first reference, and what was completed from it, is older than that field."""
+        if self.fitted_for is None and FIRST_REFERENCE in (self.version, self.benchmark_version):
             return "three_component_v1"
         return self.fitted_for

@@ -1,4 +1,4 @@
-"""Rates, outcomes and sector multipliers by survival analysis, drawn to a benchmark as far as samples are small."""
+"""Rates, outcomes and sector multipliers by survival analysis, shrunk towards a reference where samples are small."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.calibration.aalen_johansen import Incidence, aalen_johansen
 from core.calibration.history import History
 from core.calibration.outcomes import NO_MULTIPLES, RealizedMultiples, realized_multiples
 from core.calibration.round_rates import RoundRates, round_rates
-from core.calibration.shrinkage import Multiplier, own_share, prior_rates, shrunk_outcome, shrunk_rates, shrunk_ratio
+from core.calibration.shrinkage import Multiplier, credibility, prior_rates, shrunk_outcome, shrunk_rates, shrunk_ratio
 from core.calibration.snapshot import CalibrationSnapshot, ExitOutcome, StageTransitions
 from core.calibration.spells import CAUSES, StageSpells, UndatedAt, silences_broken, stage_spells
 from core.errors import BadInput, FieldProblem
@@ -26,7 +26,7 @@ UNDATED_AT: tuple[UndatedAt, ...] = ("earliest", "midpoint", "latest")
 class SurvivalTerms:
     """What the user decides. Times in months; dormant_after_months None: silence is never a failure.
 
-    prior_weight: rounds, exits or failures that the benchmark (for sectors: the stage) counts for.
+    prior_weight: rounds, exits or failures that the reference (for sectors: the stage) counts for.
     Raises BadInput for a value that breaks its rule.
     """
 
@@ -60,8 +60,8 @@ class StageEstimate:
     """One stage. incidence: with undated ends at the midpoint. estimate: per round, before shrinkage; None where no
     time was observed. sensitivity: rates (n_causes,) by where undated ends are put.
 
-    rates: after shrinkage, as all that follows: outcome; sector_rates. own_share: what the history weighs in the rates,
-    outcome_own_share in the outcome.
+    rates: after shrinkage, as all that follows: outcome; sector_rates. credibility: the weight of the history in the
+    rates; outcome_credibility: in the outcome.
     """
 
     spells: StageSpells
@@ -69,10 +69,10 @@ class StageEstimate:
     estimate: RoundRates | None
     sensitivity: Mapping[UndatedAt, FloatArray]
     rates: StageTransitions
-    own_share: float
+    credibility: float
     outcome: ExitOutcome
     exits_with_multiple: int
-    outcome_own_share: float
+    outcome_credibility: float
     sector_rates: Mapping[str, StageTransitions]
 
 
@@ -87,18 +87,18 @@ class SurvivalEstimates:
     silences_broken: int | None
 
 
-def survival_estimates(history: History, terms: SurvivalTerms, benchmark: CalibrationSnapshot) -> SurvivalEstimates:
+def survival_estimates(history: History, terms: SurvivalTerms, reference: CalibrationSnapshot) -> SurvivalEstimates:
     """All that a history tells, by stage and sector.
 
-    Raises BadInput where the benchmark lacks a stage that the history holds: there would be nothing to shrink to.
+    Raises BadInput where the reference lacks a stage that the history holds: there would be nothing to shrink to.
     """
     by_stage = stage_spells(history, terms.dormant_after_months)
-    _require_in_benchmark(by_stage, benchmark)
-    realized = realized_multiples(history, _retained_per_graduation(benchmark))
+    _require_in_reference(by_stage, reference)
+    realized = realized_multiples(history, _retained_per_graduation(reference))
     stages = {
         stage: estimate
         for stage, spells in by_stage.items()
-        if (estimate := _stage_estimate(spells, realized.get(stage, NO_MULTIPLES), terms, benchmark)) is not None
+        if (estimate := _stage_estimate(spells, realized.get(stage, NO_MULTIPLES), terms, reference)) is not None
     }
     sectors = sorted(set(history.companies["sector"].to_list()))
     silence = terms.dormant_after_months
@@ -111,22 +111,22 @@ def survival_estimates(history: History, terms: SurvivalTerms, benchmark: Calibr
     )
 
 
-def _retained_per_graduation(benchmark: CalibrationSnapshot) -> float:
+def _retained_per_graduation(reference: CalibrationSnapshot) -> float:
     """The first model takes outcomes as realized; every later one dilutes them itself, by the cap table's terms."""
-    if benchmark.exit_outcomes_fitted_for == "three_component_v1":
+    if reference.exit_outcomes_fitted_for == "three_component_v1":
         return 1.0
-    terms = benchmark.cap_table
+    terms = reference.cap_table
     return (1.0 - terms.dilution_per_round_pct) * (1.0 - terms.option_pool_refresh_pct)
 
 
-def _require_in_benchmark(by_stage: Mapping[Stage, StageSpells], benchmark: CalibrationSnapshot) -> None:
+def _require_in_reference(by_stage: Mapping[Stage, StageSpells], reference: CalibrationSnapshot) -> None:
     parts = (
-        ("transitions", benchmark.transition_stats),
-        ("exit outcomes", benchmark.exit_outcomes),
-        ("deal terms", benchmark.deal_terms),
+        ("transitions", reference.transition_stats),
+        ("exit outcomes", reference.exit_outcomes),
+        ("deal terms", reference.deal_terms),
     )
     problems = [
-        FieldProblem("benchmark", benchmark.version, f"has no {part} for stage {stage}, which the history holds")
+        FieldProblem("reference", reference.version, f"has no {part} for stage {stage}, which the history holds")
         for part, known in parts
         for stage in by_stage
         if stage not in known
@@ -136,7 +136,7 @@ def _require_in_benchmark(by_stage: Mapping[Stage, StageSpells], benchmark: Cali
 
 
 def _stage_estimate(
-    spells: StageSpells, realized: RealizedMultiples, terms: SurvivalTerms, benchmark: CalibrationSnapshot
+    spells: StageSpells, realized: RealizedMultiples, terms: SurvivalTerms, reference: CalibrationSnapshot
 ) -> StageEstimate | None:
     """None where nothing was observed and the prior weighs nothing."""
     incidences = {at: aalen_johansen(spells.months(at), spells.causes, len(CAUSES)) for at in UNDATED_AT}
@@ -146,7 +146,7 @@ def _stage_estimate(
     estimate = found["midpoint"]
     if estimate is None and terms.prior_weight == 0:
         return None
-    prior = prior_rates(benchmark.transition_stats[spells.stage], spells.stage)
+    prior = prior_rates(reference.transition_stats[spells.stage], spells.stage)
     rates = _shrunk(estimate, prior, terms.prior_weight)
     exits = realized.log_multiples.size
     if exits and terms.prior_weight == 0 and np.ptp(realized.log_multiples) == 0:
@@ -158,10 +158,10 @@ def _stage_estimate(
         estimate=estimate,
         sensitivity={at: _shrunk(rates_at, prior, terms.prior_weight) for at, rates_at in found.items()},
         rates=_transitions(rates),
-        own_share=own_share(0.0 if estimate is None else estimate.company_rounds, terms.prior_weight),
-        outcome=shrunk_outcome(realized.log_multiples, benchmark.exit_outcomes[spells.stage], terms.prior_weight),
+        credibility=credibility(0.0 if estimate is None else estimate.company_rounds, terms.prior_weight),
+        outcome=shrunk_outcome(realized.log_multiples, reference.exit_outcomes[spells.stage], terms.prior_weight),
         exits_with_multiple=exits,
-        outcome_own_share=own_share(exits, terms.prior_weight),
+        outcome_credibility=credibility(exits, terms.prior_weight),
         sector_rates={
             sector: _transitions(_sector_rates(spells, sector, rates, terms)) for sector in sorted(set(spells.sectors))
         },
@@ -230,7 +230,7 @@ def _return_multipliers(
             residuals[sector].append(value - centre)
     found = {}
     for sector, values in residuals.items():
-        own = own_share(len(values), prior_weight)
+        own = credibility(len(values), prior_weight)
         mean = math.fsum(values) / len(values) if values else 0.0
         found[sector] = Multiplier(math.exp(own * mean), math.exp(mean), 1.0, own)
     return found

@@ -23,9 +23,9 @@ def survival_snapshot(
     estimates: SurvivalEstimates,
     source: HistorySource,
     version: str,
-    benchmark: CalibrationSnapshot,
+    reference: CalibrationSnapshot,
 ) -> CalibrationSnapshot:
-    """Rates, outcomes, sectors and their multipliers from the history; deal terms and cap table from `benchmark`.
+    """Rates, outcomes, sectors and their multipliers from the history; deal terms and cap table from `reference`.
 
     Raises BadInput when no stage has anything to tell.
     """
@@ -39,8 +39,8 @@ def survival_snapshot(
         method="survival",
         transition_stats={stage: estimate.rates for stage, estimate in stages.items()},
         exit_outcomes={stage: estimate.outcome for stage, estimate in stages.items()},
-        deal_terms={stage: benchmark.deal_terms[stage] for stage in stages},
-        cap_table=benchmark.cap_table,
+        deal_terms={stage: reference.deal_terms[stage] for stage in stages},
+        cap_table=reference.cap_table,
         sector_multipliers={
             sector: SectorMultipliers(risk=estimates.risk[sector].value, returns=estimates.returns[sector].value)
             for sector in sectors
@@ -49,15 +49,15 @@ def survival_snapshot(
         sample_sizes={stage: estimate.spells.causes.size for stage, estimate in stages.items()},
         sample_size=sum(sectors.values()),
         data_window=f"{history.rounds['date'].min()!s} to {history.as_of}",
-        benchmark_version=benchmark.version,
-        fitted_for=benchmark.exit_outcomes_fitted_for,
-        reference_regimes=benchmark.reference_regimes,
-        provenance=_provenance(history, estimates, source, benchmark.version),
+        benchmark_version=reference.version,
+        fitted_for=reference.exit_outcomes_fitted_for,
+        reference_regimes=reference.reference_regimes,
+        provenance=_provenance(history, estimates, source, reference.version),
     )
 
 
 def _provenance(
-    history: History, estimates: SurvivalEstimates, source: HistorySource, benchmark: str
+    history: History, estimates: SurvivalEstimates, source: HistorySource, reference: str
 ) -> dict[str, Any]:
     return {
         **history_provenance(history, source),
@@ -67,9 +67,9 @@ def _provenance(
         },
         "exit_outcomes": {
             stage.value: {
-                "prior": f"benchmark {benchmark}",
+                "prior": f"benchmark {reference}",
                 "exits": estimate.exits_with_multiple,
-                "own_share": estimate.outcome_own_share,
+                "own_share": estimate.outcome_credibility,
             }
             for stage, estimate in estimates.stages.items()
         },
@@ -81,8 +81,8 @@ def _provenance(
             sector: {"risk": asdict(risk), "returns": asdict(estimates.returns[sector])}
             for sector, risk in estimates.risk.items()
         },
-        "deal_terms": f"benchmark {benchmark}",
-        "cap_table": f"benchmark {benchmark}",
+        "deal_terms": f"benchmark {reference}",
+        "cap_table": f"benchmark {reference}",
     }
 
 
@@ -97,7 +97,7 @@ def _stage_document(estimate: StageEstimate, terms: SurvivalTerms) -> dict[str, 
             "skipped": int(spells.skipped.sum()),
             "cut_short": int(spells.cut_short.sum()),
         },
-        "own_share": estimate.own_share,
+        "own_share": estimate.credibility,
         "estimate": _estimate_document(estimate),
         "undated_at": {at: _by_cause(rates) for at, rates in estimate.sensitivity.items()},
         "incidence": _incidence_document(estimate, terms.horizon_months),

@@ -105,7 +105,7 @@ def _rates(estimates: SurvivalEstimates) -> Table:
                 shown[CAUSES.index("graduate")] = "-"
             extent = (f"{found.horizon_months:.0f}", f"{found.company_rounds:,.0f}")
             rows.append((stage.value, "estimate", *shown, *extent, ""))
-        rows.append((stage.value, "used", *(f"{rate:.1%}" for rate in used), "", "", f"{estimate.own_share:.1%}"))
+        rows.append((stage.value, "used", *(f"{rate:.1%}" for rate in used), "", "", f"{estimate.credibility:.1%}"))
     title = f"Chances per round of {estimates.terms.round_months:g} months, 95% intervals"
     return Table(title, head, tuple(rows), 2)
 
@@ -174,5 +174,5 @@ def _sectors(calibration: Calibration, estimates: SurvivalEstimates | None) -> T
     for sector, companies in sectors.items():
         risk, returns = estimates.risk[sector], estimates.returns[sector]
         counts = (f"{companies:,}", f"{risk.observed:,.0f}", f"{risk.expected:,.1f}")
-        found.append((sector, *counts, f"{risk.value:.2f}", f"{returns.value:.2f}", f"{risk.own_share:.1%}"))
+        found.append((sector, *counts, f"{risk.value:.2f}", f"{returns.value:.2f}", f"{risk.credibility:.1%}"))
     return Table("Sectors: failures against those expected at the rates of their stages", head, tuple(found))

@@ -23,7 +23,7 @@ def calibration_report(calibration: Calibration, *, compare: bool) -> str:
         chart = incidence_chart(
             {stage: estimate.incidence for stage, estimate in estimates.stages.items()}, estimates.terms.horizon_months
         )
-        parts += ["## What becomes of companies", markdown_image("Cumulative incidence by stage", chart)]
+        parts += ["## Outcomes of companies", markdown_image("Cumulative incidence by stage", chart)]
     parts += ["## Remarks", "\n".join(f"- {escaped(remark)}" for remark in remarks(calibration))]
     return "\n\n".join(parts) + "\n"
 
@@ -38,8 +38,8 @@ def remarks(calibration: Calibration) -> list[str]:
     found = [
         *by_method(calibration),
         f"{placed:,} rounds of unknown series were placed by their order.",
-        f"{unseen:,} companies have no round at a known stage: they tell the rates nothing.",
-        f"Deal terms and cap table are those of benchmark {snapshot.benchmark_version}.",
+        f"{unseen:,} companies have no round at a known stage: they do not enter the rates.",
+        f"Deal terms and cap table are those of reference calibration {snapshot.benchmark_version}.",
     ]
     if missing:
         found.append(f"Nothing is known of stage {', '.join(missing)}: left out of the snapshot.")
@@ -53,7 +53,7 @@ def _cohort_remarks(calibration: Calibration) -> list[str]:
         "A financing followed only by rounds that could not be placed is left out.",
         f"{skipped:,} graduations skip a stage.",
         "Where an undated end is put changes the months above, and no rate.",
-        f"Exit outcomes are those of benchmark {calibration.snapshot.benchmark_version}.",
+        f"Exit outcomes are those of reference calibration {calibration.snapshot.benchmark_version}.",
         f"{MULTIPLIERS_LEFT}.",
     ]
 
@@ -67,7 +67,7 @@ def _survival_remarks(calibration: Calibration) -> list[str]:
         f"{sum(int(own.cut_short.sum()) for own in spells):,} spells are censored at a round of unknown stage.",
         f"{sum(int(own.skipped.sum()) for own in spells):,} graduations skip a stage.",
         (
-            f"Exit outcomes rest on {exits:,} stakes sold with proceeds, and on benchmark "
+            f"Exit outcomes rest on {exits:,} stakes sold with proceeds, and on reference calibration "
             f"{calibration.snapshot.benchmark_version}, which counts for {terms.prior_weight:g} exits a stage."
         ),
     ]

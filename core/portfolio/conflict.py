@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from core.portfolio.conflict_finder import conflicting_constraints
 from core.portfolio.limits import Limits
 from core.portfolio.problem import PortfolioProblem
-from core.portfolio.relaxation_explanation import explain_single_limit_repair
+from core.portfolio.relaxation_explanation import condition, explain_single_limit_repair
 from core.portfolio.single_limit_repairs import SingleLimitRepair, single_limit_repairs
 from core.solver.effort import Effort
 from core.solver.program import SolveControl, SolverBackend
@@ -15,18 +15,21 @@ from core.solver.program import SolveControl, SolverBackend
 
 @dataclass(frozen=True, slots=True)
 class ConflictExplanation:
-    """constraints: ids that together admit no portfolio. single_limit_repairs, sentences: one each, if any."""
+    """constraints: ids that together admit no portfolio; conditions: the same in words. single_limit_repairs,
+    sentences: one each, if any."""
 
     constraints: tuple[str, ...]
+    conditions: tuple[str, ...]
     single_limit_repairs: tuple[SingleLimitRepair, ...]
     sentences: tuple[str, ...]
     effort: Effort
 
     def __str__(self) -> str:
         if len(self.constraints) == 1:
-            summary = f"no portfolio satisfies {self.constraints[0]} at all; loosen it"
+            summary = f"no portfolio has {self.conditions[0]}; loosen this limit"
         else:
-            summary = f"no portfolio satisfies all of {', '.join(self.constraints)} together; loosen one of them"
+            together = f"{', '.join(self.conditions[:-1])} and {self.conditions[-1]}"
+            summary = f"no portfolio has {together} together; loosen one of these limits"
         return "\n".join([f"{summary}, or allow relaxationMode 'minimal'", *self.sentences])
 
 
@@ -40,7 +43,8 @@ def explain_conflict(
     asked |= {"cvar_max": limits.cvar_limit, "p_loss_max": problem.config.max_loss_probability}
     return ConflictExplanation(
         conflict.constraints,
-        found.ways,
-        tuple(explain_single_limit_repair(way, asked, problem.n_scenarios) for way in found.ways),
+        tuple(condition(constraint_id, asked[constraint_id]) for constraint_id in conflict.constraints),
+        found.repairs,
+        tuple(explain_single_limit_repair(repair, asked, problem.n_scenarios) for repair in found.repairs),
         conflict.effort + found.effort,
     )

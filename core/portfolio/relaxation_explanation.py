@@ -33,16 +33,16 @@ _CLASS_NAMES: dict[ConstraintType, str] = {
 }
 
 
-def explain_single_limit_repair(way: SingleLimitRepair, asked: Mapping[str, float], n_scenarios: int) -> str:
-    """One sentence; asked: constraint id to limit, of at least `way.given`."""
-    held = [_condition(constraint_id, asked[constraint_id]) for constraint_id in way.given]
+def explain_single_limit_repair(repair: SingleLimitRepair, asked: Mapping[str, float], n_scenarios: int) -> str:
+    """One sentence; asked: constraint id to limit, of at least `repair.given`."""
+    held = [condition(constraint_id, asked[constraint_id]) for constraint_id in repair.given]
     return _sentence(
         f" with {_listed(held)}" if held else "",
-        way.constraint_id,
-        way.type,
-        asked=way.asked,
-        proven=way.proven,
-        achieved=way.achieved,
+        repair.constraint_id,
+        repair.type,
+        asked=repair.asked,
+        proven=repair.proven,
+        achieved=repair.achieved,
         n_scenarios=n_scenarios,
         impossible=True,
     )
@@ -113,7 +113,7 @@ def _sentence(
     if is_proven:
         text = f"No portfolio{given} {_claim(constraint_id, constraint_type, proven, asked, n_scenarios)}"
     else:
-        text = f"No portfolio{given} {'has' if impossible else 'was found with'} {_condition(constraint_id, asked)}"
+        text = f"No portfolio{given} {'has' if impossible else 'was found with'} {condition(constraint_id, asked)}"
     if achieved is None:
         return f"{text}; how much more would be needed was not found within the work limit; {yours}."
     found = _found(constraint_type, _rounded(constraint_type, achieved, asked, up=sign > 0.0))
@@ -158,7 +158,7 @@ def _found(constraint_type: ConstraintType, shown: str) -> str:
     return f"has {shown}"
 
 
-def _condition(constraint_id: str, value: float) -> str:
+def condition(constraint_id: str, value: float) -> str:
     """A limit that is held, as what a portfolio has: "at most 15% a bucket"."""
     kind, _, name = constraint_id.partition(":")
     match kind:

@@ -40,7 +40,7 @@ class SingleLimitRepair:
 
 @dataclass(frozen=True, slots=True)
 class SingleLimitRepairs:
-    ways: tuple[SingleLimitRepair, ...]
+    repairs: tuple[SingleLimitRepair, ...]
     effort: Effort
 
 
@@ -52,13 +52,13 @@ def single_limit_repairs(
     A limit of which nothing is found out is left out: the others may be in conflict without it, too.
     """
     search = _Search(problem, limits, backend, replace(control, relative_gap=0.0, absolute_gap=ABSOLUTE_GAP))
-    ways: list[SingleLimitRepair] = []
+    repairs: list[SingleLimitRepair] = []
     for position, constraint_id in enumerate(conflict):
         given = tuple(other for other in conflict if other != constraint_id)
-        way = search.of(constraint_id, given, share=len(conflict) - position)
-        if way is not None:
-            ways.append(way)
-    return SingleLimitRepairs(tuple(ways), search.effort)
+        repair = search.of(constraint_id, given, share=len(conflict) - position)
+        if repair is not None:
+            repairs.append(repair)
+    return SingleLimitRepairs(tuple(repairs), search.effort)
 
 
 class _Search(ElasticSearch):

@@ -71,14 +71,7 @@ def result_of(
         fund_id=UUID(str(stored["fund_id"])),
         matrix_key=matrix_key,
         matrix_cache=matrix_cache,
-        expected_moic=optimization.figures.expected_moic,
-        loss_probability=optimization.figures.loss_probability,
-        cvar=optimization.figures.cvar,
-        expected_winners=optimization.figures.expected_winners,
-        allocation=tuple(allocation),
-        constraints=optimization.constraints,
-        relaxations=optimization.relaxations,
-        conflict=optimization.conflict,
+        **_of_optimization(optimization, allocation),
         solver=_with_known_gap(optimization.solver, verdict),
         validation=plain,
         pass1_e_star=pass1_e_star,
@@ -95,6 +88,20 @@ def _with_known_gap(solver: Solver, verdict: Verdict) -> Solver:
     if gap is None or (verdict.weights is not None and verdict.weights.status == "holds"):
         return solver
     return solver.model_copy(update={"true_gap": gap.model_copy(update={"lower": None})})
+
+
+def _of_optimization(optimization: Optimization, allocation: Sequence[Holding]) -> dict[str, Any]:
+    """What every result says of the portfolio on the matrix, and of its limits."""
+    return {
+        "expected_moic": optimization.figures.expected_moic,
+        "loss_probability": optimization.figures.loss_probability,
+        "cvar": optimization.figures.cvar,
+        "expected_winners": optimization.figures.expected_winners,
+        "allocation": tuple(allocation),
+        "constraints": optimization.constraints,
+        "relaxations": optimization.relaxations,
+        "conflict": optimization.conflict,
+    }
 
 
 def matrix_result_of(
@@ -116,14 +123,7 @@ def matrix_result_of(
             whole_deals=whole_deals,
             notes=optimization_notes(optimization),
         ),
-        expected_moic=optimization.figures.expected_moic,
-        loss_probability=optimization.figures.loss_probability,
-        cvar=optimization.figures.cvar,
-        expected_winners=optimization.figures.expected_winners,
-        allocation=tuple(allocation),
-        constraints=optimization.constraints,
-        relaxations=optimization.relaxations,
-        conflict=optimization.conflict,
+        **_of_optimization(optimization, allocation),
         solver=optimization.solver,
         pass1_e_star=pass1_e_star,
         primary_lock_epsilon=config.primary_lock_epsilon,

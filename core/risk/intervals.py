@@ -66,7 +66,10 @@ def resampled_mean(values: FloatArray) -> Statistic:
 
 
 def resampled_cvar(losses: FloatArray, confidence: float) -> Statistic:
-    """CVaR as `core.portfolio.strict` defines it. losses: (n_scenarios,), >= 0; confidence: in [0, 1)."""
+    """CVaR as `core.risk.measures.cvar` defines it, of all replicates at once: a call for each would sort each anew.
+
+    losses: (n_scenarios,), >= 0; confidence: in [0, 1).
+    """
     tail = (1.0 - confidence) * losses.size
     # Scenarios without a loss add nothing to the tail, so only the others need to be ranked.
     ranked = np.argsort(-losses, kind="stable")[: np.count_nonzero(losses)]

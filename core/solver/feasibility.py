@@ -38,7 +38,9 @@ def worst_scenarios(portfolio: FloatArray, count: int) -> BoolArray:
 def loss_tail(portfolio: FloatArray, confidence: float) -> Tail:
     """The worst (1 - confidence) S scenarios, the last one fractional; scenarios without a loss weigh nothing.
 
-    Source: Rockafellar & Uryasev (2000), discrete case.
+    `core.risk.measures.cvar` gives the same CVaR to results, by an exact sum. Here it is a plain sum of the weights
+    that cuts are made of: another last bit would be another cut, and with it another course of the search. Source:
+    Rockafellar & Uryasev (2000), discrete case.
     """
     losses = np.maximum(0.0, 1.0 - portfolio)
     size = (1.0 - confidence) * len(losses)

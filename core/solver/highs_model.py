@@ -110,8 +110,10 @@ class HighsModel:
         status = self._highs.run()
         outcome = _OUTCOMES.get(self._highs.getModelStatus())
         if status == highspy.HighsStatus.kError or outcome is None:
-            # A numerically lost basis: once more from nothing, then give up loudly.
+            # A numerically lost basis, or another user of HiGHS in this process has set its number of threads for all:
+            # once more from nothing, with whatever that is (the simplex method uses one), then give up loudly.
             self._highs.clearSolver()
+            _checked(self._highs.setOptionValue("threads", 0), "the number of threads")
             status = self._highs.run()
             outcome = _OUTCOMES.get(self._highs.getModelStatus())
         if status == highspy.HighsStatus.kError or outcome is None:

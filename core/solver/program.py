@@ -21,6 +21,9 @@ import numpy as np
 from core.arrays import FloatArray
 from core.solver.effort import Effort
 
+SOLVER_VERSION = 1
+"""What may change the answer to any program, within its gap, is a new version: stored answers are found by it."""
+
 LOSS_THRESHOLD = 1.0 - 1e-9
 """A scenario is a loss when its portfolio multiple, recomputed in float64, is below this."""
 
@@ -53,7 +56,7 @@ class Polytope:
 
 @dataclass(frozen=True, slots=True)
 class ChanceProgram:
-    """See the module's text. payoffs: (S, n); payoff_offset: (S,); cvar_slack: (n,), zero where nothing gives way.
+    """See the module's text. payoffs: (S, n); payoff_offset: (S,); cvar_slack: (n,), zero where no limit is relaxed.
 
     cvar_confidence: in [0, 1); cvar_limit: fraction of capital, infinite when there is no limit.
     """

@@ -1,4 +1,4 @@
-"""What recovery_history a session beside its ordinary way: rescues, refusals, cancels. Appended to, never changed."""
+"""The recovery history of sessions: rescues, refusals, cancels. Appended to, never changed."""
 
 from __future__ import annotations
 

@@ -16,10 +16,10 @@ from core.calibration.survival import SurvivalTerms
 from core.calibration.tables import calibration_tables
 from core.charts.calibration_report import calibration_report, remarks
 from core.errors import BadInput, FieldProblem
-from db.benchmarks import DEFAULT_BENCHMARK
 from db.calibrate import CalibrationOrder, CalibrationOutcome, HistoryFiles
 from db.calibrate import calibrate as store_calibration
 from db.engine import transaction
+from db.reference_calibrations import DEFAULT_REFERENCE
 from db.settings import load_settings
 from deployments.cli import terminal
 from deployments.cli.history_view import load_line, rich_table
@@ -70,7 +70,10 @@ def calibrate(
     rounds: Annotated[Path | None, typer.Option(help="Financing rounds, CSV or Parquet.")] = None,
     mapping: Annotated[Path | None, typer.Option(help="What the files' columns and values mean, TOML.")] = None,
     method: Annotated[str, typer.Option(help="survival, simple_cohort or industry_benchmark.")] = "survival",
-    benchmark: Annotated[str | None, typer.Option(help="Snapshot for what history cannot tell.")] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option("--reference", "--benchmark", help="Reference calibration, for what the history cannot tell."),
+    ] = None,
     dormant_after: Annotated[
         float | None, typer.Option(help="Months of silence that count as failure; 0: never. Default 48.")
     ] = None,
@@ -79,7 +82,7 @@ def calibrate(
         float | None, typer.Option(help="Months after entry up to which incidence is used. Default 72.")
     ] = None,
     prior_weight: Annotated[
-        float | None, typer.Option(help="Rounds (exits, failures) the benchmark counts for. Default 20.")
+        float | None, typer.Option(help="Rounds (exits, failures) the reference counts for. Default 20.")
     ] = None,
     compare: Annotated[bool, typer.Option("--compare", help="Show survival and simple_cohort side by side.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write the report with its chart here, Markdown.")] = None,
@@ -93,7 +96,7 @@ def calibrate(
         companies=companies,
         rounds=rounds,
         mapping=mapping,
-        benchmark=benchmark,
+        reference=reference,
         survival=SurvivalOptions(dormant_after, round_months, horizon_months, prior_weight),
         compare=compare,
         report=report,
@@ -109,7 +112,7 @@ def calibrate_fund(
     companies: Path | None,
     rounds: Path | None,
     mapping: Path | None,
-    benchmark: str | None,
+    reference: str | None,
     survival: SurvivalOptions,
     compare: bool,
     report: Path | None,
@@ -122,7 +125,7 @@ def calibrate_fund(
         files=_files(companies, rounds, mapping),
         method=_method(method),
         terms=survival.terms(),
-        benchmark=benchmark or DEFAULT_BENCHMARK,
+        reference=reference or DEFAULT_REFERENCE,
         compare=compare,
     )
     if order.method != "survival" and not compare and (problems := survival.problems()):

@@ -15,7 +15,8 @@ from sqlalchemy import Engine
 from core.errors import Unavailable
 from core.session_states import NEXT_STATUS, SessionStatus
 from db.engine import transaction
-from db.sessions import SessionRow, load_session
+from db.session_rows import SessionRow
+from db.sessions import load_session
 from deployments.cli import terminal
 
 REFRESH_S = 0.25

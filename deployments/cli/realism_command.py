@@ -1,4 +1,4 @@
-"""`vcfolio realism`: simulated deals and funds of a shipped benchmark beside published ones."""
+"""`vcfolio realism`: simulated deals and funds of a reference calibration beside published ones."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import typer
 from rich.table import Table
 
 from core.errors import BadInput
-from core.realism.comparison import Comparison, FundQuantiles, compare
-from core.realism.published import DEALS_SOURCE, ROUNDS_SOURCE
-from db.benchmarks import shipped_benchmarks
+from core.external_validation.comparison import Comparison, FundQuantiles, compare
+from core.external_validation.published import DEALS_SOURCE, ROUNDS_SOURCE
+from db.reference_calibrations import reference_calibrations
 from deployments.cli import terminal
 from deployments.cli.arguments import AsJson
 from deployments.cli.output_file import PictureKind, picture_kind, write_whole
@@ -23,14 +23,16 @@ CAVEAT = (
 
 
 def realism(
-    model: Annotated[str, typer.Option(help="Scenario model; its shipped benchmark is used.")] = "three_component_v2",
+    model: Annotated[
+        str, typer.Option(help="Scenario model; its reference calibration is used.")
+    ] = "three_component_v2",
     chart: Annotated[Path | None, typer.Option(help="Also draw it: a file that ends in .svg or .png.")] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Raises BadInput for a model without a shipped benchmark, and for a chart that cannot be written."""
+    """Raises BadInput for a model without a reference calibration, and for a chart that cannot be written."""
     kind = None if chart is None else picture_kind(chart)
-    fitted = {str(snapshot.exit_outcomes_fitted_for): snapshot for snapshot in shipped_benchmarks()}
+    fitted = {str(snapshot.exit_outcomes_fitted_for): snapshot for snapshot in reference_calibrations()}
     if model not in fitted:
         raise BadInput.of("--model", model, f"must be one of {', '.join(sorted(fitted))}")
     comparison = compare(model, fitted[model])
@@ -44,9 +46,9 @@ def realism(
 
 
 def _write(chart: Path, comparison: Comparison, kind: PictureKind) -> None:
-    from core.charts.realism import realism_chart  # noqa: PLC0415 - matplotlib, only where a chart is wanted
+    from core.charts.external_validation import external_validation_chart  # noqa: PLC0415 - matplotlib, only where a chart is wanted
 
-    picture = realism_chart(comparison, kind)
+    picture = external_validation_chart(comparison, kind)
     write_whole(chart, "--chart", lambda draft: draft.write_bytes(picture))
     terminal.say(f"chart: {chart}")
 

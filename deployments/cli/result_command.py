@@ -8,7 +8,8 @@ from core.errors import BadInput
 from core.session_states import SessionStatus
 from db.engine import transaction
 from db.results import session_result
-from db.sessions import SessionRow, load_session
+from db.session_rows import SessionRow
+from db.sessions import load_session
 from db.settings import load_settings
 from deployments.cli import terminal
 from deployments.cli.arguments import AsJson, SessionId

@@ -19,18 +19,11 @@ from db.audit import COMMAND_LINE
 from db.engine import transaction
 from db.fault_points import arm, fault_point
 from db.funds import local_user_id
-from db.matrices import expire_generation_of
+from db.matrix_generations import expire_generation_of
 from db.requests import resolve_request, submit_request
 from db.results import session_result
-from db.sessions import (
-    Fence,
-    SessionRow,
-    interrupted_inline_sessions,
-    load_session,
-    release_lease,
-    reopen,
-    take_session,
-)
+from db.session_rows import Fence, SessionRow
+from db.sessions import interrupted_inline_sessions, load_session, release_lease, reopen, take_session
 from db.settings import Settings, load_settings
 from deployments.cli import terminal
 from deployments.cli.arguments import AsJson, ResumedSession

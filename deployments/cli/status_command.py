@@ -9,7 +9,8 @@ import typer
 from db.engine import transaction
 from db.events import SessionEvent, events_of
 from db.results import session_timings
-from db.sessions import SessionRow, load_session
+from db.session_rows import SessionRow
+from db.sessions import load_session
 from db.settings import load_settings
 from deployments.cli import terminal
 from deployments.cli.arguments import AsJson, SessionId

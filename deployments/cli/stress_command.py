@@ -19,7 +19,8 @@ from core.risk.stress_report import stress_report
 from core.session_states import SessionStatus
 from db.engine import transaction
 from db.results import stored_allocation
-from db.sessions import SessionRow, load_session
+from db.session_rows import SessionRow
+from db.sessions import load_session
 from db.settings import load_settings
 from deployments.cli import terminal
 from deployments.cli.arguments import AsJson, SessionId

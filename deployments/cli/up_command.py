@@ -116,7 +116,7 @@ def _announce_when_ready(servers: FlowServices, names: Sequence[str], stopping: 
     settings = load_settings()
     assert settings.prefect_api_url is not None
     if "api" in names:
-        terminal.say(f"API                  {page_address(settings)}/api/openapi.json")
+        terminal.say(f"API                  {own_address(settings)}/api/openapi.json")
         terminal.say(f"vcfolio's page       {login_link(servers.engine, settings)}")
         terminal.say(f"  this link logs in once, within {settings.login_link_minutes:g} minutes; then: `vcfolio login`")
     terminal.say(f"Prefect's page       {settings.prefect_api_url.removesuffix('/api')}")
@@ -174,4 +174,4 @@ def _api_ready() -> bool:
 
 
 def _place(engine: Engine) -> str:
-    return engine.url.set(password=None, drivername="postgresql").render_as_string()
+    return engine.url.set(password=None, drivername="postgresql", query={}).render_as_string()

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from core.own_files import make_private_directory
 from db.settings import export
 
+PAGE_FILES = Path("prefect", "page")
+
 
 @dataclass(frozen=True, slots=True)
 class PrefectApi:
@@ -63,11 +65,11 @@ def server_environment(home: Path, database_url: str, api: PrefectApi) -> dict[s
         # Events and old runs pile up without end otherwise.
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+        # Prefect fills in its page before it serves it: not beside its own code, where the first user of an
+        # installation would decide what all others are shown, and whether they can read it.
+        "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(home / PAGE_FILES),
         # The page calls the server that it was loaded from, not port 4200.
         "PREFECT_SERVER_UI_API_URL": "/api",
-        # Else the server writes its page into the installation, where it may not write, or where what one user's
-        # server has written no other user's can read.
-        "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(home / "prefect" / "ui"),
     }
 
 

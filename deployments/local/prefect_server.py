@@ -22,7 +22,7 @@ from deployments.local import prefect_server_process
 from deployments.local.embedded.detached import launch_detached
 from deployments.local.embedded.postgres import EmbeddedPostgres
 from deployments.local.embedded.shared_service import SharedService
-from deployments.local.prefect_environment import PrefectApi, server_environment
+from deployments.local.prefect_environment import PAGE_FILES, PrefectApi, server_environment
 from deployments.local.prefect_server_process import AUTH_FILE, ServerProcess, api_url_at
 
 START_TIMEOUT_S = 180.0
@@ -63,6 +63,7 @@ class PrefectService:
         """Returns when the process has said where it will listen."""
         self.stop()
         # The server needs PostgreSQL for as long as it lives, also when the process that started it is gone.
+        make_private_directory(self._home / PAGE_FILES)
         lease = self._postgres.lease_for_child()
         port = self._choose_port()
         api = PrefectApi(api_url_at(port), auth_string(self.directory))

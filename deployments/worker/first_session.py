@@ -18,7 +18,7 @@ from core.result.charts.portfolio import Holding, allocation_chart, multiples_ch
 from core.simulation.models import model_of
 from core.stages import Stage
 from core.warmup import warm_up
-from db.benchmarks import shipped_benchmark
+from db.reference_calibrations import reference_calibration
 
 
 def _simulate() -> ScenarioMatrix:
@@ -32,7 +32,7 @@ def _simulate() -> ScenarioMatrix:
             "scenarioGenConfig": {"scenarioCount": 10},
         }
     )
-    normalized = normalize(request, shipped_benchmark())
+    normalized = normalize(request, reference_calibration())
     return model_of(normalized.config.sim_model_version).generate(simulation_inputs(normalized.key_document))
 
 

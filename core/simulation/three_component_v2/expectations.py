@@ -107,13 +107,16 @@ class _Quadrature:
         return _expectations(company, self.node, self.weight, self.score, self.z, self.z_weight, self.density)
 
 
-def _t_nodes(law: CommonDistribution) -> tuple[FloatArray, FloatArray]:
-    if law.sector == 0.0:
+def _t_nodes(distribution: CommonDistribution) -> tuple[FloatArray, FloatArray]:
+    if distribution.sector == 0.0:
         return np.zeros(1), np.ones(1)
-    reach = REACH * law.sector
-    low, high = law.regime * law.low.min() - reach, law.regime * law.high.max() + reach
+    reach = REACH * distribution.sector
+    low, high = (
+        distribution.regime * distribution.low.min() - reach,
+        distribution.regime * distribution.high.max() + reach,
+    )
     node = low + (high - low) * (np.arange(T_NODES) / (T_NODES - 1))
-    density = common_density(law, node)
+    density = common_density(distribution, node)
     return node, density / math.fsum(density)
 
 

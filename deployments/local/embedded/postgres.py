@@ -17,7 +17,7 @@ from core.errors import BadInput, Unavailable
 from deployments.local.embedded.account import Account, server_account
 from deployments.local.embedded.cluster import SUPERUSER
 from deployments.local.embedded.locks import is_held
-from deployments.local.embedded.postgres_service import PostgresService
+from deployments.local.embedded.postgres_service import SCRAM_ALONE, PostgresService
 from deployments.local.embedded.postmaster import ServerFiles
 from deployments.local.embedded.roles import ensure_owned_database
 from deployments.local.embedded.shared_service import SharedService
@@ -59,7 +59,8 @@ class EmbeddedPostgres:
     def url(self, database: str, driver: str = "psycopg", role: str = SUPERUSER) -> str:
         """For SQLAlchemy. It holds the password. role: the superuser's is for setting up; what runs has the role that
         owns its database."""
-        return f"postgresql+{driver}://{self._service.address(role)}/{database}"
+        options = f"?{SCRAM_ALONE}" if driver == "psycopg" else ""
+        return f"postgresql+{driver}://{self._service.address(role)}/{database}{options}"
 
     def ensure_database(self, name: str) -> None:
         """Creates the database if it does not exist."""

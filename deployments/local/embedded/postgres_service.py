@@ -31,6 +31,8 @@ LAUNCHES = 4
 CONNECT_TIMEOUT_S = 5
 _STATUS_LINE = 7  # of postmaster.pid; source: PostgreSQL's src/include/utils/pidfile.h
 LOG_TAIL_LINES = 25
+SCRAM_ALONE = "require_auth=scram-sha-256"
+"""For libpq: a server of somebody else's on our port could else ask for the password itself."""
 SERVER_SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -68,7 +70,7 @@ class PostgresService:
 
     def conninfo(self, database: str) -> str:
         """For libpq. Raises FileNotFoundError before the first start."""
-        return f"postgresql://{self.address(SUPERUSER)}/{database}"
+        return f"postgresql://{self.address(SUPERUSER)}/{database}?{SCRAM_ALONE}"
 
     def address(self, role: str) -> str:
         """`user:password@host:port`. The password has no character that a URL would have to escape."""

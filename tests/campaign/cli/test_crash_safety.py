@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Engine
 
 from db.fault_points import FaultPoint
-from db.sessions import SessionRow
+from db.session_rows import SessionRow
 from deployments.local.prefect_server_process import ServerProcess
 from tests.command_line import CommandLine, finish
 from tests.system.cli.caught_runs import LEASES, Caught, is_finished_by_resume, load, rows, sessions_of

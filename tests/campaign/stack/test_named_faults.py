@@ -13,7 +13,7 @@ import pytest
 from core.canonical import sha256_hex
 from core.session_states import SessionStatus
 from db.fault_points import FaultPoint
-from db.sessions import SessionRow
+from db.session_rows import SessionRow
 from tests.command_line import finish
 from tests.small_request import SMALL
 from tests.system.stack.conftest import QUICK

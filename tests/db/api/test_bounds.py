@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from api import connections, security
-from tests.asked import SMALL
 from tests.db.api.serving import Served
+from tests.small_request import SMALL
 
 API = "/api/optimization"
 HALF_A_HEAD = b"POST /api/optimization/request HTTP/1.1\r\nHost: localhost\r\n"

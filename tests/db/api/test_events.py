@@ -14,7 +14,7 @@ from core.session_states import SessionStatus
 from db import sessions
 from db.access import list_tokens, revoke_token
 from db.engine import transaction
-from db.sessions import Fence
+from db.session_rows import Fence
 from tests.db.api.serving import Served
 from tests.db.store.examples import inline_session, session_at, store_matrix
 from tests.waiting import eventually

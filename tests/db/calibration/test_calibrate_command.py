@@ -17,11 +17,11 @@ from core.calibration.snapshot import CalibrationMethod, CalibrationSnapshot
 from core.calibration.tables import calibration_tables
 from core.errors import BadInput, Conflict, NotFound
 from core.stages import Stage
-from db.benchmarks import DEFAULT_BENCHMARK, shipped_benchmarks
 from db.calibrate import CalibrationOrder, CalibrationOutcome, HistoryFiles, calibrate
 from db.calibrations import load_snapshot, store_snapshot
 from db.engine import transaction
 from db.funds import EXAMPLE_FUND_ID
+from db.reference_calibrations import DEFAULT_REFERENCE, reference_calibrations
 from deployments.cli.calibrate_command import render_outcome
 from tests.unit.calibration.histories import MAPPING_FILE, companies, rounds
 
@@ -34,8 +34,8 @@ Begin = Callable[[], AbstractContextManager[Connection]]
 @pytest.fixture
 def begin(engine: Engine) -> Begin:
     with transaction(engine) as conn:
-        for benchmark in shipped_benchmarks():
-            store_snapshot(conn, benchmark, None)
+        for reference in reference_calibrations():
+            store_snapshot(conn, reference, None)
     return lambda: transaction(engine)
 
 
@@ -71,7 +71,7 @@ def test_history_and_snapshot_are_stored_and_the_summary_says_what_was_done(
     begin: Begin, order: CalibrationOrder
 ) -> None:
     summary = calibrate(begin, order)
-    assert stored_counts(begin) == (2, 3, 1 + len(shipped_benchmarks()))
+    assert stored_counts(begin) == (2, 3, 1 + len(reference_calibrations()))
     with begin() as conn:
         assert load_snapshot(conn, "ours") == summary.snapshot
     seed = summary.snapshot.transition_stats[Stage.SEED]
@@ -112,7 +112,7 @@ def test_a_version_with_other_content_is_a_conflict_and_nothing_is_written(
     ("change", "error", "message"),
     [
         ({"fund": "nobody's"}, NotFound, "nobody's"),
-        ({"benchmark": "unheard_of"}, NotFound, "unheard_of"),
+        ({"reference": "unheard_of"}, NotFound, "unheard_of"),
         ({"version": ""}, BadInput, "1 to 100"),
         ({"version": "v" * 101}, BadInput, "1 to 100"),
         ({"as_of": date(2000, 1, 1)}, BadInput, "no round is left"),
@@ -155,22 +155,22 @@ def test_a_failure_after_the_load_writes_nothing(begin: Begin, order: Calibratio
 
 def test_a_benchmark_becomes_the_funds_own_snapshot_with_its_sources(begin: Begin, order: CalibrationOrder) -> None:
     outcome = calibrate(begin, replace(order, method="industry_benchmark", files=None, as_of=None))
-    (benchmark,) = [one for one in shipped_benchmarks() if one.version == DEFAULT_BENCHMARK]
+    (reference,) = [one for one in reference_calibrations() if one.version == DEFAULT_REFERENCE]
     assert (outcome.calibration, outcome.loaded) == (None, None)
-    assert outcome.snapshot.benchmark_version == benchmark.version
-    named = {"version": "ours", "benchmark_version": benchmark.version, "fitted_for": benchmark.fitted_for}
-    unchanged = benchmark.model_copy(update=named)
+    assert outcome.snapshot.benchmark_version == reference.version
+    named = {"version": "ours", "benchmark_version": reference.version, "fitted_for": reference.fitted_for}
+    unchanged = reference.model_copy(update=named)
     with begin() as conn:
         assert load_snapshot(conn, "ours") == unchanged
     assert "Calibration ours" in printed(outcome)
-    again = replace(order, method="industry_benchmark", files=None, as_of=None, benchmark="ours", version="twice")
-    assert calibrate(begin, again).snapshot.transition_stats == benchmark.transition_stats
+    again = replace(order, method="industry_benchmark", files=None, as_of=None, reference="ours", version="twice")
+    assert calibrate(begin, again).snapshot.transition_stats == reference.transition_stats
 
 
 def test_a_snapshot_made_of_a_history_is_no_benchmark_to_adopt(begin: Begin, order: CalibrationOrder) -> None:
     calibrate(begin, order)
-    with pytest.raises(BadInput, match="benchmark = 'ours': must be an industry benchmark"):
-        calibrate(begin, replace(order, method="industry_benchmark", files=None, as_of=None, benchmark="ours"))
+    with pytest.raises(BadInput, match="reference = 'ours': must be a reference calibration"):
+        calibrate(begin, replace(order, method="industry_benchmark", files=None, as_of=None, reference="ours"))
 
 
 def test_the_funds_rows_calibrate_as_the_files_did(begin: Begin, order: CalibrationOrder, tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from sqlalchemy import Engine
 from core.session_states import SessionStatus
 from db.bootstrap import prepare_database
 from db.engine import transaction
-from db.sessions import SessionRow, load_session
+from db.session_rows import SessionRow
+from db.sessions import load_session
 from deployments.cli.progress import STAGES, _StageView
 from tests.db.page.carried_out import carried_out
 

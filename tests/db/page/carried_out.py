@@ -17,10 +17,11 @@ from core.solver.program import SolveControl
 from db import sessions
 from db.engine import transaction
 from db.funds import local_user_id
-from db.matrices import AlreadyComplete, MatrixVersions, Started, begin_generation, complete_generation
+from db.matrix_generations import AlreadyComplete, MatrixVersions, Started, begin_generation, complete_generation
 from db.matrix_values import payload_of
 from db.requests import submit_request
-from db.sessions import Fence, SessionRow, load_session
+from db.session_rows import Fence, SessionRow
+from db.sessions import load_session
 from tests.db.store.examples import UNLIMITED
 from tests.small_request import SMALL
 
@@ -52,7 +53,12 @@ def carried_out(engine: Engine, until: SessionStatus = SessionStatus.COMPLETED, 
     with transaction(engine) as conn:
         assert sessions.start_matrix(conn, fence)
         if until is SessionStatus.FAILED:
-            assert sessions.fail(conn, fence, "infeasible", "cvar_max and p_loss_max admit no portfolio together")
+            assert sessions.fail(
+                conn,
+                fence,
+                "infeasible",
+                "no portfolio has a CVaR of at most 5% and losses in at most 10% of scenarios together",
+            )
     if until in (SessionStatus.MATRIX_GENERATING, SessionStatus.FAILED):
         return fence.session_id
     session = _with_matrix(engine, fence)

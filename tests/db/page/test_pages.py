@@ -60,7 +60,7 @@ def filled(page: str) -> dict[str, list[str]]:
         ("simulating", ["Simulating the scenarios", "Cancel this session"]),
         ("optimizing", ["primary solve", "2.1000x", "5.00%"]),
         ("validating", ["Testing it out of sample", "Cancel this session"]),
-        ("failed", ["This session failed", "admit no portfolio together", "Loosen one", "Ask again"]),
+        ("failed", ["This session failed", "no portfolio has a CVaR of at most 5%", "Loosen one", "Ask again"]),
         ("cancelled", ["This session was cancelled", "no longer needed", "Ask again"]),
         ("completed", ["Where the capital goes", "Printable report", "What to buy"]),
         ("relaxed", ["had to be relaxed", "Relaxed", "at least 40, relaxed", "Why limits had to be relaxed"]),

@@ -13,11 +13,12 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, text
 
 from core.session_states import SessionStatus
-from db import matrices, sessions
+from db import matrix_generations, sessions
 from db.engine import make_engine, transaction
 from db.funds import EXAMPLE_FUND_ID, local_user_id
-from db.matrices import GenerationLimits, MatrixPayload, MatrixVersions, Started
-from db.sessions import Fence, NewSession
+from db.matrices import MatrixPayload
+from db.matrix_generations import GenerationLimits, MatrixVersions, Started
+from db.session_rows import Fence, NewSession
 
 Result = TypeVar("Result")
 
@@ -47,8 +48,8 @@ def payload(content: bytes = b"four bytes") -> MatrixPayload:
 
 def begin(
     conn: Connection, key: str, limits: GenerationLimits = UNLIMITED, waited_for: int | None = None
-) -> matrices.BeginOutcome:
-    return matrices.begin_generation(
+) -> matrix_generations.BeginOutcome:
+    return matrix_generations.begin_generation(
         conn, key, {"scenario_count": 2}, VERSIONS, session_id=None, limits=limits, waited_for=waited_for
     )
 
@@ -61,7 +62,7 @@ def started(conn: Connection, key: str, limits: GenerationLimits = UNLIMITED) ->
 
 def store_matrix(conn: Connection, key: str, content: bytes = b"four bytes") -> Started:
     generation = started(conn, key)
-    assert matrices.complete_generation(conn, generation, payload(content))
+    assert matrix_generations.complete_generation(conn, generation, payload(content))
     return generation
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 
 from core.session_states import SessionStatus
 from db import outbox, sessions
-from db.sessions import Fence
+from db.session_rows import Fence
 from tests.db.store.database_clock import advance_clock
 from tests.db.store.examples import bridge_session, expire_session_lease, session_at
 

@@ -12,13 +12,13 @@ from sqlalchemy import Engine, text
 
 from core.errors import Conflict, TooManyWaiting
 from core.request import OptimizationRequest, parse_request
-from db import sessions
+from db import session_rows, sessions
 from db.bootstrap import prepare_database
 from db.engine import make_engine, transaction
 from db.fault_points import armed
 from db.funds import local_user_id
 from db.requests import request_session
-from db.sessions import CreatedSession
+from db.session_rows import CreatedSession
 from db.settings import Settings
 from tests.small_request import SMALL
 
@@ -146,5 +146,5 @@ def test_sessions_that_a_run_has_begun_do_not_wait(ready: Engine) -> None:
         with transaction(ready) as conn:
             token = sessions.take_session(conn, session_id, 0, 45, "host:1")
             assert token is not None
-            assert sessions.start_matrix(conn, sessions.Fence(session_id, 0, token))
+            assert sessions.start_matrix(conn, session_rows.Fence(session_id, 0, token))
     assert _ask(ready).created

@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
-from db import matrices
-from db.matrices import AlreadyComplete, BeginOutcome, GaveUp, GenerationLimits, MatrixReference, Started, Wait
+from db import matrices, matrix_generations
+from db.matrices import MatrixReference
+from db.matrix_generations import AlreadyComplete, BeginOutcome, GaveUp, GenerationLimits, Started, Wait
 from tests.db.store.examples import (
     UNLIMITED,
     begin,
@@ -65,7 +66,7 @@ def test_a_matrix_in_the_making_and_a_failed_one_have_nothing_to_read(connection
     assert matrices.read_reference(connection, KEY) is matrices.load_payload(connection, KEY) is None
     generation = started(connection, KEY)
     assert matrices.read_reference(connection, KEY) is matrices.load_payload(connection, KEY) is None
-    assert matrices.fail_generation(connection, generation, "because")
+    assert matrix_generations.fail_generation(connection, generation, "because")
     assert matrices.read_reference(connection, KEY) is matrices.load_payload(connection, KEY) is None
     assert (_row(connection)["status"], _row(connection)["error_reason"]) == ("failed", "because")
 
@@ -89,9 +90,9 @@ def test_an_ended_generation_makes_room_for_another(connection: Connection, end:
     first = started(connection, KEY, limits)
     assert isinstance(begin(connection, matrix_key("other"), limits), Wait)
     if end == "complete":
-        assert matrices.complete_generation(connection, first, payload())
+        assert matrix_generations.complete_generation(connection, first, payload())
     elif end == "fail":
-        assert matrices.fail_generation(connection, first, "because")
+        assert matrix_generations.fail_generation(connection, first, "because")
     else:
         expire_generation_lease(connection, first)
     assert isinstance(begin(connection, matrix_key("other"), limits), Started)
@@ -100,7 +101,9 @@ def test_an_ended_generation_makes_room_for_another(connection: Connection, end:
 def test_no_more_than_the_limit_begin_within_a_minute(connection: Connection) -> None:
     limits = GenerationLimits(max_running=100)
     for number in range(10):
-        assert matrices.complete_generation(connection, started(connection, matrix_key(number), limits), payload())
+        assert matrix_generations.complete_generation(
+            connection, started(connection, matrix_key(number), limits), payload()
+        )
     assert isinstance(begin(connection, KEY, limits), Wait)
     connection.execute(
         text("UPDATE matrix_generations SET started_at = now() - interval '60 s' WHERE matrix_key = :key"),
@@ -137,21 +140,21 @@ def test_a_zombie_stores_nothing_extends_nothing_and_fails_nothing(connection: C
     expire_generation_lease(connection, zombie)
     heir = started(connection, KEY)
     before = _row(connection)
-    assert not matrices.complete_generation(connection, zombie, payload(b"stale"))
-    assert not matrices.extend_generation(connection, zombie, 45)
-    assert not matrices.fail_generation(connection, zombie, "because")
+    assert not matrix_generations.complete_generation(connection, zombie, payload(b"stale"))
+    assert not matrix_generations.extend_generation(connection, zombie, 45)
+    assert not matrix_generations.fail_generation(connection, zombie, "because")
     assert _row(connection) == before
-    assert matrices.complete_generation(connection, heir, payload(b"fresh"))
+    assert matrix_generations.complete_generation(connection, heir, payload(b"fresh"))
     stored = matrices.load_payload(connection, KEY)
     assert stored is not None
     assert (stored.reference.generation, stored.payload.moic_matrix) == (2, b"fresh")
-    assert not matrices.complete_generation(connection, zombie, payload(b"stale"))
+    assert not matrix_generations.complete_generation(connection, zombie, payload(b"stale"))
 
 
 def test_an_expired_generation_that_nobody_took_over_may_still_end(connection: Connection) -> None:
     late = started(connection, KEY)
     expire_generation_lease(connection, late)
-    assert matrices.complete_generation(connection, late, payload())
+    assert matrix_generations.complete_generation(connection, late, payload())
     assert isinstance(begin(connection, KEY), AlreadyComplete)
 
 
@@ -160,7 +163,7 @@ def test_of_completing_and_taking_over_one_wins(engine: Engine, committed: Conne
     expire_generation_lease(committed, late)
 
     def act(conn: Connection, number: int) -> object:
-        return matrices.complete_generation(conn, late, payload()) if number == 0 else begin(conn, KEY)
+        return matrix_generations.complete_generation(conn, late, payload()) if number == 0 else begin(conn, KEY)
 
     completed, outcome = race(engine, 2, act)
     assert isinstance(outcome, AlreadyComplete if completed else Started)
@@ -172,9 +175,9 @@ def test_a_generation_is_ended_by_its_own_token_alone(connection: Connection, wr
     store_matrix(connection, matrix_key("other"))
     wrong_value = {"lease_token": uuid4(), "generation": 2, "key": matrix_key("other")}[wrong]
     stranger = replace(mine, **{wrong: wrong_value})
-    assert not matrices.complete_generation(connection, stranger, payload())
-    assert not matrices.extend_generation(connection, stranger, 45)
-    assert not matrices.fail_generation(connection, stranger, "because")
+    assert not matrix_generations.complete_generation(connection, stranger, payload())
+    assert not matrix_generations.extend_generation(connection, stranger, 45)
+    assert not matrix_generations.fail_generation(connection, stranger, "because")
     assert _outcomes(connection) == [(1, None)]
 
 
@@ -183,7 +186,7 @@ def test_nobody_begins_between_the_end_of_a_generation_and_its_commit(engine: En
     with engine.begin() as conn:
         generation = started(conn, KEY)
     with engine.begin() as ending:
-        assert matrices.complete_generation(ending, generation, payload())
+        assert matrix_generations.complete_generation(ending, generation, payload())
         with engine.connect() as other:
             other.execute(text("SET lock_timeout = '50ms'"))
             with pytest.raises(OperationalError, match="lock timeout"):
@@ -195,7 +198,7 @@ def test_nobody_begins_between_the_end_of_a_generation_and_its_commit(engine: En
 def test_a_generation_that_shows_signs_of_life_is_not_taken_over(connection: Connection) -> None:
     mine = started(connection, KEY)
     expire_generation_lease(connection, mine)
-    assert matrices.extend_generation(connection, mine, 45)
+    assert matrix_generations.extend_generation(connection, mine, 45)
     assert isinstance(begin(connection, KEY), Wait)
 
 
@@ -221,26 +224,26 @@ def test_after_so_many_takeovers_the_matrix_has_failed(connection: Connection, m
 def test_a_later_request_builds_again_with_all_its_takeovers(connection: Connection) -> None:
     assert _abandon_until_given_up(connection)[0] == 4
     assert _abandon_until_given_up(connection)[0] == 4
-    assert matrices.complete_generation(connection, started(connection, KEY), payload())
+    assert matrix_generations.complete_generation(connection, started(connection, KEY), payload())
 
 
 def test_whoever_waited_for_a_generation_that_failed_has_failed_with_it(connection: Connection) -> None:
     generation = started(connection, KEY)
     wait = begin(connection, KEY)
     assert isinstance(wait, Wait)
-    assert matrices.fail_generation(connection, generation, "p90 is below the median")
+    assert matrix_generations.fail_generation(connection, generation, "p90 is below the median")
     assert begin(connection, KEY, waited_for=wait.generation) == GaveUp("p90 is below the median")
     assert isinstance(begin(connection, KEY), Started)
 
 
 def test_whoever_waited_for_a_failed_generation_is_served_if_another_completed(connection: Connection) -> None:
-    assert matrices.fail_generation(connection, started(connection, KEY), "because")
+    assert matrix_generations.fail_generation(connection, started(connection, KEY), "because")
     store_matrix(connection, KEY)
     assert isinstance(begin(connection, KEY, waited_for=1), AlreadyComplete)
 
 
 def test_a_rebuilt_matrix_replaces_the_failed_row_whole(connection: Connection) -> None:
-    assert matrices.fail_generation(connection, started(connection, KEY), "because")
+    assert matrix_generations.fail_generation(connection, started(connection, KEY), "because")
     connection.execute(text("UPDATE scenario_matrices SET created_at = created_at - interval '1 day'"))
     started(connection, KEY)
     row = _row(connection)
@@ -260,13 +263,13 @@ def test_invalidating_leaves_alone_what_is_in_the_making_or_not_there(connection
     assert not matrices.invalidate(connection, KEY)
     mine = started(connection, KEY)
     assert not matrices.invalidate(connection, KEY)
-    assert matrices.complete_generation(connection, mine, payload())
+    assert matrix_generations.complete_generation(connection, mine, payload())
 
 
 def test_a_generation_without_its_row_stores_nothing(connection: Connection) -> None:
     mine = started(connection, KEY)
     connection.execute(text("DELETE FROM scenario_matrices"))
-    assert not matrices.complete_generation(connection, mine, payload())
+    assert not matrix_generations.complete_generation(connection, mine, payload())
     assert _outcomes(connection) == [(1, None)]
 
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from core.session_states import SessionStatus
-from db import outbox, rescue, sessions
+from db import outbox, rescue, session_rows, sessions
 from db.engine import transaction
 from db.outbox import ClaimedJob, ReturnedJob
 from db.tables.outbox import JobStatus
@@ -189,7 +189,7 @@ def test_a_session_that_a_run_holds_does_not_fail_with_its_row(connection: Conne
     assert outbox.reset_stuck(connection, 300) == [ReturnedJob(job.session_id, JobStatus.FAILED)]
     assert sessions.load_session(connection, job.session_id) == before
     # Should the run be lost as well, there is a way forward.
-    assert sessions.release_lease(connection, sessions.Fence(job.session_id, 0, token), count_failure=False)
+    assert sessions.release_lease(connection, session_rows.Fence(job.session_id, 0, token), count_failure=False)
     assert [orphan.session_id for orphan in rescue.orphaned_sessions(connection, 10)] == [job.session_id]
 
 

@@ -10,10 +10,11 @@ import pytest
 from sqlalchemy import Connection, event, text
 
 from core.session_states import SessionStatus
-from db import matrices, outbox, requests, rescue, retention, sessions
+from db import matrix_generations, session_rows, sessions
 from db.engine import transaction
 from db.funds import local_user_id
 from db.session_reads import list_sessions, session_status
+from db.sql import Statements
 from tests.conftest import NewDatabase
 from tests.db.store.examples import UNLIMITED, matrix_key
 
@@ -112,14 +113,14 @@ def _explain_what_runs(conn: Connection, act: Any) -> list[set[str]]:
 
 
 def test_claiming_reads_the_pending_rows_alone(populated: Connection) -> None:
-    scans = _explain(populated, outbox.CLAIM_JOBS, {"limit": 10})
+    scans = _explain(populated, Statements("outbox")["claim_jobs"].text, {"limit": 10})
     assert "idx_job_outbox_claim" in scans
     assert "job_outbox" not in scans
 
 
 def test_looking_for_stuck_claims_reads_the_claimed_rows_alone(populated: Connection) -> None:
     parameters = {"older_than_s": 300, "reason": "stuck", "error_code": "enqueue_failed"}
-    scans = _explain(populated, outbox.RESET_STUCK, parameters)
+    scans = _explain(populated, Statements("outbox")["reset_stuck_sessions"].text, parameters)
     assert "idx_job_outbox_stuck" in scans
     assert "job_outbox" not in scans
 
@@ -187,10 +188,10 @@ def test_interrupted_sessions_are_found_among_the_active_ones_alone(populated: C
 
 
 def test_beginning_a_generation_reads_no_table_from_end_to_end(populated: Connection) -> None:
-    versions = matrices.MatrixVersions("v1", "c1")
+    versions = matrix_generations.MatrixVersions("v1", "c1")
 
     def act() -> None:
-        matrices.begin_generation(
+        matrix_generations.begin_generation(
             populated, matrix_key("new"), {}, versions, session_id=None, limits=UNLIMITED, waited_for=1
         )
 
@@ -200,19 +201,19 @@ def test_beginning_a_generation_reads_no_table_from_end_to_end(populated: Connec
 
 
 @pytest.mark.parametrize(
-    ("statement", "parameters"),
+    ("file", "name", "parameters"),
     [
-        (rescue.EXPIRED_SESSIONS, {"limit": 200}),
-        (rescue.STRAY_SESSIONS, {"grace_s": 2.0}),
-        (rescue.ORPHANED_SESSIONS, {"limit": 200}),
-        (requests.SESSION_OF_RUN, {"run": uuid4()}),
+        ("rescue", "expired_sessions", {"limit": 200}),
+        ("rescue", "stray_sessions", {"grace_s": 2.0}),
+        ("rescue", "orphaned_sessions", {"limit": 200}),
+        ("requests", "session_of_run", {"run": uuid4()}),
     ],
     ids=["expired", "stray", "orphaned", "of a run"],
 )
 def test_the_reaper_looks_among_active_sessions_alone(
-    populated: Connection, statement: str, parameters: Mapping[str, Any]
+    populated: Connection, file: str, name: str, parameters: Mapping[str, Any]
 ) -> None:
-    scans = _explain(populated, statement, parameters)
+    scans = _explain(populated, Statements(file)[name].text, parameters)
     assert "optimization_sessions" not in scans
     assert "idx_optimization_sessions_lease" in scans
 
@@ -220,7 +221,7 @@ def test_the_reaper_looks_among_active_sessions_alone(
 def test_evicting_reads_neither_matrices_nor_sessions_from_end_to_end(populated: Connection) -> None:
     for unread_days in (1, 30, 400):
         parameters = {"complete_s": unread_days * 86_400, "failed_s": 7 * 86_400, "limit": 20}
-        scans = _explain(populated, retention.EVICT_MATRICES, parameters)
+        scans = _explain(populated, Statements("retention")["evict_matrices"].text, parameters)
         assert not scans & {"scenario_matrices", "optimization_sessions"}
 
 
@@ -237,12 +238,14 @@ def test_among_sessions_that_ended_long_ago_outbox_rows_that_may_go_are_found_by
     with new_database(template) as engine, engine.connect() as conn:
         for statement in (*POPULATE, *STEADY, "ANALYZE"):
             conn.execute(text(statement))
-        scans = _explain(conn, retention.DELETE_ENDED_JOBS, {"ended_s": 30 * 86_400, "limit": 500})
+        scans = _explain(
+            conn, Statements("retention")["delete_ended_jobs"].text, {"ended_s": 30 * 86_400, "limit": 500}
+        )
     assert scans == {"idx_job_outbox_created", "pk_optimization_sessions", "pk_job_outbox"}
 
 
 def test_a_fenced_write_touches_its_row_by_key(populated: Connection) -> None:
     session_id = populated.scalar(text("SELECT session_id FROM optimization_sessions LIMIT 1"))
-    fence = sessions.Fence(session_id, 0, session_id)
+    fence = session_rows.Fence(session_id, 0, session_id)
     scans = _explain_what_runs(populated, lambda: sessions.extend_lease(populated, fence, 45, None))
     assert scans == [{"pk_optimization_sessions"}]

@@ -12,7 +12,7 @@ from db import outbox, rescue, sessions
 from db.engine import transaction
 from db.events import events_of
 from db.rescue import LostSession
-from db.sessions import Fence
+from db.session_rows import Fence
 from db.tables.events import EventKind
 from db.tables.outbox import JobStatus
 from tests.db.store.database_clock import advance_clock

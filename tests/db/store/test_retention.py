@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from core.session_states import SessionStatus
-from db import matrices, outbox, sessions
+from db import matrices, matrix_generations, outbox, sessions
 from db.engine import transaction
-from db.matrices import Started
+from db.matrix_generations import Started
 from db.retention import delete_ended_jobs, evict_matrices
 from tests.db.store.database_clock import advance_clock
 from tests.db.store.examples import (
@@ -60,7 +60,7 @@ def test_reading_a_matrix_keeps_it(connection: Connection) -> None:
 
 def test_a_failed_matrix_goes_sooner_and_one_in_the_making_stays(connection: Connection) -> None:
     failed, making = matrix_key("failed"), matrix_key("in the making")
-    assert matrices.fail_generation(connection, started(connection, failed), "because")
+    assert matrix_generations.fail_generation(connection, started(connection, failed), "because")
     started(connection, making)
     advance_clock(connection, 6 * DAY_S)
     assert _evict(connection) == 0

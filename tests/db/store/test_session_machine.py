@@ -28,7 +28,7 @@ from db.engine import transaction
 from db.fault_points import armed
 from db.outbox import ClaimedJob
 from db.retention import evict_matrices
-from db.sessions import Fence
+from db.session_rows import Fence
 from db.settings import Settings
 from deployments.bridge.bridge import Enqueuer
 from deployments.bridge.metrics import BridgeCounters

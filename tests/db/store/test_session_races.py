@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, text
 
 from core.errors import Conflict
 from core.session_states import SessionStatus
-from db import sessions
+from db import session_rows, sessions
 from db.engine import transaction
 from tests.db.store.examples import (
     bridge_session,
@@ -22,7 +22,7 @@ from tests.db.store.examples import (
 
 
 def test_twenty_requests_with_one_client_key_create_one_session(engine: Engine) -> None:
-    def create(conn: Connection, number: int) -> sessions.CreatedSession:
+    def create(conn: Connection, number: int) -> session_rows.CreatedSession:
         new = new_session(conn, client_key="click")
         return sessions.create_session(conn, new, "inline", 45, f"host:{number}")
 

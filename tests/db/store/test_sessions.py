@@ -9,8 +9,8 @@ from sqlalchemy import Connection, text
 
 from core.errors import Conflict, NotFound
 from core.session_states import SessionStatus
-from db import matrices, sessions
-from db.sessions import Fence
+from db import matrices, matrix_generations, session_rows, sessions
+from db.session_rows import Fence
 from tests.db.store.examples import (
     bridge_session,
     expire_session_lease,
@@ -105,7 +105,7 @@ def test_the_request_is_frozen_as_it_was_given(connection: Connection) -> None:
     frozen = {field.name: getattr(session, field.name) for field in fields(new)}
     assert frozen == {**asdict(new), "session_id": created.session_id}
     assert (session.request, session.driver) == ({"a": None, "b": [1.5, "ü"]}, "bridge")
-    assert created == sessions.SessionState(session.session_id, session.status, session.epoch, None, None)
+    assert created == session_rows.SessionState(session.session_id, session.status, session.epoch, None, None)
     assert session.allocation is session.progress is session.validation_metrics is None
 
 
@@ -218,7 +218,7 @@ def test_optimizing_does_not_start_without_the_complete_matrix(connection: Conne
     if row == "generating":
         started(connection, key)
     elif row == "failed":
-        assert matrices.fail_generation(connection, started(connection, key), "because")
+        assert matrix_generations.fail_generation(connection, started(connection, key), "because")
     elif row == "of another generation":
         generation = store_matrix(connection, key).generation + 1
     elif row == "of another key":

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from db import sessions
 from db.engine import transaction
-from db.sessions import Fence, SessionRow
+from db.session_rows import Fence, SessionRow
 from db.settings import Settings
 from db.tables.events import EventKind
 from tasks.flow_runs import RunState

@@ -15,7 +15,7 @@ from db import sessions
 from db.audit import PREFECT, list_entries
 from db.engine import transaction
 from db.events import events_of
-from db.sessions import Fence
+from db.session_rows import Fence
 from db.tables.access import Action
 from db.tables.events import EventKind
 from tasks.cancelling import CANCELLED_IN_PREFECT, propagate_cancellations

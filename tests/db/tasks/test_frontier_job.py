@@ -336,7 +336,7 @@ def test_values_that_no_request_may_have_are_refused_and_nothing_is_stored(engin
         ask(engine, session_id, "cvarLimit=0.5:1.5:3")
     crowded = Settings(home="/nowhere", max_waiting_sessions=1)
     ask(engine, session_id, VARY, crowded)
-    with pytest.raises(TooManyWaiting):
+    with pytest.raises(TooManyWaiting, match="frontiers are waiting to begin"):
         ask(engine, session_id, FINER, crowded)
     with transaction(engine) as conn:
         assert conn.scalar(text("SELECT count(*) FROM frontier_jobs")) == 1

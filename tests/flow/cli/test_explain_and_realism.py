@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from core.realism.published import PUBLISHED_DEALS
+from core.external_validation.published import PUBLISHED_DEALS
 from tests.command_line import Vcfolio, refusal
 from tests.flow.cli import recalculation
 

@@ -112,7 +112,7 @@ def test_with_relaxation_off_the_conflict_is_explained(homeless: CommandLineInPr
     files = write_files(tmp_path, columns(), relaxationMode="off", minExpectedWinners=1, maxLossProbability=0.0)
     output, notes = homeless.call("optimize", *files, "--json", code=1)
     assert output == ""
-    assert "error (infeasible): no portfolio satisfies" in notes
+    assert "error (infeasible): no portfolio has" in notes
     assert "No portfolio" in notes
     assert "your limit was" in notes
 

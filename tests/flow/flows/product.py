@@ -24,16 +24,8 @@ from core.session_states import SessionStatus
 from db.engine import transaction
 from db.funds import local_user_id
 from db.requests import submit_request
-from db.sessions import (
-    Fence,
-    SessionRow,
-    load_session,
-    reopen,
-    start_matrix,
-    start_optimizing,
-    store_allocation,
-    take_session,
-)
+from db.session_rows import Fence, SessionRow
+from db.sessions import load_session, reopen, start_matrix, start_optimizing, store_allocation, take_session
 from deployments.prefect.flush import flush_to_server
 from flows.optimize_session import optimize_session
 from tasks.process_owner import lease_owner

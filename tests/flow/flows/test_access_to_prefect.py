@@ -86,6 +86,18 @@ def test_the_secret_is_for_this_user_alone(prefect_service: PrefectService) -> N
     assert stat.S_IMODE(secret.parent.stat().st_mode) == 0o700
 
 
+def test_prefects_page_is_filled_in_within_the_home_and_not_beside_prefects_code(
+    prefect_service: PrefectService,
+) -> None:
+    """There the first user of an installation would decide what the others see, or that they see nothing."""
+    page = prefect_service.api.url.removesuffix("/api")
+    with httpx.Client(trust_env=False, follow_redirects=True) as client:
+        shown = client.get(page, headers={"Accept": "text/html"})
+    files = servers.home() / "prefect" / "page"
+    assert shown.content in {(files / version / "index.html").read_bytes() for version in ("v1", "v2")}
+    assert stat.S_IMODE(files.stat().st_mode) == 0o700
+
+
 class LetsEverybodyIn(BaseHTTPRequestHandler):
     """Answers as a Prefect server without a secret does to the one question asked."""
 

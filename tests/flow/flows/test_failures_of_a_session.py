@@ -11,7 +11,8 @@ import pytest
 from core.session_states import SessionStatus
 from db.engine import transaction
 from db.fault_points import armed, held
-from db.sessions import Fence, cancel
+from db.session_rows import Fence
+from db.sessions import cancel
 from deployments.local.embedded.postgres import EmbeddedPostgres
 from tests.flow.flows.conftest import HOME
 from tests.flow.flows.product import PATIENCE_S, Product, in_background, task_states

@@ -20,7 +20,8 @@ from db.engine import transaction
 from db.fault_points import held
 from db.funds import add_fund, local_user_id
 from db.matrices import read_reference
-from db.sessions import SessionRow, cancel
+from db.session_rows import SessionRow
+from db.sessions import cancel
 from tasks.stored_matrix import load_matrix
 from tests.flow.flows.product import PATIENCE_S, Product, in_background
 from tests.history_files import write_history

@@ -10,7 +10,7 @@ import pytest
 
 from core.canonical import canonical_json
 from core.session_states import SessionStatus
-from db.sessions import Fence, SessionRow
+from db.session_rows import Fence, SessionRow
 from tests.flow.flows.product import Product, in_background, task_states
 
 pytestmark = pytest.mark.xdist_group("flows")

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from core.session_states import SessionStatus
-from db.sessions import Fence
+from db.session_rows import Fence
 from tasks import runtime
 from tests.flow.flows.product import Product
 

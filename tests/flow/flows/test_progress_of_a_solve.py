@@ -8,14 +8,14 @@ import pytest
 from sqlalchemy import Engine
 
 from core.solver.program import SolveProgress
-from db.sessions import Fence
+from db.session_rows import Fence
 from db.settings import Settings
 from tasks.heartbeat import Heartbeat
 from tasks.optimize import _Watch
 
 
 @pytest.mark.parametrize(("step", "told"), [("primary solve", (2.0, 2.5)), ("conflict", (None, None))])
-def test_only_what_the_first_pass_finds_is_told_as_a_multiple(
+def test_only_what_the_primary_solve_finds_is_reported_as_a_multiple(
     engine: Engine, step: str, told: tuple[float | None, float | None]
 ) -> None:
     heartbeat = Heartbeat(engine, Fence(uuid4(), 0, uuid4()), Settings(home="/nowhere"))

@@ -14,7 +14,7 @@ from db.engine import transaction
 from db.fault_points import held
 from db.frontier_requests import request_frontier
 from db.frontiers import FrontierRow
-from db.sessions import SessionRow
+from db.session_rows import SessionRow
 from db.settings import Settings
 from db.tables.frontiers import FrontierStatus
 from flows.frontier import frontier

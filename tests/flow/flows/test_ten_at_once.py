@@ -13,7 +13,7 @@ import pytest
 
 from core.canonical import canonical_json
 from core.session_states import SessionStatus
-from db.sessions import SessionRow
+from db.session_rows import SessionRow
 from tests.flow.flows.product import Product
 
 pytestmark = pytest.mark.xdist_group("flows")

@@ -13,7 +13,8 @@ from sqlalchemy import Engine, text
 
 from db.engine import transaction
 from db.fault_points import FaultPoint
-from db.sessions import SessionRow, load_session
+from db.session_rows import SessionRow
+from db.sessions import load_session
 from tests.command_line import CommandLine
 from tests.waiting import eventually
 

@@ -25,7 +25,8 @@ from db.fault_points import FaultPoint
 from db.frontier_requests import request_frontier
 from db.funds import local_user_id
 from db.requests import request_session
-from db.sessions import SessionRow, cancel, load_session
+from db.session_rows import SessionRow
+from db.sessions import cancel, load_session
 from db.settings import Settings
 from deployments.local.embedded.postgres import EmbeddedPostgres
 from deployments.local.prefect_server import auth_string

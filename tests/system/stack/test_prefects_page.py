@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from core.request import OptimizationRequest
+from deployments.local.prefect_environment import PAGE_FILES
 from tests.system.stack.running import Stack
 
 pytestmark = pytest.mark.xdist_group("stack")
@@ -19,7 +20,7 @@ def test_prefects_page_asks_the_server_that_it_came_from(stack: Stack) -> None:
 
 def test_prefects_server_keeps_its_page_in_the_home_and_not_in_the_installation(stack: Stack) -> None:
     """An installation may be another user's."""
-    assert list((stack.command.home / "prefect" / "ui").glob("*/index.html")) != []
+    assert list((stack.command.home / PAGE_FILES).glob("*/index.html")) != []
     page = stack.prefect_url.removesuffix("/api")
     assert "<html" in httpx.get(page, trust_env=False, follow_redirects=True).raise_for_status().text
 

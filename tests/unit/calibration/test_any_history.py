@@ -13,10 +13,10 @@ from core.calibration.survival import SurvivalTerms
 from core.calibration.tables import calibration_tables
 from core.charts.calibration_report import remarks
 from core.errors import BadInput
-from db.benchmarks import DEFAULT_BENCHMARK, shipped_benchmarks
+from db.reference_calibrations import DEFAULT_REFERENCE, reference_calibrations
 from tests.unit.calibration.histories import SOURCE, read
 
-(BENCHMARK,) = [one for one in shipped_benchmarks() if one.version == DEFAULT_BENCHMARK]
+(REFERENCE,) = [one for one in reference_calibrations() if one.version == DEFAULT_REFERENCE]
 FIRST_DAY = date(2005, 1, 1)
 
 days = st.integers(0, 5500).map(lambda number: FIRST_DAY + timedelta(days=number))
@@ -60,7 +60,7 @@ def test_any_sound_history_gives_a_sound_snapshot(
 ) -> None:
     terms = SurvivalTerms(dormant_after_months=dormant, horizon_months=horizon, prior_weight=weight)
     try:
-        calibration = calibrate_by_survival(read(*history), SOURCE, "v1", BENCHMARK, terms)
+        calibration = calibrate_by_survival(read(*history), SOURCE, "v1", REFERENCE, terms)
     except BadInput:
         assert weight == 0.0
         return

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.calibration.shrinkage import own_share, prior_rates, shrunk_outcome, shrunk_rates, shrunk_ratio
+from core.calibration.shrinkage import credibility, prior_rates, shrunk_outcome, shrunk_rates, shrunk_ratio
 from core.calibration.snapshot import ExitOutcome, StageTransitions
 from core.stages import Stage
 
@@ -24,9 +24,9 @@ def test_rates_are_the_mean_of_the_dirichlet_posterior() -> None:
 
 @given(st.floats(0, 1e6), st.floats(0.1, 1e4))
 def test_the_own_share_grows_with_the_sample_from_nothing_to_all(n: float, weight: float) -> None:
-    assert own_share(0.0, weight) == 0.0
-    assert own_share(n, weight) <= own_share(n + 1, weight) <= 1.0
-    assert own_share(n, 0.0) == (1.0 if n > 0 else 0.0)
+    assert credibility(0.0, weight) == 0.0
+    assert credibility(n, weight) <= credibility(n + 1, weight) <= 1.0
+    assert credibility(n, 0.0) == (1.0 if n > 0 else 0.0)
 
 
 def test_graduating_from_the_last_stage_is_an_exit() -> None:
@@ -62,7 +62,7 @@ def test_the_spread_is_that_of_the_sample_completed_by_pseudo_observations_of_th
 
 def test_a_ratio_is_shrunk_towards_one() -> None:
     found = shrunk_ratio(30.0, 20.0, 20.0)
-    assert (found.value, found.own_share) == (50.0 / 40.0, 0.5)
+    assert (found.value, found.credibility) == (50.0 / 40.0, 0.5)
     assert shrunk_ratio(0.0, 0.0, 0.0).value == 1.0
     assert shrunk_ratio(0.0, 0.0, 20.0).value == 1.0
     assert shrunk_ratio(30.0, 20.0, 0.0).value == 1.5

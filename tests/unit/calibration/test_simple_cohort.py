@@ -15,7 +15,7 @@ from core.calibration.history import History
 from core.calibration.simple_cohort import count_transitions, time_events
 from core.errors import BadInput
 from core.stages import Stage
-from db.benchmarks import shipped_benchmark
+from db.reference_calibrations import reference_calibration
 from tests.unit.calibration.histories import AS_OF, SOURCE, read
 
 HELD = """
@@ -162,15 +162,15 @@ def test_an_undated_end_lies_between_the_last_round_and_the_as_of_date() -> None
     assert (failures.months_start, failures.months_mid, failures.months_end) == pytest.approx((0, end / 2, end))
 
 
-def test_the_snapshot_holds_measured_rates_and_takes_the_rest_from_the_benchmark() -> None:
-    benchmark = shipped_benchmark()
+def test_the_snapshot_holds_measured_rates_and_takes_the_rest_from_the_reference() -> None:
+    reference = reference_calibration()
     history = read(HELD, RAISED)
     counts = count_transitions(history)
-    snapshot = cohort_snapshot(history, counts, SOURCE, "v1", benchmark)
+    snapshot = cohort_snapshot(history, counts, SOURCE, "v1", reference)
     assert snapshot.transition_stats == {stage: counts[stage].rates() for stage in Stage}
-    assert snapshot.exit_outcomes == benchmark.exit_outcomes
-    assert snapshot.deal_terms == benchmark.deal_terms
-    assert snapshot.benchmark_version == benchmark.version
+    assert snapshot.exit_outcomes == reference.exit_outcomes
+    assert snapshot.deal_terms == reference.deal_terms
+    assert snapshot.benchmark_version == reference.version
     assert snapshot.sectors == {"Health": 2, "Other": 1, "Software": 2}
     assert {(multipliers.risk, multipliers.returns) for multipliers in snapshot.sector_multipliers.values()} == {(1, 1)}
     assert snapshot.sample_sizes == {Stage.SEED: 3, Stage.A: 3, Stage.B: 1, Stage.C: 1}
@@ -180,24 +180,24 @@ def test_the_snapshot_holds_measured_rates_and_takes_the_rest_from_the_benchmark
 
 
 def test_a_stage_without_a_known_outcome_is_in_no_part_of_the_snapshot() -> None:
-    benchmark = shipped_benchmark()
+    reference = reference_calibration()
     history = read("c1 One saas alive", "c1 seed 2010-01-01\n c1 b 2012-01-01\n c1 venture 2013-01-01")
-    snapshot = cohort_snapshot(history, count_transitions(history), SOURCE, "v1", benchmark)
+    snapshot = cohort_snapshot(history, count_transitions(history), SOURCE, "v1", reference)
     for part in (snapshot.transition_stats, snapshot.exit_outcomes, snapshot.deal_terms, snapshot.sample_sizes):
         assert set(part) == {Stage.SEED}
     assert set(snapshot.provenance["transition_stats"]) == {"Seed", "B"}
 
 
 def test_a_history_of_nothing_but_unknown_outcomes_is_refused() -> None:
-    benchmark = shipped_benchmark()
+    reference = reference_calibration()
     history = read("c1 One saas alive", "c1 b 2012-01-01\n c1 venture 2013-01-01")
     with pytest.raises(BadInput, match="no stage has a financing whose outcome is known"):
-        cohort_snapshot(history, count_transitions(history), SOURCE, "v1", benchmark)
+        cohort_snapshot(history, count_transitions(history), SOURCE, "v1", reference)
 
 
-def test_a_benchmark_that_lacks_an_observed_stage_is_refused_by_name() -> None:
-    benchmark = shipped_benchmark()
-    partial = benchmark.model_copy(update={"exit_outcomes": {Stage.SEED: benchmark.exit_outcomes[Stage.SEED]}})
+def test_a_reference_that_lacks_an_observed_stage_is_refused_by_name() -> None:
+    reference = reference_calibration()
+    partial = reference.model_copy(update={"exit_outcomes": {Stage.SEED: reference.exit_outcomes[Stage.SEED]}})
     history = read(HELD, RAISED)
     with pytest.raises(BadInput) as refused:
         cohort_snapshot(history, count_transitions(history), SOURCE, "v1", partial)

@@ -22,10 +22,10 @@ from core.charts.calibration_report import calibration_report, remarks
 from core.charts.incidence import incidence_chart
 from core.errors import BadInput
 from core.stages import Stage
-from db.benchmarks import DEFAULT_BENCHMARK, shipped_benchmarks
+from db.reference_calibrations import DEFAULT_REFERENCE, reference_calibrations
 from tests.unit.calibration.histories import AS_OF, SOURCE, read
 
-(BENCHMARK,) = [one for one in shipped_benchmarks() if one.version == DEFAULT_BENCHMARK]
+(REFERENCE,) = [one for one in reference_calibrations() if one.version == DEFAULT_REFERENCE]
 OWN = SurvivalTerms(prior_weight=0.0)
 
 
@@ -57,22 +57,22 @@ def known() -> History:
 
 def test_the_rates_of_a_known_world_are_found_where_simple_cohort_counts_the_living_as_dead(known: History) -> None:
     terms = replace(OWN, dormant_after_months=None, horizon_months=18.0)
-    seed = survival_estimates(known, terms, BENCHMARK).stages[Stage.SEED]
+    seed = survival_estimates(known, terms, REFERENCE).stages[Stage.SEED]
     gone = 1 - math.exp(-0.045 * 18)
     truth = np.array([0.02, 0.01, 0.015]) / 0.045 * gone
     assert np.all(np.abs(seed.estimate.rates - truth) < 4 * seed.estimate.standard_errors)
-    cohort = calibrate_by_simple_cohort(known, SOURCE, "v1", BENCHMARK).snapshot.transition_stats[Stage.SEED]
+    cohort = calibrate_by_simple_cohort(known, SOURCE, "v1", REFERENCE).snapshot.transition_stats[Stage.SEED]
     in_the_end = 1 / 3
     assert cohort.failure_rate > in_the_end + 0.05
     assert seed.rates.failure_rate / (1 - (1 - gone)) == pytest.approx(in_the_end, abs=0.03)
 
 
 def test_the_prior_has_the_stated_weight(known: History) -> None:
-    own = survival_estimates(known, OWN, BENCHMARK).stages[Stage.SEED]
+    own = survival_estimates(known, OWN, REFERENCE).stages[Stage.SEED]
     rounds = own.estimate.company_rounds
-    half = survival_estimates(known, replace(OWN, prior_weight=rounds), BENCHMARK).stages[Stage.SEED]
-    assert (own.own_share, half.own_share) == (1.0, pytest.approx(0.5))
-    prior = BENCHMARK.transition_stats[Stage.SEED]
+    half = survival_estimates(known, replace(OWN, prior_weight=rounds), REFERENCE).stages[Stage.SEED]
+    assert (own.credibility, half.credibility) == (1.0, pytest.approx(0.5))
+    prior = REFERENCE.transition_stats[Stage.SEED]
     for name in ("exit_rate", "graduate_rate", "failure_rate"):
         middle = (getattr(own.rates, name) + getattr(prior, name)) / 2
         assert getattr(half.rates, name) == pytest.approx(middle)
@@ -81,18 +81,18 @@ def test_the_prior_has_the_stated_weight(known: History) -> None:
 
 def test_a_stage_seen_for_no_time_is_the_prior_or_nothing() -> None:
     history = read("c1 One saas alive\n c2 Two saas alive", f"c1 seed 2015-01-01\n c2 a {AS_OF}")
-    with_prior = survival_estimates(history, SurvivalTerms(), BENCHMARK)
-    assert with_prior.stages[Stage.A].rates == BENCHMARK.transition_stats[Stage.A]
-    assert with_prior.stages[Stage.A].own_share == 0.0
-    assert set(survival_estimates(history, OWN, BENCHMARK).stages) == {Stage.SEED}
+    with_prior = survival_estimates(history, SurvivalTerms(), REFERENCE)
+    assert with_prior.stages[Stage.A].rates == REFERENCE.transition_stats[Stage.A]
+    assert with_prior.stages[Stage.A].credibility == 0.0
+    assert set(survival_estimates(history, OWN, REFERENCE).stages) == {Stage.SEED}
     nothing = read("c1 One saas alive", f"c1 seed {AS_OF}")
     with pytest.raises(BadInput, match="no stage was observed for any time"):
-        calibrate_by_survival(nothing, SOURCE, "v1", BENCHMARK, OWN)
+        calibrate_by_survival(nothing, SOURCE, "v1", REFERENCE, OWN)
 
 
 def test_a_sector_that_fails_more_often_has_a_higher_failure_rate_and_the_others_a_lower_one() -> None:
     history = drawn_history(6000, risk={"biotech": 2.0})
-    risk = survival_estimates(history, SurvivalTerms(dormant_after_months=None), BENCHMARK).risk
+    risk = survival_estimates(history, SurvivalTerms(dormant_after_months=None), REFERENCE).risk
     assert risk["Health"].value / risk["Software"].value == pytest.approx(2.0, rel=0.15)
     observed = sum(multiplier.observed for multiplier in risk.values())
     # Over all sectors what is expected is what happened, exactly.
@@ -105,21 +105,21 @@ def test_multiples_of_sold_stakes_move_outcomes_and_sector_multipliers() -> None
     sold += ["n0 seed 2010-01-01 - 2014-01-01 500", "n1 seed 2010-01-01 100 2014-01-01 0"]
     held = [f"s{n} Soft saas alive" for n in range(4)] + [f"h{n} Bio biotech alive" for n in range(4)]
     history = read("\n".join([*held, "n0 None saas alive", "n1 None saas alive"]), "\n".join(sold))
-    found = survival_estimates(history, SurvivalTerms(prior_weight=1e-9), BENCHMARK)
+    found = survival_estimates(history, SurvivalTerms(prior_weight=1e-9), REFERENCE)
     seed = found.stages[Stage.SEED]
     # A stake of unknown cost has no multiple, and one sold for nothing is a failure.
-    assert (seed.exits_with_multiple, seed.outcome_own_share) == (8, pytest.approx(1.0))
+    assert (seed.exits_with_multiple, seed.outcome_credibility) == (8, pytest.approx(1.0))
     assert seed.outcome.median_moic == pytest.approx(4.0)
     assert found.returns["Software"].value == pytest.approx(math.sqrt(2.0))
     assert found.returns["Health"].value == pytest.approx(math.sqrt(0.5))
-    shrunk = survival_estimates(history, SurvivalTerms(prior_weight=4.0), BENCHMARK).returns["Software"]
-    assert (shrunk.value, shrunk.own_share) == (pytest.approx(2.0**0.25), 0.5)
+    shrunk = survival_estimates(history, SurvivalTerms(prior_weight=4.0), REFERENCE).returns["Software"]
+    assert (shrunk.value, shrunk.credibility) == (pytest.approx(2.0**0.25), 0.5)
 
 
 def test_equal_multiples_without_a_prior_show_no_spread_and_are_refused() -> None:
     history = read("c1 One saas alive", "c1 seed 2010-01-01 100 2014-01-01 300")
     with pytest.raises(BadInput, match=r"priorWeight = 0\.0: must be above 0: the 1 sold stakes of stage Seed"):
-        survival_estimates(history, OWN, BENCHMARK)
+        survival_estimates(history, OWN, REFERENCE)
 
 
 @pytest.mark.parametrize(
@@ -138,26 +138,26 @@ def test_terms_that_cannot_be_are_refused_by_name(change: dict, message: str) ->
         replace(SurvivalTerms(), **change)
 
 
-def test_a_benchmark_that_lacks_a_stage_is_refused_by_name() -> None:
-    partial = BENCHMARK.model_copy(update={"transition_stats": {}})
+def test_a_reference_that_lacks_a_stage_is_refused_by_name() -> None:
+    partial = REFERENCE.model_copy(update={"transition_stats": {}})
     with pytest.raises(BadInput, match="has no transitions for stage Seed"):
         survival_estimates(read("c1 One saas alive", "c1 seed 2010-01-01"), SurvivalTerms(), partial)
 
 
 def test_the_snapshot_says_how_it_came_about(known: History) -> None:
-    calibration = calibrate_by_survival(known, SOURCE, "v1", BENCHMARK, SurvivalTerms())
+    calibration = calibrate_by_survival(known, SOURCE, "v1", REFERENCE, SurvivalTerms())
     snapshot, seed = calibration.snapshot, calibration.estimates.stages[Stage.SEED]
     assert CalibrationSnapshot.model_validate_json(snapshot.model_dump_json()) == snapshot
     assert snapshot.method == "survival"
     assert snapshot.transition_stats[Stage.SEED] == seed.rates
-    assert snapshot.deal_terms[Stage.SEED] == BENCHMARK.deal_terms[Stage.SEED]
-    assert snapshot.exit_outcomes[Stage.SEED] == BENCHMARK.exit_outcomes[Stage.SEED]
+    assert snapshot.deal_terms[Stage.SEED] == REFERENCE.deal_terms[Stage.SEED]
+    assert snapshot.exit_outcomes[Stage.SEED] == REFERENCE.exit_outcomes[Stage.SEED]
     assert snapshot.sector_multipliers["Software"].risk == calibration.estimates.risk["Software"].value
     told = snapshot.provenance
     assert told["survival"]["dormant_after_months"] == 48.0
-    assert told["transition_stats"]["Seed"]["own_share"] == seed.own_share
+    assert told["transition_stats"]["Seed"]["own_share"] == seed.credibility
     assert told["exit_outcomes"]["Seed"] == {
-        "prior": f"benchmark {BENCHMARK.version}",
+        "prior": f"benchmark {REFERENCE.version}",
         "exits": 0,
         "own_share": 0.0,
     }
@@ -172,14 +172,14 @@ def test_rows_in_another_order_give_the_same_snapshot() -> None:
     held = ["c1 One saas sold", "c2 Two biotech alive", "c3 Three saas dead"]
     raised = ["c1 seed 2010-01-01", "c2 seed 2011-01-01", "c2 a 2013-01-01", "c3 seed 2017-01-01"]
     there, back = (
-        calibrate_by_survival(read("\n".join(h), "\n".join(r)), SOURCE, "v1", BENCHMARK, SurvivalTerms()).snapshot
+        calibrate_by_survival(read("\n".join(h), "\n".join(r)), SOURCE, "v1", REFERENCE, SurvivalTerms()).snapshot
         for h, r in ((held, raised), (held[::-1], raised[::-1]))
     )
     assert there.model_dump_json() == back.model_dump_json()
 
 
 def test_the_report_shows_every_table_the_chart_and_the_remarks(known: History) -> None:
-    calibration = calibrate_by_survival(known, SOURCE, "v|1", BENCHMARK, SurvivalTerms())
+    calibration = calibrate_by_survival(known, SOURCE, "v|1", REFERENCE, SurvivalTerms())
     report = calibration_report(calibration, compare=True)
     assert report.startswith("# Calibration v\\|1")
     for table in calibration_tables(calibration, compare=True):
@@ -192,8 +192,8 @@ def test_the_report_shows_every_table_the_chart_and_the_remarks(known: History) 
 
 
 def test_a_simple_cohort_compared_keeps_its_own_snapshot_and_shows_both(known: History) -> None:
-    alone = calibrate_by_simple_cohort(known, SOURCE, "v1", BENCHMARK)
-    compared = calibrate_by_simple_cohort(known, SOURCE, "v1", BENCHMARK, SurvivalTerms())
+    alone = calibrate_by_simple_cohort(known, SOURCE, "v1", REFERENCE)
+    compared = calibrate_by_simple_cohort(known, SOURCE, "v1", REFERENCE, SurvivalTerms())
     assert compared.snapshot == alone.snapshot
     titles = [table.title for table in calibration_tables(compared, compare=True)]
     assert "What followed each financing" in titles
@@ -212,13 +212,13 @@ def test_the_chart_has_a_panel_a_stage_and_the_same_bytes_each_time() -> None:
 def test_what_a_snapshot_is_for_decides_whether_dilution_is_taken_out_of_its_multiples() -> None:
     history = read("c1 One saas alive", "c1 seed 2010-01-01 100 2014-01-01 300\n c1 a 2011-01-01")
     terms = SurvivalTerms(prior_weight=1e-9)
-    diluted = BENCHMARK.cap_table
+    diluted = REFERENCE.cap_table
     retained = (1 - diluted.dilution_per_round_pct) * (1 - diluted.option_pool_refresh_pct)
     for version, median in (("us_venture_2004_2013", 3.0), ("us_venture_2004_2013_v2", 3.0 / retained)):
-        (benchmark,) = [one for one in shipped_benchmarks() if one.version == version]
-        snapshot = calibrate_by_survival(history, SOURCE, "v1", benchmark, terms).snapshot
+        (reference,) = [one for one in reference_calibrations() if one.version == version]
+        snapshot = calibrate_by_survival(history, SOURCE, "v1", reference, terms).snapshot
         assert snapshot.exit_outcomes[Stage.SEED].median_moic == pytest.approx(median)
-        assert snapshot.exit_outcomes_fitted_for == benchmark.exit_outcomes_fitted_for
+        assert snapshot.exit_outcomes_fitted_for == reference.exit_outcomes_fitted_for
 
 
 def test_nothing_after_the_as_of_date_is_used() -> None:
@@ -227,7 +227,7 @@ def test_nothing_after_the_as_of_date_is_used() -> None:
         "c1 seed 2018-01-01\n c2 seed 2018-01-01\n c2 a 2020-06-01",
         as_of=date(2020, 1, 1),
     )
-    seed = survival_estimates(later, SurvivalTerms(), BENCHMARK).stages[Stage.SEED]
+    seed = survival_estimates(later, SurvivalTerms(), REFERENCE).stages[Stage.SEED]
     assert seed.spells.causes.tolist() == [0, 0]
 
 
@@ -252,5 +252,5 @@ def test_without_a_prior_a_sector_nobody_failed_in_is_refused_by_name() -> None:
     )
     terms = SurvivalTerms(dormant_after_months=None, prior_weight=0.0)
     with pytest.raises(BadInput, match=r"priorWeight = 0\.0: must be above 0: no company of sector Software failed"):
-        survival_estimates(history, terms, BENCHMARK)
-    assert survival_estimates(history, replace(terms, prior_weight=0.1), BENCHMARK).risk["Software"].value > 0
+        survival_estimates(history, terms, REFERENCE)
+    assert survival_estimates(history, replace(terms, prior_weight=0.1), REFERENCE).risk["Software"].value > 0

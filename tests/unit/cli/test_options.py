@@ -20,7 +20,7 @@ NOTHING = {
     "companies": None,
     "rounds": None,
     "mapping": None,
-    "benchmark": None,
+    "reference": None,
     "survival": SurvivalOptions(),
     "compare": False,
     "report": None,

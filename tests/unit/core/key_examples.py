@@ -7,10 +7,8 @@ from typing import Any
 from core.calibration.snapshot import CalibrationSnapshot
 from core.request import parse_request
 from core.request.normalize import normalize
-from tests.unit.core.examples import (
-    example_document,
-    example_snapshot,
-)
+from tests.unit.core.examples import example_snapshot
+from tests.unit.core.request_examples import CAMEL_CASE
 
 BUCKETS = [
     {
@@ -28,14 +26,12 @@ BUCKETS = [
     for stage, sector, median, p90 in [("Seed", "SaaS", 3, 12.5), ("A", "Bio", 2.25, 9), ("A", "Deep", 2, 8)]
 ]
 
-FULL: dict[str, Any] = example_document(
-    minExpectedWinners=1,
-    sectorBounds={"Bio": {"min": 0.1, "max": 0.9}},
-    stageBounds={"A": {"min": 0.1, "max": 0.9}},
-    bucketMaxWeight=0.6,
-    buckets=BUCKETS,
-    scenarioGenConfig={
-        "scenarioCount": 200,
+FULL: dict[str, Any] = CAMEL_CASE | {
+    "sectorBounds": {"Bio": {"min": 0.1, "max": 0.9}},
+    "stageBounds": {"A": {"min": 0.1, "max": 0.9}},
+    "buckets": BUCKETS,
+    "scenarioGenConfig": CAMEL_CASE["scenarioGenConfig"]
+    | {
         "regimeConfig": {
             "regimes": [
                 {"name": "up", "probability": 0.6, "shockRanges": {"min": 0.1, "max": 0.5}},
@@ -46,40 +42,19 @@ FULL: dict[str, Any] = example_document(
                 "values": [[1, 0.2, 0.1], [0.2, 1, 0.3], [0.1, 0.3, 1]],
             },
         },
-        "recyclingConfig": {
-            "enabled": True,
-            "utilization": 0.4,
-            "cashMultiple": 1.1,
-            "maxRecycleDeals": 2,
-            "recyclingCap": 0.3,
-        },
-        "maxRounds": 8,
-        "winnerMultiple": 5,
-        "companiesPerBucket": 7,
-        "varianceShares": {"regime": 0.45, "sector": 0.29, "own": 0.26},
-        "shareGroupSize": 20,
-        "transitionCorrelation": 0.1,
-        "outcomeCap": 200,
     },
-    policy={
+    "policy": CAMEL_CASE["policy"]
+    | {
         "reserveRatioByStage": {"Seed": 0.6, "C": 0.1},
         "initialCheckSizeByStage": {"A": 2e6},
         "checkSizeCvByStage": {"B": 0.1},
-        "roundsToExitByStage": {"Seed": 3},
-        "dilutionPerRoundPct": 0.2,
-        "optionPoolRefreshPct": 0.05,
-        "proRataParticipationRate": 0.5,
         "sectorRiskMultipliers": {"Deep": 1.2},
         "sectorReturnMultipliers": {"Deep": 1.3},
     },
-    taxonomyVersion="v1",
-    modelVersion="three_component_v2",
-    calibrationVersion="example-1",
-    relaxationMode="minimal",
-    primaryLockEpsilon=0.001,
-    validationScenarios=1000,
-    workLimit=1000,
-)
+    "taxonomyVersion": "v1",
+    "relaxationMode": "minimal",
+    "primaryLockEpsilon": 0.001,
+}
 """A request that says everything, its figures within six decimals."""
 
 DOES_NOT_MOVE_THE_MATRIX = {

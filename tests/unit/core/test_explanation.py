@@ -32,7 +32,7 @@ def explained(config: NormalizedConfig, matrix: ScenarioMatrix) -> ConflictExpla
 
 
 def in_conflict(seed: int) -> tuple[NormalizedConfig, ScenarioMatrix]:
-    """Limits that can be met one by one, so that a conflict has several ways out."""
+    """Limits that can be met one by one, so that a conflict has several single-limit repairs."""
     config, matrix = tight_fund(seed)
     return config.model_copy(
         update={
@@ -52,23 +52,23 @@ CONFLICTS = (1, 4, 6, 8, 12, 15, 16, 18, 34, 68)
 def test_each_repair_moves_its_limit_just_as_far_as_the_others_require(seed: int) -> None:
     config, matrix = in_conflict(seed)
     conflict = explained(config, matrix)
-    assert {way.constraint_id for way in conflict.single_limit_repairs} == set(conflict.constraints)
-    for way in conflict.single_limit_repairs:
-        assert set(way.given) == set(conflict.constraints) - {way.constraint_id}
-        assert way.achieved is not None
-        only = _only(config, way.constraint_id)
-        strict = least_violation(only, matrix, way.type, margin=2e-6, enforced=way.given)
-        loose = least_violation(only, matrix, way.type, margin=-2e-9, enforced=way.given)
+    assert {repair.constraint_id for repair in conflict.single_limit_repairs} == set(conflict.constraints)
+    for repair in conflict.single_limit_repairs:
+        assert set(repair.given) == set(conflict.constraints) - {repair.constraint_id}
+        assert repair.achieved is not None
+        only = _only(config, repair.constraint_id)
+        strict = least_violation(only, matrix, repair.type, margin=2e-6, enforced=repair.given)
+        loose = least_violation(only, matrix, repair.type, margin=-2e-9, enforced=repair.given)
         assert strict is not None
         assert loose is not None
-        if way.type == "p_loss_max":
+        if repair.type == "p_loss_max":
             allowed = Limits.of(config, matrix.n_scenarios).max_losses
-            assert round(way.proven * matrix.n_scenarios) - allowed <= strict
-            assert round(way.achieved * matrix.n_scenarios) - allowed >= loose
+            assert round(repair.proven * matrix.n_scenarios) - allowed <= strict
+            assert round(repair.achieved * matrix.n_scenarios) - allowed >= loose
         else:
-            assert abs(way.proven - way.asked) <= strict + 1e-6
-            assert abs(way.achieved - way.asked) >= loose - 1e-6
-        assert way.achieved == pytest.approx(way.proven, abs=3e-6)
+            assert abs(repair.proven - repair.asked) <= strict + 1e-6
+            assert abs(repair.achieved - repair.asked) >= loose - 1e-6
+        assert repair.achieved == pytest.approx(repair.proven, abs=3e-6)
 
 
 def _only(config: NormalizedConfig, constraint_id: str) -> NormalizedConfig:
@@ -174,8 +174,8 @@ SENTENCES = {
 
 @pytest.mark.parametrize("kind", SENTENCES)
 def test_a_single_limit_repair_in_words(kind: str) -> None:
-    way, sentence = SENTENCES[kind]
-    assert explain_single_limit_repair(way, ASKED, 400) == sentence
+    repair, sentence = SENTENCES[kind]
+    assert explain_single_limit_repair(repair, ASKED, 400) == sentence
 
 
 def test_a_class_of_several_bounds_is_spoken_of_in_total() -> None:
@@ -212,16 +212,16 @@ def test_with_little_work_a_repair_is_an_interval_around_the_true_one(work_limit
         config, matrix = in_conflict(seed)
         problem, limits = PortfolioProblem.of(config, matrix), Limits.of(config, matrix.n_scenarios)
         full = explained(config, matrix)
-        true = {way.constraint_id: way for way in full.single_limit_repairs}
+        true = {repair.constraint_id: repair for repair in full.single_limit_repairs}
         hasty = single_limit_repairs(
             problem, limits, full.constraints, TextbookBackend(), replace(CONTROL, work_limit=work_limit)
         )
-        for way in hasty.ways:
-            exact = true[way.constraint_id]
+        for repair in hasty.repairs:
+            exact = true[repair.constraint_id]
             assert exact.achieved is not None
-            needed = abs(exact.achieved - way.asked)
-            assert abs(way.proven - way.asked) <= needed + 3e-6
-            if way.achieved is not None:
-                assert abs(way.achieved - way.asked) >= abs(exact.proven - way.asked) - 3e-6
-                open_ones += abs(way.achieved - way.proven) > 1e-5
+            needed = abs(exact.achieved - repair.asked)
+            assert abs(repair.proven - repair.asked) <= needed + 3e-6
+            if repair.achieved is not None:
+                assert abs(repair.achieved - repair.asked) >= abs(exact.proven - repair.asked) - 3e-6
+                open_ones += abs(repair.achieved - repair.proven) > 1e-5
     assert open_ones > 0

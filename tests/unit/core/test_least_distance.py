@@ -8,6 +8,7 @@ import pytest
 
 from core.arrays import FloatArray
 from core.solver.least_distance import nearest_to_origin
+from tests.unit.core.oracles import exact_highs
 
 Polyhedron = tuple[FloatArray, FloatArray]
 
@@ -27,8 +28,7 @@ def random_polyhedron(seed: int) -> Polyhedron:
 
 def solved(n_columns: int, rows: FloatArray, low: FloatArray, high: FloatArray, lower: float) -> bool:
     """Whether HiGHS finds x >= lower with low <= rows @ x <= high."""
-    highs = highspy.Highs()
-    highs.setOptionValue("output_flag", False)
+    highs = exact_highs()
     for _ in range(n_columns):
         highs.addVar(lower, highspy.kHighsInf)
     for row, least, most in zip(rows, low, high, strict=True):

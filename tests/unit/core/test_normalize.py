@@ -276,8 +276,8 @@ def test_a_calibration_without_sectors_asks_for_their_names(buckets):
 
 
 def test_a_calibration_without_sectors_serves_a_request_that_names_them():
-    benchmark = example_snapshot(sectors={}, sector_multipliers={})
-    assert bucket_ids(normalize(example_request(buckets={"sectors": ["X"]}), benchmark)) == [
+    reference = example_snapshot(sectors={}, sector_multipliers={})
+    assert bucket_ids(normalize(example_request(buckets={"sectors": ["X"]}), reference)) == [
         "A_X",
         "B_X",
         "C_X",

@@ -26,7 +26,7 @@ from core.result.build import validation_of
 from core.risk.reduction_loss import reduction_loss, wasserstein
 from core.risk.validate import validate
 from core.simulation.models import model_of
-from db.benchmarks import shipped_benchmarks
+from db.reference_calibrations import reference_calibrations
 from tests.unit.core.simulated_fund import config_of, make_inputs, matrix_of
 
 REQUEST = {
@@ -41,8 +41,8 @@ REQUEST = {
 
 
 def normalized(**worlds: object):
-    (benchmark,) = [one for one in shipped_benchmarks() if one.version == REQUEST["calibrationVersion"]]
-    return normalize(parse_request({**REQUEST, "scenarioGenConfig": worlds}), benchmark)
+    (reference,) = [one for one in reference_calibrations() if one.version == REQUEST["calibrationVersion"]]
+    return normalize(parse_request({**REQUEST, "scenarioGenConfig": worlds}), reference)
 
 
 def lognormal(seed: int, buckets: int, scenarios: int) -> np.ndarray:

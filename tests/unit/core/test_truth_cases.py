@@ -76,9 +76,9 @@ def test_limits_that_cannot_be_met_are_relaxed_winners_first_and_loss_probabilit
 
 def test_with_relaxation_off_the_conflict_is_named_and_nothing_else() -> None:
     only = (Stage.SEED, "Only")
-    with pytest.raises(Infeasible, match="p_loss_max") as raised:
+    with pytest.raises(Infeasible, match="no portfolio has losses in at most 10% of scenarios; loosen") as raised:
         solve({only: [0.5, 0.5, *[2.0] * 8]}, max_loss_probability=0.1, cvar_limit=0.9, relaxation_mode="off")
-    assert "cvar_max" not in str(raised.value)
+    assert "CVaR" not in str(raised.value)
 
 
 def test_cvar_binds_at_the_weight_worked_out_by_hand_with_a_fractional_tail() -> None:

@@ -28,8 +28,8 @@ from core.result.model import (
 from core.result.verdict import verdict_of
 from core.session_states import SessionStatus
 from core.solver.program import SolveControl
-from db.benchmarks import shipped_benchmark
-from db.sessions import SessionRow
+from db.reference_calibrations import reference_calibration
+from db.session_rows import SessionRow
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "sessions_v1"
 STORED = ("fund", "limits_in_conflict")
@@ -89,7 +89,7 @@ def stored_session(name: str) -> SessionRow:
 def optimized_session(changes: dict[str, Any]) -> SessionRow:
     """The example request with changes, carried out in this process, as a session stores it today."""
     request = golden("fund")["request"] | changes
-    prepared = pipeline.prepare(parse_request(request), shipped_benchmark(request["calibrationVersion"]))
+    prepared = pipeline.prepare(parse_request(request), reference_calibration(request["calibrationVersion"]))
     matrix = pipeline.simulate(prepared.key_document)
     inputs, control = simulation_inputs(prepared.key_document), SolveControl(work_limit=prepared.config.work_limit)
     optimized = pipeline.optimize(prepared.config, matrix, control, inputs=inputs)

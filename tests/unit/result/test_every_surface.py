@@ -24,7 +24,7 @@ from core.result.model import Result
 from core.result.wording import CONSTRAINT_NAMES, FIGURES, STATUS_WORDS, constraint_name
 from db.results import session_result
 from db.session_reads import SessionStatusView, SessionSummary
-from db.sessions import SessionRow
+from db.session_rows import SessionRow
 from db.tables.owners import FundRole
 from deployments.cli.result_view import render_result
 from flows.artifact_texts import constraints_markdown, risk_markdown, verdict_markdown

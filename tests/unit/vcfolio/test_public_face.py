@@ -23,7 +23,7 @@ from core.request.normalize import normalize
 from core.result.model import Result as ResultDocument
 from core.simulation.block_ranges import block_ranges_of
 from core.simulation.models import model_of
-from db.benchmarks import shipped_benchmark
+from db.reference_calibrations import reference_calibration
 
 FUND = "00000000-0000-4000-8000-000000000001"
 SMALL: dict[str, Any] = {
@@ -77,7 +77,7 @@ def test_a_request_without_a_fund_is_the_nil_uuids() -> None:
 
 
 def test_the_matrix_is_the_one_of_the_canonical_key() -> None:
-    prepared = normalize(parse_request(SMALL), shipped_benchmark())
+    prepared = normalize(parse_request(SMALL), reference_calibration())
     expected = model_of(prepared.config.sim_model_version).generate(simulation_inputs(prepared.key_document))
     matrix = vcfolio.simulate(SMALL, progress=False)
     assert matrix.bucket_keys == expected.bucket_keys

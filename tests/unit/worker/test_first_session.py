@@ -30,7 +30,7 @@ from tests.small_request import SMALL
 program = small_program()
 for caps in range(0, 60, 6):
     make_backend().maximize(replace(program, max_losses=caps), SolveControl())
-normalized = first.normalize(parse_request(SMALL), first.shipped_benchmark())
+normalized = first.normalize(parse_request(SMALL), first.reference_calibration())
 first.model_of(normalized.config.sim_model_version).generate(first.simulation_inputs(normalized.key_document))
 assert loaded() == before, loaded() - before
 """

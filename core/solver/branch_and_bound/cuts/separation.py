@@ -1,4 +1,4 @@
-"""What the linear program is told about losses and CVaR, and only where its solution breaks it.
+"""Rows for losses and CVaR, added only where the linear program's solution violates them.
 
 Scenario row, for a scenario that must not lose:     offset_s + payoffs_s @ x >= level.
 

@@ -74,7 +74,7 @@ needs more places."""
 class ExploreLimits(NamedTuple):
     """What prunes nodes, and when to return.
 
-    cutoff: costs above it are of no interest. best: the best objective; room: the gap to it that is allowed, negative
+    cutoff: costs above it are of no interest. best: the best objective; allowed_gap: to it, negative
     while there is no answer; unresolved: the least cost that could not be settled. allowance: work after which a visit
     pauses; pause_after: work after which the walk pauses between visits.
     """
@@ -82,7 +82,7 @@ class ExploreLimits(NamedTuple):
     max_losses: int
     cutoff: float
     best: float
-    room: float
+    allowed_gap: float
     unresolved: float
     allowance: int
     pause_after: int
@@ -118,7 +118,7 @@ def load_next_node(
         if tree.nodes[CURRENT_NODE].cost > limits.cutoff:
             visit.counts[STAGE] = NO_NODE
             continue
-        if -lowest(tree, visit, limits.unresolved) - limits.best <= limits.room:
+        if -lowest(tree, visit, limits.unresolved) - limits.best <= limits.allowed_gap:
             return CLOSED
         if lp.counts[WORK] > end:
             return PAUSED
@@ -252,7 +252,7 @@ class Exploration:
             max_losses=state.max_losses,
             cutoff=cutoff,
             best=state.incumbents.objective,
-            room=state.room if found else -1.0,
+            allowed_gap=state.allowed_gap if found else -1.0,
             unresolved=self.unresolved,
             allowance=WORK_BETWEEN_PAUSES,
             pause_after=min(WORK_BETWEEN_PAUSES, state.meter.remaining * MULTIPLICATIONS_PER_UNIT),

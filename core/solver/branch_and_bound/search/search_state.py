@@ -43,17 +43,17 @@ class SearchState:
             return PHASE1_TOLERANCE * max(1.0, float(self.max_losses))
         if self.incumbents.x is None:
             return np.inf
-        return -(self.incumbents.objective + CUT_SHARE * self.room)
+        return -(self.incumbents.objective + CUT_SHARE * self.allowed_gap)
 
     @property
-    def room(self) -> float:
-        """The gap that is allowed, absolute."""
+    def allowed_gap(self) -> float:
+        """Absolute, in units of the objective."""
         return max(self.control.relative_gap * abs(self.incumbents.objective), self.control.absolute_gap)
 
     def is_closed(self) -> bool:
         if self.incumbents.x is None:
             return False
-        return self.feasibility_only or self.bound - self.incumbents.objective <= self.room
+        return self.feasibility_only or self.bound - self.incumbents.objective <= self.allowed_gap
 
     def prune_by_cutoff(self) -> None:
         """Nodes were pruned by the cut-off: the bound can be no better than that."""

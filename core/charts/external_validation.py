@@ -1,4 +1,4 @@
-"""The realism comparison as a picture: shares of deals to the left, quartiles of funds to the right."""
+"""The external validation as a picture: shares of deals to the left, quartiles of funds to the right."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Literal
 from matplotlib.axes import Axes
 
 from core.charts.canvas import BLUE, INK, ORANGE, drawing, picture
-from core.realism.comparison import Comparison
+from core.external_validation.comparison import Comparison
 
 BAR = 0.4
 
 
-def realism_chart(comparison: Comparison, kind: Literal["svg", "png"]) -> bytes:
+def external_validation_chart(comparison: Comparison, kind: Literal["svg", "png"]) -> bytes:
     with drawing(13.0, 5.0) as (figure, single):
         single.remove()
         deals, funds = figure.subplots(1, 2, width_ratios=[1.45, 1.0])

@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.charts.realism import realism_chart
+from core.charts.external_validation import external_validation_chart
 from core.errors import BadInput
-from core.realism.comparison import Comparison, compare, net_of_fees
-from core.realism.published import PUBLISHED_DEALS, PUBLISHED_FUNDS
-from db.benchmarks import shipped_benchmark
+from core.external_validation.comparison import Comparison, compare, net_of_fees
+from core.external_validation.published import PUBLISHED_DEALS, PUBLISHED_FUNDS
+from db.reference_calibrations import reference_calibration
 
 REPORT = Path(__file__).parents[3] / "benchmarks" / "results" / "external-validation.md"
 
 
 @pytest.fixture(scope="module")
 def comparison() -> Comparison:
-    return compare("three_component_v2", shipped_benchmark())
+    return compare("three_component_v2", reference_calibration())
 
 
 def test_simulated_deals_are_the_published_ones_within_four_standard_errors(comparison: Comparison) -> None:
@@ -33,7 +33,7 @@ def test_simulated_deals_are_the_published_ones_within_four_standard_errors(comp
 
 
 def test_the_first_model_cannot_show_the_published_deals() -> None:
-    first = compare("three_component_v1", shipped_benchmark("us_venture_2004_2013"))
+    first = compare("three_component_v1", reference_calibration("us_venture_2004_2013"))
     assert first.divergence > 0.01
 
 
@@ -68,13 +68,13 @@ def test_the_report_shows_the_figures_that_the_command_computes(comparison: Comp
 
 
 def test_the_chart_is_the_same_to_the_byte_and_shows_both(comparison: Comparison) -> None:
-    svg = realism_chart(comparison, "svg")
-    assert svg == realism_chart(comparison, "svg")
+    svg = external_validation_chart(comparison, "svg")
+    assert svg == external_validation_chart(comparison, "svg")
     for told in (b"published", b"simulated", b"64.8%", b"vintage 2017, Carta"):
         assert told in svg
-    assert realism_chart(comparison, "png").startswith(b"\x89PNG")
+    assert external_validation_chart(comparison, "png").startswith(b"\x89PNG")
 
 
 def test_a_benchmark_of_another_model_is_refused() -> None:
     with pytest.raises(BadInput, match="fitted for three_component_v1"):
-        compare("three_component_v2", shipped_benchmark("us_venture_2004_2013"))
+        compare("three_component_v2", reference_calibration("us_venture_2004_2013"))

@@ -1,4 +1,4 @@
-"""The shipped benchmark: every figure with its source, and as near to the published distribution as it says."""
+"""The reference calibrations: every figure with its source, and as near to the published distribution as said."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from core.simulation.inputs import BucketParams, Recycling, Regime, SimulationIn
 from core.simulation.models import model_of
 from core.simulation.three_component_v1 import power_law_alpha
 from core.stages import Stage
-from db.benchmarks import DEFAULT_BENCHMARK, shipped_benchmark, shipped_benchmarks
+from db.reference_calibrations import DEFAULT_REFERENCE, reference_calibration, reference_calibrations
 from tests.unit.core.simulated_fund import COPULA
 
 MIX = {Stage.SEED: 0.335, Stage.A: 0.325, Stage.B: 0.172, Stage.C: 0.168}
@@ -25,7 +25,7 @@ STATED = {
 }
 """Shares of deals below 1x and in the ranges that begin at 1, 5, 10, 20 and 50, as the provenance says."""
 
-ALL = pytest.mark.parametrize("snapshot", shipped_benchmarks(), ids=lambda snapshot: snapshot.version)
+ALL = pytest.mark.parametrize("snapshot", reference_calibrations(), ids=lambda snapshot: snapshot.version)
 
 
 def figures(document: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -49,7 +49,7 @@ def test_every_figure_has_its_source_beside_it(snapshot: CalibrationSnapshot) ->
 
 
 @ALL
-def test_the_benchmark_has_every_stage_and_survives_its_storage(snapshot: CalibrationSnapshot) -> None:
+def test_a_reference_calibration_has_every_stage_and_survives_its_storage(snapshot: CalibrationSnapshot) -> None:
     for part in ("transition_stats", "exit_outcomes", "deal_terms"):
         assert set(getattr(snapshot, part)) == set(Stage)
     assert CalibrationSnapshot.model_validate_json(snapshot.model_dump_json()) == snapshot
@@ -115,15 +115,17 @@ def test_simulated_deals_are_distributed_as_the_provenance_states(snapshot: Cali
     assert shares == pytest.approx(STATED[snapshot.version], abs=0.006)
 
 
-def test_benchmarks_say_which_model_their_exit_outcomes_are_for_and_the_default_is_for_the_default_model() -> None:
-    fitted = {snapshot.version: snapshot.exit_outcomes_fitted_for for snapshot in shipped_benchmarks()}
+def test_reference_calibrations_name_the_model_that_they_were_fitted_for_and_the_default_is_for_the_default_model() -> (
+    None
+):
+    fitted = {snapshot.version: snapshot.exit_outcomes_fitted_for for snapshot in reference_calibrations()}
     assert fitted == {
         "us_venture_2004_2013": "three_component_v1",
         "us_venture_2004_2013_v2": "three_component_v2",
     }
-    assert fitted[DEFAULT_BENCHMARK] == OptimizationRequest.model_fields["model_version"].default
-    # What was completed from the first benchmark is older than the field that says so.
-    completed = shipped_benchmark().model_copy(
+    assert fitted[DEFAULT_REFERENCE] == OptimizationRequest.model_fields["model_version"].default
+    # What was completed from the first reference calibration is older than the field that says so.
+    completed = reference_calibration().model_copy(
         update={"version": "own", "benchmark_version": "us_venture_2004_2013", "fitted_for": None}
     )
     assert completed.exit_outcomes_fitted_for == "three_component_v1"

@@ -1,4 +1,4 @@
-"""The benchmark snapshots that the product ships: published and fitted figures, each with its source beside it."""
+"""The reference calibrations that the product ships: published and fitted figures, each with its source beside it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 
 from core.calibration.snapshot import CalibrationSnapshot
 
-DEFAULT_BENCHMARK = "us_venture_2004_2013_v2"
+DEFAULT_REFERENCE = "us_venture_2004_2013_v2"
 
 
-def shipped_benchmark(version: str = DEFAULT_BENCHMARK) -> CalibrationSnapshot:
+def reference_calibration(version: str = DEFAULT_REFERENCE) -> CalibrationSnapshot:
     """The snapshot of that version, which must be one in this package."""
-    (snapshot,) = (found for found in shipped_benchmarks() if found.version == version)
+    (snapshot,) = (found for found in reference_calibrations() if found.version == version)
     return snapshot
 
 
-def shipped_benchmarks() -> list[CalibrationSnapshot]:
+def reference_calibrations() -> list[CalibrationSnapshot]:
     """Every snapshot in this package, by file name, which is its version."""
     files = sorted(Path(__file__).parent.glob("*.toml"))
     return [CalibrationSnapshot.model_validate(tomllib.loads(file.read_text(encoding="utf-8"))) for file in files]

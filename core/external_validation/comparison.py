@@ -10,8 +10,8 @@ import numpy as np
 
 from core.arrays import FloatArray
 from core.calibration.snapshot import CalibrationSnapshot
+from core.external_validation.published import PUBLISHED_DEALS, PUBLISHED_FUNDS, ROUNDS, FundMultiples, MultipleRange
 from core.matrix.key import simulation_inputs
-from core.realism.published import PUBLISHED_DEALS, PUBLISHED_FUNDS, ROUNDS, FundMultiples, MultipleRange
 from core.request import parse_request
 from core.request.normalize import NormalizedRequest, normalize
 from core.simulation.inputs import SimulationInputs
