@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from api.problems import not_found
 from api.rendering import page
 from core.charts.frontier import frontier_chart
 from core.formatting import count, multiple, percent
-from core.frontier.document import frontier_picture, is_fraction
+from core.frontier.document import frontier_picture, is_fraction, risk_out_of_sample
 from core.frontier.variation import parse_variation
 from db.engine import transaction
 from db.frontier_requests import request_frontier
@@ -40,6 +40,18 @@ LIMITS: Mapping[str, str] = {
     "minExpectedWinners": "Expected winners, at least",
     "bucketMaxWeight": "Heaviest bucket, at most",
 }
+
+
+class PointRow(NamedTuple):
+    """limit, best expected multiple, proven bound, the two risks out of sample; whether it is what was asked for."""
+
+    limit: str
+    best: str
+    bound: str
+    loss: str
+    cvar: str
+    as_asked: bool
+
 
 Vary = Annotated[str, Query(max_length=2000)]
 
@@ -68,6 +80,7 @@ def frontier(request: Request, session_id: UUID, who: PageVisitor, engine: Datab
         vary=vary,
         state=state,
         rows=[] if document is None else point_rows(document),
+        note=None if document is None else document.get("note"),
         found=document is not None and any(point["pass1EStar"] is not None for point in document["points"]),
         chart=urlencode({"vary": vary}),
         may_change=seen.role.may_change,
@@ -107,8 +120,8 @@ def _state(conn: Connection, session_id: UUID, vary: str) -> FrontierState | Non
     return None if frontier is None else FrontierState.of_row(frontier)
 
 
-def point_rows(document: Mapping[str, Any]) -> list[tuple[str, str, str, bool]]:
-    """Limit, best expected multiple, proven bound, and whether it is the one that was asked for."""
+def point_rows(document: Mapping[str, Any]) -> list[PointRow]:
+    """From the tightest limit to the loosest."""
     vary = document["vary"]
     shown = percent if is_fraction(vary["field"]) else count
     rows = []
@@ -119,5 +132,6 @@ def point_rows(document: Mapping[str, Any]) -> list[tuple[str, str, str, bool]]:
         else:
             text = "no portfolio exists" if point["status"] == "infeasible" else "none found"
         bound = "-" if point["bound"] is None else multiple(point["bound"], 3)
-        rows.append((shown(point["value"]), text, bound, point["value"] == vary["asked"]))
+        risk = risk_out_of_sample(point, "lossProbability"), risk_out_of_sample(point, "cvar")
+        rows.append(PointRow(shown(point["value"]), text, bound, *risk, as_asked=point["value"] == vary["asked"]))
     return rows

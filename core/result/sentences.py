@@ -14,6 +14,7 @@ from core.result.model import (
     LimitedEstimate,
     OutOfSample,
     Relaxation,
+    RiskDifference,
     ShadowPrice,
     TieBreak,
     Validation,
@@ -21,6 +22,7 @@ from core.result.model import (
 )
 from core.result.wording import (
     COMPARISON_NAMES,
+    OTHER_SEEDS,
     STATUS_WORDS,
     Figure,
     constraint_limit,
@@ -200,6 +202,8 @@ def comparison_sentences(portfolios: Sequence[ComparisonPortfolio], scenarios: i
 
 
 def _comparison(other: ComparisonPortfolio, scenarios: int) -> str:
+    if other.name in OTHER_SEEDS:
+        return _other_seed(other)
     name = COMPARISON_NAMES[other.name]
     keep = "keep" if other.name == "equal_weights" else "keeps"
     limits = f"which {keep} every limit" if other.feasible else f"which {keep.replace('keep', 'break')} limits"
@@ -207,14 +211,29 @@ def _comparison(other: ComparisonPortfolio, scenarios: int) -> str:
     sentence = (
         f"Against {name}, {limits}: {signed_multiple(other.difference)}{error} in the same scenarios out of sample."
     )
-    if other.within_noise:
+    if other.risk is not None:
+        sentence += f" {_risk_difference(other.risk)}"
+    if other.within_noise and other.standard_error:
         sentence = f"WARNING: within the noise of {name}. {sentence}"
-    elif other.difference < 0 and other.feasible:
+    elif other.dominates:
+        sentence = f"WARNING: {name} expects no less and risks less. {sentence}"
+    elif other.outperforms:
         sentence = f"WARNING: worse than {name} out of sample. {sentence}"
     needed = other.required_sample_size
     if needed is not None and needed > scenarios:
         sentence += f" About {needed:,} scenarios would show such a difference."
     return sentence
+
+
+def _other_seed(other: ComparisonPortfolio) -> str:
+    moved = "" if other.turnover is None else f"{percent(other.turnover, 1)} of the capital lies elsewhere, "
+    name = COMPARISON_NAMES[other.name]
+    return f"{name[0].upper()}{name[1:]}: {moved}expected MOIC {signed_multiple(-other.difference)}."
+
+
+def _risk_difference(risk: RiskDifference) -> str:
+    loss, tail = 100.0 * risk.loss_probability, 100.0 * risk.cvar
+    return f"Its loss probability is {-loss:+.1f} points from the answer's, its CVaR {-tail:+.1f}."
 
 
 def limit_verdict(verdict: Verdict, figure: Figure, validation: Validation) -> str:

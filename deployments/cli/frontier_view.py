@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from core.frontier.document import in_words, is_fraction
+from core.frontier.document import in_words, is_fraction, risk_out_of_sample
 
 
 def render_frontier(document: Mapping[str, Any], console: Console) -> None:
@@ -35,8 +35,8 @@ def _figures(point: Mapping[str, Any]) -> list[str]:
         f"{point['pass1EStar']:.4f}x",
         bound,
         "" if point["gap"] is None else f"{point['gap']:.3%}",
-        f"{point['lossProbability']:.1%}",
-        f"{point['cvar']:.1%}",
+        risk_out_of_sample(point, "lossProbability"),
+        risk_out_of_sample(point, "cvar"),
         f"{point['expectedWinners']:.2f}",
         f"{largest['bucketId']} {largest['weight']:.1%}",
     ]
@@ -57,7 +57,7 @@ def _remark(point: Mapping[str, Any], asked: float | None) -> str:
 
 def _lines(document: Mapping[str, Any]) -> list[str]:
     field, points, solver = document["vary"]["field"], document["points"], document["solver"]
-    lines = []
+    lines = [document["note"]] if document.get("note") else []
     empty = [point["value"] for point in points if point["status"] == "infeasible"]
     if empty:
         values = ", ".join(_value(field, value) for value in empty)

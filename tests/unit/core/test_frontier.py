@@ -11,6 +11,7 @@ import pytest
 
 from core.charts.frontier import ChartPoint, FrontierPicture, frontier_chart
 from core.errors import BadInput
+from core.frontier.document import flatness, risk_out_of_sample
 from core.frontier.family import Assignment, solve_family
 from core.frontier.plan import certified, excluded, start_for, waves
 from core.frontier.point import FrontierPoint, point_document, solve_point
@@ -18,6 +19,7 @@ from core.frontier.variation import Variation, parse_variation
 from core.matrix.scenario_matrix import ScenarioMatrix
 from core.portfolio.limits import Limits
 from core.portfolio.problem import PortfolioProblem
+from core.portfolio.strict import StrictFigures
 from core.request.normalize import normalize
 from core.request.normalized_config import NormalizedConfig
 from core.risk.recheck import recheck
@@ -254,3 +256,43 @@ def test_the_chart_draws_a_family_without_any_portfolio() -> None:
     words = "".join(ET.fromstring(frontier_chart(frontier, "svg")).itertext())
     assert "0.1: no portfolio exists" in words
     assert "best portfolio found" not in words
+
+
+# What it says
+
+
+def point_at(value: float, moic: float, low: float, high: float) -> FrontierPoint:
+    figures = StrictFigures(moic, 10, 0.1, 0.2, 1.0)
+    estimate = {"value": moic, "low": low, "high": high}
+    return replace(solved(value, moic, moic), figures=figures, out_of_sample={"expectedMoic": estimate})
+
+
+def config_with(**changes: object) -> NormalizedConfig:
+    return fund_of(0)[0].model_copy(update=changes)
+
+
+def test_a_frontier_of_the_distribution_is_flat_where_an_even_spread_may_cost_as_much() -> None:
+    config = config_with(expectations="distribution", primary_lock_epsilon=0.001)
+    flat = flatness([point_at(0.1, 2.0, 1.9, 2.1), point_at(0.2, 2.0015, 1.9, 2.1)], config)
+    assert flat == (
+        "The frontier is flat: its ends differ by 0.002x of expected MOIC, no more than an even spread of the capital "
+        "may cost."
+    )
+    assert flatness([point_at(0.1, 2.0, 1.9, 2.1), point_at(0.2, 2.01, 1.9, 2.1)], config) is None
+
+
+def test_a_frontier_of_a_sample_is_flat_where_one_value_lies_in_every_interval() -> None:
+    config = config_with(expectations="sample")
+    flat = flatness([point_at(0.1, 2.0, 1.9, 2.1), point_at(0.2, 2.15, 2.05, 2.25)], config)
+    assert flat is not None
+    assert "0.150x" in flat
+    assert "within the noise" in flat
+    assert flatness([point_at(0.1, 2.0, 1.9, 2.04), point_at(0.2, 2.15, 2.05, 2.25)], config) is None
+    assert flatness([point_at(0.1, 2.0, 1.9, 2.1), FrontierPoint.infeasible(0.05)], config) is None
+
+
+def test_risks_of_a_point_are_those_out_of_sample_with_their_interval() -> None:
+    document = {"cvar": 0.3, "outOfSample": {"cvar": {"value": 0.246, "low": 0.241, "high": 0.2514}}}
+    assert risk_out_of_sample(document, "cvar") == "24.6% (24.1 to 25.1)"
+    assert risk_out_of_sample({"cvar": 0.3}, "cvar") == "30.0% (own scenarios)"
+    assert risk_out_of_sample({"cvar": None, "outOfSample": None}, "cvar") == ""

@@ -16,7 +16,7 @@ theirs.addVar(0.0, 1.0)
 theirs.run()
 rows = dense_rows(np.ones((1, 2)), np.array([1.0]), np.array([1.0]))
 model = HighsModel(np.array([1.0, 2.0]), np.zeros(2), np.ones(2), rows, feasibility=1e-9)
-print(model.run(), model.x.tolist())
+print(model.run(), [abs(value) for value in model.x.tolist()])
 """
 
 
