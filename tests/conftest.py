@@ -40,6 +40,15 @@ NewDatabase = Callable[[str], AbstractContextManager[Engine]]
 MakeTemplate = Callable[[str, Callable[[Engine], str]], str]
 
 
+@pytest.fixture(autouse=True)
+def umask_of_before() -> Iterator[None]:
+    """Entry points make files for their user alone, and some of them run in this process."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--machine-examples",
