@@ -12,7 +12,7 @@ from core.errors import BadInput
 from core.matrix.key import simulation_inputs
 from core.request.normalized_config import NormalizedConfig
 from core.result.build import deals_from, limits_from, weights_from
-from core.result.model import Holding
+from core.result.model import Holding, LimitedEstimate
 from core.result.reports import LargeSampleDocument
 from core.risk.comparison_portfolios import EQUAL_WEIGHTS
 from core.risk.large_sample import (
@@ -23,6 +23,7 @@ from core.risk.large_sample import (
     parts_of_sample,
     tally_part,
 )
+from core.risk.out_of_sample import Known
 from core.session_states import SessionStatus
 from core.simulation.block_ranges import BlockRange
 from db.results import session_result, stored_allocation, stored_optimization
@@ -85,6 +86,10 @@ def _judged_against(session: SessionRow) -> JudgedAgainst:
     # Where the loss limit was relaxed, the count that was granted says more than the share that was asked for.
     chosen_on = session.normalized_config.get("risk_scenarios") or session.matrix_key_json["key"]["scenario_count"]
     granted = limits.max_losses / chosen_on
+    known, whole_deals_known = None, None
+    if result.solver.expectations.source == "distribution":
+        known = _known(result.validation.out_of_sample.expected_winners)
+        whole_deals_known = _known(result.validation.whole_deals.out_of_sample.expected_winners)
     equal = [one for one in result.validation.comparison_portfolios if one.name == EQUAL_WEIGHTS]
     return JudgedAgainst(
         limits=limits,
@@ -92,4 +97,11 @@ def _judged_against(session: SessionRow) -> JudgedAgainst:
         in_sample=result.expected_moic,
         whole_deals_in_sample=result.validation.whole_deals.in_sample.expected_moic,
         equal_is_feasible=equal[0].feasible if equal else None,
+        known=known,
+        whole_deals_known=whole_deals_known,
     )
+
+
+def _known(winners: LimitedEstimate) -> Known:
+    """By the distribution, as the validation stored it."""
+    return Known(winners.value, winners.standard_error or 0.0)

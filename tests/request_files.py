@@ -20,6 +20,8 @@ REQUEST: dict[str, Any] = {
     # The worst 5% are six and a half scenarios.
     "scenarioGenConfig": {"scenarioCount": 130},
     "validationScenarios": 500,
+    # So that other code finds every figure again from the matrix alone.
+    "expectations": "sample",
     "calibrationVersion": "us_venture_2004_2013_v2",
 }
 

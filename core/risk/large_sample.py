@@ -16,8 +16,8 @@ from core.portfolio.dollars import WholeDeals
 from core.portfolio.limits import Limits
 from core.request.normalized_config import NormalizedConfig
 from core.risk.comparison_portfolios import EQUAL_WEIGHTS, ComparisonPortfolio, equal_weights
-from core.risk.intervals import NORMAL_QUANTILE, Interval, wilson
-from core.risk.out_of_sample import Estimate, OutOfSample, at_least, at_most
+from core.risk.intervals import JOINT_QUANTILE, NORMAL_QUANTILE, normal, wilson
+from core.risk.out_of_sample import Estimate, Known, OutOfSample, at_least, at_most
 from core.risk.out_of_sample_trial import OutOfSampleTrial
 from core.risk.stress import RegimeOutcome, StressFigures
 from core.risk.tally import Moments, TalliedFigures, Tally, joined, masks_of, tallied_figures, tally
@@ -49,7 +49,8 @@ class JudgedAgainst:
     """What a large sample is set beside. limits: as enforced; granted_losses: share of scenarios that may lose money.
 
     in_sample, whole_deals_in_sample: expected MOIC on the matrix. equal_is_feasible: whether equal weights keep every
-    limit on the matrix; None where they are the answer itself.
+    limit on the matrix; None where they are the answer itself. known, whole_deals_known: of either, where expectations
+    are those of the distribution.
     """
 
     limits: Limits
@@ -57,6 +58,8 @@ class JudgedAgainst:
     in_sample: float
     whole_deals_in_sample: float
     equal_is_feasible: bool | None
+    known: Known | None = None
+    whole_deals_known: Known | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +98,26 @@ def large_sample(inputs: SimulationInputs, against: JudgedAgainst, tallies: Sequ
     gain = Moments.joined([part.gain for part in tallies])
     return LargeSample(
         scenarios=int(weights.counts.sum()),
-        weights=_judged(inputs, against, weights, against.in_sample),
-        whole_deals=_judged(inputs, against, whole_deals, against.whole_deals_in_sample),
+        weights=_judged(inputs, against, weights, against.in_sample, against.known),
+        whole_deals=_judged(inputs, against, whole_deals, against.whole_deals_in_sample, against.whole_deals_known),
         comparison_portfolios=_comparisons(against, weights, gain),
     )
 
 
-def _judged(inputs: SimulationInputs, against: JudgedAgainst, found: Tally, in_sample: float) -> OutOfSample:
+def _judged(
+    inputs: SimulationInputs, against: JudgedAgainst, found: Tally, in_sample: float, known: Known | None
+) -> OutOfSample:
+    """As `core.risk.out_of_sample.judge_out_of_sample` has it."""
+    quantile = NORMAL_QUANTILE if known is None else JOINT_QUANTILE
     limits = against.limits
     figures = tallied_figures(found, limits.cvar_confidence)
     assert figures is not None
     n, errors = figures.scenarios, figures.errors
     mean = _normal(figures.expected_moic, errors.expected_moic, n)
-    lost = Estimate(figures.lost / n, _known(errors.loss_probability), wilson(figures.lost, n), n)
+    lost = Estimate(figures.lost / n, _known(errors.loss_probability), wilson(figures.lost, n, quantile), n)
+    winners = figures.expected_winners, errors.expected_winners
+    if known is not None:
+        winners = known.expected_winners, known.winners_error
     return OutOfSample(
         scenarios=n,
         mean=mean.value,
@@ -115,10 +125,8 @@ def _judged(inputs: SimulationInputs, against: JudgedAgainst, found: Tally, in_s
         standard_error=mean.standard_error,
         optimism_gap=in_sample - mean.value,
         loss_probability=at_most(lost, against.granted_losses),
-        cvar=at_most(_normal(figures.cvar, errors.cvar, n), limits.cvar_limit),
-        expected_winners=at_least(
-            _normal(figures.expected_winners, errors.expected_winners, n), limits.min_expected_winners
-        ),
+        cvar=at_most(_normal(figures.cvar, errors.cvar, n, quantile), limits.cvar_limit),
+        expected_winners=at_least(_normal(*winners, n), limits.min_expected_winners),
         regimes=[
             RegimeOutcome(regime.name, regime.probability, figures)
             for regime, figures in zip(inputs.regimes, _by_regime(inputs, found, limits), strict=True)
@@ -143,10 +151,9 @@ def _comparisons(against: JudgedAgainst, weights: Tally, gain: Moments) -> list[
     ]
 
 
-def _normal(value: float, error: float | None, scenarios: int) -> Estimate:
+def _normal(value: float, error: float | None, scenarios: int, quantile: float = NORMAL_QUANTILE) -> Estimate:
     known = _known(error)
-    half = NORMAL_QUANTILE * known
-    return Estimate(value, known, Interval(value - half, value + half), scenarios)
+    return Estimate(value, known, normal(value, known, quantile), scenarios)
 
 
 def _known(error: float | None) -> float:

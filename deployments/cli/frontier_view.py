@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from core.frontier.document import in_words, is_fraction, risk_out_of_sample
+from core.frontier.document import in_words, is_fraction
 
 
 def render_frontier(document: Mapping[str, Any], console: Console) -> None:
@@ -35,11 +35,18 @@ def _figures(point: Mapping[str, Any]) -> list[str]:
         f"{point['pass1EStar']:.4f}x",
         bound,
         "" if point["gap"] is None else f"{point['gap']:.3%}",
-        risk_out_of_sample(point, "lossProbability"),
-        risk_out_of_sample(point, "cvar"),
+        _risk(point, "lossProbability"),
+        _risk(point, "cvar"),
         f"{point['expectedWinners']:.2f}",
         f"{largest['bucketId']} {largest['weight']:.1%}",
     ]
+
+
+def _risk(point: Mapping[str, Any], name: str) -> str:
+    """Out of sample, where that is known; its interval is in the JSON, for which a terminal has no room."""
+    found = point.get("outOfSample")
+    value: float = point[name] if found is None else found[name]["value"]
+    return f"{value:.1%}"
 
 
 def _remark(point: Mapping[str, Any], asked: float | None) -> str:
@@ -68,6 +75,8 @@ def _lines(document: Mapping[str, Any]) -> list[str]:
         lines.append(f"Within the work limit none was found or ruled out with {field} at {values}; raise workLimit.")
     if any(point["status"] == "feasible" for point in points):
         lines.append("Where the gap is still open the work limit struck; raise workLimit for a smaller one.")
+    if any(point.get("outOfSample") is not None for point in points):
+        lines.append("Loss probability and CVaR: in scenarios that no point was chosen on; --json has their intervals.")
     if solver["backend"] is not None:
         lines.append(f"Every portfolio is checked against its limits ({solver['backend']}, {solver['nodes']:,} nodes).")
     if not solver["reproducible"]:

@@ -26,7 +26,8 @@ FIELDS = {
 }
 OF_A_BUCKET = {"bucketId", "stage", "sector", "weight", "dollarAmount", "dealCount"}
 OF_A_CONSTRAINT = {
-    *("constraintId", "type", "required", "actual", "slack", "satisfied", "binding", "relaxedFrom", "price")
+    *("constraintId", "type", "required", "actual", "slack", "satisfied", "binding", "relaxedFrom", "tightenedTo"),
+    "price",
 }
 
 
@@ -46,6 +47,34 @@ def test_the_python_package_gives_the_answer_of_the_command(answer: Any) -> None
         assert package[same] == command[same], same
     for same in ("objective", "bound", "gap", "work", "nodes", "tieBreak"):
         assert package["solver"][same] == command["solver"][same], same
+
+
+def test_an_answer_by_the_distribution_is_that_of_the_package_and_adds_up(
+    vcfolio: Vcfolio, write: Callable[..., str]
+) -> None:
+    """The default of requests, with few scenarios."""
+    changes = {"expectations": None, "riskScenarios": 2000, "validationScenarios": 3000, "minExpectedWinners": 0.3}
+    command = vcfolio.json("run", write(**changes), "--json")
+    asked = {name: value for name, value in (REQUEST | changes).items() if value is not None}
+    package = vcfolio_package.optimize(asked, progress=False).to_dict()
+    for same in command.keys() - {"sessionId", "matrixCache", "timings", "solver"}:
+        assert package[same] == command[same], same
+    solver = command["solver"]
+    assert (solver["expectations"]["source"], solver["riskScenarios"]) == ("distribution", 2000)
+    assert solver["tightening"][-1]["expectedMoic"] == pytest.approx(command["expectedMoic"], abs=1e-12)
+    assert solver["evenSectors"] == [["AI", "Health", "Media"]]
+    moic = sum(entry["weight"] * entry["expectedMoic"] for entry in command["allocation"])
+    assert command["expectedMoic"] == pytest.approx(moic, abs=1e-12)
+    winners = sum(
+        entry["weight"] * REQUEST["totalFundSize"] / entry["allInCostPerDeal"] * entry["winProbability"]
+        for entry in command["allocation"]
+    )
+    assert command["expectedWinners"] == pytest.approx(winners, rel=1e-12)
+    names = {other["name"] for other in command["validation"]["rivals"]}
+    assert {"equal_weights", "greedy", "other_seed_1", "other_seed_2"} <= names
+    gap = solver["trueGap"]
+    assert (gap["lower"] is None) == (command["verdict"]["weights"]["status"] != "holds")
+    assert gap["upper"] >= command["expectedMoic"] - 1e-12
 
 
 def test_every_figure_is_found_again_by_other_code_from_the_simulated_matrix(
@@ -103,7 +132,7 @@ def test_a_failed_session_ends_with_exit_code_1_and_its_reason(vcfolio: Vcfolio,
     output, notes = vcfolio.call("run", impossible, "--json", code=1)
     assert output == ""
     assert "infeasible" in notes
-    assert "expected_winners_min" in notes
+    assert "no portfolio has at least 40 expected winners" in notes
     (session_id,) = re.findall(r"session ([0-9a-f-]{36}) failed", notes)
     status = vcfolio.json("status", session_id, "--json")
     assert (status["status"], status["errorCode"]) == ("FAILED", "infeasible")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 
@@ -31,6 +32,14 @@ with pytest.MonkeyPatch.context() as environment:
 
 from deployments.prefect.flush import flush_to_server  # noqa: E402
 from tests.flow.flows.product import Product  # noqa: E402
+
+
+@pytest.fixture(scope="package", autouse=True)
+def private_files() -> Iterator[None]:
+    """As every entry point that runs flows has it."""
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture(scope="package")

@@ -19,8 +19,8 @@ from tests.small_request import SMALL
 
 pytestmark = pytest.mark.xdist_group("flows")
 
-LOOSE = {"cvarLimit": 1.0}
-"""So that some portfolio there is, whatever the scenarios."""
+LOOSE = {"cvarLimit": 1.0, "expectations": "sample"}
+"""So that some portfolio there is, whatever the scenarios, and few of them settle every point."""
 
 VARY = "maxLossProbability=0:0.9:6"
 
@@ -62,6 +62,21 @@ def test_a_frontier_again_is_the_same_to_the_bit_and_its_picture_is_an_artifact_
         (artifact,) = client.read_artifacts(artifact_filter=run)
     assert "data:image/svg+xml;base64," in artifact.data
     assert "| 0.9 | optimal |" in artifact.data
+
+
+def test_points_by_the_distribution_are_judged_in_scenarios_that_none_was_chosen_on(product: Product) -> None:
+    asked = {"expectations": "distribution", "riskScenarios": 1000, "validationScenarios": 3000}
+    document = frontier(request_of(product, **asked), "maxLossProbability=0.7,0.9")
+    for point in document["points"]:
+        assert point["status"] == "optimal"
+        judged = point["outOfSample"]
+        assert judged["scenarios"] == 3000
+        assert judged["lossProbability"]["limit"] == point["value"]
+        assert (
+            judged["lossProbability"]["low"] <= judged["lossProbability"]["value"] <= judged["lossProbability"]["high"]
+        )
+        assert judged["expectedMoic"]["low"] - 0.5 <= point["expectedMoic"] <= judged["expectedMoic"]["high"] + 0.5
+    assert document["note"] is None or document["note"].startswith("The frontier is flat")
 
 
 def test_a_matrix_that_was_damaged_is_made_anew(product: Product) -> None:

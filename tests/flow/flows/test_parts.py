@@ -100,7 +100,7 @@ def test_what_was_generated_in_parts_is_reduced_as_asked(
 def test_the_first_model_is_one_stream_and_stays_in_one_piece(
     tmp_path: Path, small_parts: None, prefect_server: None
 ) -> None:
-    document = example_normalized(modelVersion="three_component_v1").key_document
+    document = example_normalized(modelVersion="three_component_v1", expectations="sample").key_document
 
     matrix = _simulated(document, _settings(tmp_path, "threads"))
 
