@@ -205,7 +205,10 @@ def test_millions_of_scenarios_of_a_session_are_those_of_its_validation(product:
             for name in ("value", "standardError", *(("limit",) if figure != "expectedMoic" else ())):
                 assert found[figure][name] == pytest.approx(validated[figure][name], rel=1e-9)
         assert found["optimismGap"] == pytest.approx(validated["optimismGap"])
-    assert document["rivals"][0]["difference"] == pytest.approx(stored["rivals"][0]["difference"])
+    # Of means, the validation knows the difference by the distribution, the large sample by its scenarios.
+    other, known = document["rivals"][0], stored["rivals"][0]
+    assert other["name"] == known["name"]
+    assert abs(other["difference"] - known["difference"]) <= 5.0 * other["standardError"]
 
 
 @pytest.mark.parametrize("scenarios", [999, 100_000_001])

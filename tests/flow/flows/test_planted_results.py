@@ -127,7 +127,7 @@ def test_a_file_that_others_can_have_written_is_passed_over(product: Product, tm
 
 
 def test_results_are_for_this_user_alone_and_none_of_them_is_a_pickle(product: Product) -> None:
-    product.completed()
+    file = RESULTS / product.completed().matrix_key
     assert RESULTS.stat().st_mode & 0o077 == 0
-    for file in RESULTS.iterdir():
-        assert json.loads(file.read_text())["metadata"]["serializer"]["type"] == "json"
+    assert file.stat().st_mode & 0o077 == 0
+    assert json.loads(file.read_text())["metadata"]["serializer"]["type"] == "json"
