@@ -136,7 +136,12 @@ TOKEN = {
     "expires_at": "now() + interval '1 d'",
 }
 LINK = {"user_id": USER, "code_sha256": SHA, "expires_at": "now() + interval '1 d'"}
-PAGE_SESSION = {"user_id": USER, "secret_sha256": SHA, "expires_at": "now() + interval '1 d'"}
+PAGE_SESSION = {
+    "user_id": USER,
+    "secret_sha256": SHA,
+    "expires_at": "now() + interval '1 d'",
+    "csrf_token": "'token'",
+}
 ENTRY = {"user_id": USER, "credential": "'page'", "action": "'logged_in'", "detail": "''"}
 
 GENERATING = {

@@ -216,9 +216,8 @@ def test_a_solve_whose_frontier_is_cancelled_ends_and_stores_nothing(
     frontier = ask(engine, session_id, VARY)
     fence, solving = take(engine, frontier), threading.Event()
 
-    def solve_until_told(*_arguments: Any, **_options: Any) -> Any:
+    def solve_until_told(*_arguments: Any, control: Any, **_options: Any) -> Any:
         """A solve as long as it takes: it asks whether to stop, as every solver does."""
-        control = _arguments[4]
         solving.set()
         while control.interrupted() is None:
             threading.Event().wait(0.001)
