@@ -163,7 +163,7 @@ class BucketFigures(Document):
     """One bucket alone on the matrix."""
 
     bucket_id: str = Field(description="stage and sector")
-    mean_moic: float = Field(description="mean multiple")
+    mean_moic: float = Field(description="mean multiple, by the distribution where that is known")
     standard_error: float | None = Field(description="of the mean; null for a single scenario")
     median_moic: float = Field(description="median multiple")
     p90_moic: float = Field(alias="p90Moic", description="90% of scenarios return less")
