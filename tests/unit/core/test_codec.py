@@ -74,9 +74,8 @@ def test_a_flipped_bit_never_gives_another_matrix(data: st.DataObject) -> None:
         decoded = decode_beside(dataclasses.replace(encoded, payload=bytes(payload)), simulated())
     except CorruptMatrix:
         return
-    # Deflate pads its last byte with bits that mean nothing.
+    # Deflate can say the same bytes in several ways, and pads its last byte with bits that mean nothing.
     assert decoded.moic.tobytes() == simulated().moic.tobytes()
-    assert position // 8 == len(payload) - 5
 
 
 @given(data=st.data())
