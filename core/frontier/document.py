@@ -37,6 +37,7 @@ def frontier_document(
         "vary": {"field": variation.field, "values": list(variation.values), "asked": asked},
         "points": [point_document(point, config) for point in points],
         "note": flatness(points, config),
+        "evenSectors": config.expectations == "distribution",
         "solver": {
             "backend": next((point.backend for point in points if point.backend is not None), None),
             "relativeGap": SolveControl().relative_gap,

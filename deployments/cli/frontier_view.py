@@ -68,7 +68,10 @@ def _lines(document: Mapping[str, Any]) -> list[str]:
     empty = [point["value"] for point in points if point["status"] == "infeasible"]
     if empty:
         values = ", ".join(_value(field, value) for value in empty)
-        lines.append(f"Proven: no portfolio meets every limit with {field} at {values}.")
+        among = (
+            ", of those that spread evenly over sectors that nothing tells apart" if document.get("evenSectors") else ""
+        )
+        lines.append(f"Proven: no portfolio meets every limit with {field} at {values}{among}.")
     unknown = [point["value"] for point in points if point["status"] == "unknown"]
     if unknown:
         values = ", ".join(_value(field, value) for value in unknown)
