@@ -23,7 +23,7 @@ from core.result.assemble import result_of, stored_validation
 from core.result.build import allocation_of, deals_from, limits_from, optimization_of, validation_of, weights_from
 from core.result.model import Holding, Optimization, Result, StoredValidation, Timings
 from core.risk.other_seeds import under_other_seeds
-from core.risk.scenario_sets import SecondSet, scenarios_to_choose_on
+from core.risk.scenario_sets import risk_estimator, scenarios_to_choose_on
 from core.risk.validate import validate as validate_portfolio
 from core.simulation.block_ranges import BlockRange, block_ranges_of
 from core.simulation.inputs import SimulationInputs
@@ -103,7 +103,6 @@ def optimize(
     began = perf_counter()
     scenarios = scenarios_to_choose_on(config, matrix, inputs, cancelled)
     drawn = perf_counter() - began
-    tightened = inputs is not None and config.expectations == "distribution"
     optimum = optimize_portfolio(
         config,
         scenarios,
@@ -111,7 +110,7 @@ def optimize(
         control,
         clock=perf_counter,
         stage=step,
-        estimate=SecondSet(config, inputs, cancelled).estimate if tightened and inputs is not None else None,
+        estimate=risk_estimator(config, inputs, cancelled),
     )
     expected = scenarios.expectations
     return Optimized(

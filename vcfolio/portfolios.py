@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,8 @@ from core import pipeline
 from core.errors import BadInput, FieldProblem
 from core.matrix.key import simulation_inputs
 from core.matrix.scenario_matrix import ScenarioMatrix
+from core.matrix.scenario_set import ScenarioSet
 from core.portfolio.limits import Limits
-from core.portfolio.optimize import as_set
 from core.portfolio.problem import PortfolioProblem
 from core.portfolio.report import constraint_report
 from core.portfolio.strict import evaluate
@@ -95,7 +94,7 @@ def validate(
         say("matrix", "simulating the scenarios")
         matrix = pipeline.simulate(prepared.key_document)
         inputs = simulation_inputs(prepared.key_document)
-        scenarios = replace(as_set(scenarios_to_choose_on(config, matrix, inputs)), exchangeable=())
+        scenarios = ScenarioSet.regrouped(scenarios_to_choose_on(config, matrix, inputs), ())
         limits = Limits.of(config, scenarios.n_scenarios)
         metrics = validate_weights(
             config,

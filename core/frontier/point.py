@@ -13,13 +13,13 @@ from core.errors import Infeasible, NoAnswerWithinLimit, SolverFailed
 from core.matrix.scenario_matrix import ScenarioMatrix
 from core.matrix.scenario_set import Scenarios
 from core.portfolio.optimize import Optimum, optimize
-from core.portfolio.strict import StrictFigures, expected_winners
+from core.portfolio.strict import StrictFigures
 from core.request.normalized_config import NormalizedConfig
 from core.result.build import out_of_sample_of
 from core.risk.out_of_sample import Known, judge_out_of_sample
 from core.risk.out_of_sample_trial import OutOfSampleTrial
 from core.risk.recheck import recheck
-from core.risk.scenario_sets import SecondSet, scenarios_to_choose_on
+from core.risk.scenario_sets import risk_estimator, scenarios_to_choose_on
 from core.simulation.inputs import SimulationInputs
 from core.solver.program import SolveControl, SolverBackend, SolveStatus
 
@@ -93,7 +93,6 @@ def solve_point(
         return control.interrupted() == "cancelled"
 
     scenarios = scenarios_to_choose_on(config, matrix, inputs, cancelled)
-    by_distribution = config.expectations == "distribution"
     try:
         optimum = optimize(
             strict,
@@ -103,7 +102,7 @@ def solve_point(
             clock=lambda: 0.0,
             start=start,
             explain=False,
-            estimate=None if inputs is None or not by_distribution else SecondSet(config, inputs, cancelled).estimate,
+            estimate=risk_estimator(config, inputs, cancelled),
         )
     except Infeasible:
         return FrontierPoint.infeasible(value)
@@ -136,18 +135,13 @@ def _out_of_sample(
     optimum: Optimum, config: NormalizedConfig, scenarios: Scenarios, inputs: SimulationInputs
 ) -> dict[str, Any]:
     """Against the limits at this point's value."""
-    expected = scenarios.expectations
-    known = None
-    if expected is not None:
-        winners_error = expected_winners(optimum.weights, config, expected.win_error)
-        known = Known(optimum.figures.expected_winners, winners_error)
     judged = judge_out_of_sample(
         OutOfSampleTrial(config, inputs, config.validation_scenarios).of_weights(optimum.weights),
         in_sample_mean=optimum.figures.expected_moic,
         limits=optimum.limits,
         max_loss_probability=config.max_loss_probability,
         inputs=inputs,
-        known=known,
+        known=Known.of(optimum.weights, config, scenarios.expectations),
     )
     document = out_of_sample_of(judged).as_json()
     del document["byRegime"]

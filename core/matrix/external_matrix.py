@@ -106,7 +106,8 @@ def configure(request: OptimizationRequest, given: ExternalMatrix, provenance: M
         sim_model_version=provenance.get("sim_model_version", NOT_SIMULATED),
         calibration_version=provenance.get("calibration_version", NOT_SIMULATED),
         expectations="sample",
-    ).model_copy(update={"risk_scenarios": None})
+        risk_scenarios=None,
+    )
 
 
 def unread_fields(request: OptimizationRequest) -> list[str]:

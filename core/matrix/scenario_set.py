@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -59,6 +59,13 @@ class ScenarioSet:
     win_probability: FloatArray
     expectations: Expectations | None = None
     exchangeable: Sequence[tuple[int, ...]] = ()
+
+    @classmethod
+    def regrouped(cls, scenarios: Scenarios, exchangeable: Sequence[tuple[int, ...]]) -> Self:
+        """The same scenarios with these groups of buckets; none for an empty sequence."""
+        return cls(
+            scenarios.moic, scenarios.bucket_keys, scenarios.win_probability, scenarios.expectations, exchangeable
+        )
 
     def __post_init__(self) -> None:
         assert self.moic.shape[0] == len(self.bucket_keys) == len(self.win_probability)

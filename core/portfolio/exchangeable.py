@@ -8,9 +8,11 @@ equivalence (two exchanges make a third), so that sectors fall into groups, and 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from core.request.normalized_config import NormalizedConfig, WeightBounds
-from core.simulation.inputs import SimulationInputs
+from core.simulation.inputs import BucketParams, SimulationInputs
+from core.stages import Stage
 
 Groups = tuple[tuple[int, ...], ...]
 """Positions of buckets; every bucket is in one group."""
@@ -48,21 +50,9 @@ def _exchangeable(inputs: SimulationInputs, one: str, other: str) -> bool:
     return _buckets_of(inputs, one) == _buckets_of(inputs, other) and _correlated_alike(inputs, one, other)
 
 
-def _buckets_of(inputs: SimulationInputs, sector: str) -> dict[str, tuple[object, ...]]:
-    return {
-        bucket.stage.value: (
-            bucket.median_moic,
-            bucket.p90_moic,
-            bucket.reserve_ratio,
-            bucket.initial_check_size,
-            bucket.check_size_cv,
-            bucket.rounds_to_exit,
-            bucket.sector_risk_multiplier,
-            bucket.sector_return_multiplier,
-        )
-        for bucket in inputs.buckets
-        if bucket.sector == sector
-    }
+def _buckets_of(inputs: SimulationInputs, sector: str) -> dict[Stage, BucketParams]:
+    """By stage, without the names that tell them apart."""
+    return {bucket.stage: replace(bucket, key="", sector="") for bucket in inputs.buckets if bucket.sector == sector}
 
 
 def _correlated_alike(inputs: SimulationInputs, one: str, other: str) -> bool:

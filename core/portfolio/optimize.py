@@ -127,17 +127,18 @@ class _Solve:
     def _grouping(self) -> Scenarios:
         """Sectors of one distribution share equally whatever their bounds, where that costs nothing of the expected
         MOIC that limits of weights and winners leave; where it does, only those with equal bounds."""
-        together = best_without_risk_limits(self.problem, self.asked, self.control)
         apart = self._apart()
+        if len(apart.exchangeable) == len(self.scenarios.exchangeable):
+            return self.scenarios
+        together = best_without_risk_limits(self.problem, self.asked, self.control)
         alone = best_without_risk_limits(PortfolioProblem.of(self.config, apart), self.asked, self.control)
         if alone is None:
             return self.scenarios  # nothing is attainable in either form: what is relaxed then is so for all of them
         return self.scenarios if together is not None and together >= alone - COSTS_NOTHING else apart
 
     def _apart(self) -> Scenarios:
-        return replace(
-            as_set(self.scenarios), exchangeable=split_by_bounds(tuple(self.scenarios.exchangeable), self.config)
-        )
+        groups = split_by_bounds(tuple(self.scenarios.exchangeable), self.config)
+        return ScenarioSet.regrouped(self.scenarios, groups)
 
     def _first_apart(self, together: SolveOutcome) -> SolveOutcome:
         """What sectors with unequal bounds cannot do together they may do apart. Where no such portfolio is found with
@@ -277,7 +278,7 @@ class _Solve:
         return found
 
     def _true_gap(self, chosen: Chosen) -> TrueGap:
-        everything = PortfolioProblem.of(self.config, replace(as_set(self.scenarios), exchangeable=()))
+        everything = PortfolioProblem.of(self.config, ScenarioSet.regrouped(self.scenarios, ()))
         gap: TrueGap = self.timed(
             "bound",
             lambda: true_gap(
@@ -299,16 +300,6 @@ COSTS_NOTHING = 1e-9
 
 APART_SHARE = 0.1
 """Of the work limit, at least, to look for a portfolio in which sectors with unequal bounds differ."""
-
-
-def as_set(scenarios: Scenarios) -> ScenarioSet:
-    return ScenarioSet(
-        scenarios.moic,
-        scenarios.bucket_keys,
-        scenarios.win_probability,
-        scenarios.expectations,
-        scenarios.exchangeable,
-    )
 
 
 def _explanations(problem: PortfolioProblem, relaxations: tuple[RelaxedBound, ...]) -> tuple[str, ...]:

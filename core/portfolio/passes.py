@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -17,7 +17,7 @@ from core.portfolio.strict import normalize_weights
 from core.portfolio.tie_break import deviation, deviations, tie_break_program, weights_of, with_objective_floor
 from core.solver.effort import Effort
 from core.solver.feasibility import is_feasible
-from core.solver.program import SolveControl, SolveOutcome, SolverBackend
+from core.solver.program import ChanceProgram, SolveControl, SolveOutcome, SolverBackend
 
 PRIMARY_STEP = "primary solve"
 """The step whose objective is the expected MOIC."""
@@ -98,21 +98,26 @@ class Passes:
         locked = with_objective_floor(program, floor)
         answers = [first.x] if second.x is None else [weights_of(second.x, equal), first.x]
         for position, answer in enumerate(answers):
-            for cleaned in (np.where(answer < NEGLIGIBLE_WEIGHT, 0.0, answer), answer):
-                columns = normalize_weights(cleaned)
-                if is_feasible(locked, columns):
-                    proven = second.status == "optimal" and position == 0
-                    return Chosen(columns, first, second, deviation(columns, equal), proven, None)
+            columns = _strictly_feasible(locked, answer)
+            if columns is not None:
+                proven = second.status == "optimal" and position == 0
+                return Chosen(columns, first, second, deviation(columns, equal), proven, None)
         raise SolverFailed("the answer does not stand up to the strict check of its own constraints")
 
     def _least_squares(self, limits: Limits, chosen: Chosen) -> Chosen:
         problem = self.problem
         locked = with_objective_floor(problem.program(limits), chosen.first_objective - self.epsilon)
         found = least_squares(locked, problem.equal_weights, problem.size, chosen.columns)
-        if found is not None:
-            for cleaned in (np.where(found < NEGLIGIBLE_WEIGHT, 0.0, found), found):
-                columns = normalize_weights(cleaned)
-                if is_feasible(locked, columns):
-                    away = deviation(columns, problem.equal_weights)
-                    return Chosen(columns, chosen.first, chosen.second, away, chosen.proven, "unique")
-        return Chosen(chosen.columns, chosen.first, chosen.second, chosen.deviation, chosen.proven, "failed")
+        columns = None if found is None else _strictly_feasible(locked, found)
+        if columns is None:
+            return replace(chosen, third="failed")
+        return replace(chosen, columns=columns, deviation=deviation(columns, problem.equal_weights), third="unique")
+
+
+def _strictly_feasible(locked: ChanceProgram, answer: FloatArray) -> FloatArray | None:
+    """The answer as weights, without what is rounding if that can be; None where it breaks a constraint."""
+    for cleaned in (np.where(answer < NEGLIGIBLE_WEIGHT, 0.0, answer), answer):
+        columns = normalize_weights(cleaned)
+        if is_feasible(locked, columns):
+            return columns
+    return None

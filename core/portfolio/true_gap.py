@@ -116,10 +116,8 @@ def binomial_quantile(n: int, p: float, level: float) -> int:
         return n
     if p <= 0.0:
         return 0
-    terms, log_term = [], n * math.log1p(-p)
-    total = 0.0
+    log_term, total = n * math.log1p(-p), 0.0
     for k in range(n):
-        terms.append(log_term)
         total += math.exp(log_term)
         if total >= level:
             return k

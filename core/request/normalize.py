@@ -258,6 +258,7 @@ def _config(request: OptimizationRequest, document: Mapping[str, Any]) -> Normal
         sim_model_version=request.model_version,
         calibration_version=document["key"]["calibration_version"],
         expectations=request.expectations,
+        risk_scenarios=_risk_scenarios(request),
     )
 
 
@@ -269,10 +270,11 @@ def configuration(
     sim_model_version: str,
     calibration_version: str,
     expectations: ExpectationsMode,
+    risk_scenarios: int | None,
 ) -> NormalizedConfig:
     """What optimization and validation read of a request. buckets: in bucket-key order, as the rows of the matrix.
 
-    expectations: as asked for, or "sample" for a matrix of which nothing else is known.
+    expectations, risk_scenarios: as asked for, or "sample" and None for a matrix of which nothing else is known.
     """
     return NormalizedConfig(
         fund_id=request.fund_id,
@@ -296,15 +298,15 @@ def configuration(
         taxonomy_version=request.taxonomy_version,
         work_limit=request.work_limit,
         expectations=expectations,
-        risk_scenarios=_risk_scenarios(request, expectations),
+        risk_scenarios=risk_scenarios,
     )
 
 
-def _risk_scenarios(request: OptimizationRequest, expectations: ExpectationsMode) -> int | None:
+def _risk_scenarios(request: OptimizationRequest) -> int | None:
     """None: those of the matrix."""
     asked = request.risk_scenarios
     if asked is None:
-        return DEFAULT_RISK_SCENARIOS if expectations == "distribution" else None
+        return DEFAULT_RISK_SCENARIOS if request.expectations == "distribution" else None
     return None if asked == "matrix" else asked
 
 

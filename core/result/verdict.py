@@ -176,10 +176,6 @@ def _bounded(constraint: Constraint, allocation: Sequence[Holding], weights: Seq
     )
 
 
-def _exact(basis: Basis, value: float) -> Measured:
-    return Measured(basis, value, None, None, out_of_sample=False, certain=True)
-
-
 def _estimated(basis: Basis, estimate: Estimate) -> Measured:
     if estimate.standard_error == 0.0:  # known exactly: nothing was sampled
         return Measured(basis, estimate.value, None, None, out_of_sample=True, certain=True)

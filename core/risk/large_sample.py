@@ -81,7 +81,7 @@ def parts_of_sample(judged: Judged, inputs: SimulationInputs, scenarios: int) ->
 
 def tally_part(judged: Judged, inputs: SimulationInputs, part: BlockRange) -> PartTallies:
     """Needs memory for the part's scenarios alone."""
-    trial = OutOfSampleTrial(judged.config, inputs, part.scenarios, part.start)
+    trial = OutOfSampleTrial(judged.config, inputs, part.scenarios, part.start, remember=False)
     chosen = trial.of_weights(judged.weights)
     equal = trial.of_weights(equal_weights(len(judged.weights)))
     deals = judged.deals

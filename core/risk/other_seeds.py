@@ -14,7 +14,7 @@ from core.portfolio.optimize import optimize
 from core.request.normalized_config import NormalizedConfig
 from core.risk.comparison_portfolios import OTHER_SEEDS, Candidate
 from core.risk.recheck import recheck
-from core.risk.scenario_sets import SecondSet, scenarios_to_choose_on
+from core.risk.scenario_sets import risk_estimator, scenarios_to_choose_on
 from core.simulation.inputs import SimulationInputs
 from core.solver.program import SolveControl, SolverBackend
 
@@ -41,7 +41,6 @@ def under_other_seeds(
     for name in OTHER_SEEDS:
         seeded = replace(inputs, matrix_key=f"{inputs.matrix_key}/{name}")
         scenarios = scenarios_to_choose_on(config, matrix, seeded, cancelled)
-        second_set = SecondSet(config, seeded, cancelled)
         try:
             optimum = optimize(
                 config,
@@ -50,7 +49,7 @@ def under_other_seeds(
                 control,
                 clock=time.perf_counter,
                 explain=False,
-                estimate=second_set.estimate,
+                estimate=risk_estimator(config, seeded, cancelled),
             )
         except NoAnswerWithinLimit:
             continue

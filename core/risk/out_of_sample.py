@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
+from core.arrays import FloatArray
+from core.matrix.scenario_set import Expectations
 from core.portfolio.limits import Limits
-from core.portfolio.strict import exact_mean, shortfalls
+from core.portfolio.strict import exact_mean, expected_winners, shortfalls
+from core.request.normalized_config import NormalizedConfig
 from core.risk import measures
 from core.risk.intervals import (
     JOINT_QUANTILE,
@@ -87,6 +90,16 @@ class Known:
 
     expected_winners: float
     winners_error: float
+
+    @classmethod
+    def of(cls, weights: FloatArray, config: NormalizedConfig, expected: Expectations | None) -> Self | None:
+        """None where expectations are those of a sample. weights: (n_buckets,)."""
+        if expected is None:
+            return None
+        return cls(
+            expected_winners(weights, config, expected.win_probability),
+            expected_winners(weights, config, expected.win_error),
+        )
 
 
 def judge_out_of_sample(

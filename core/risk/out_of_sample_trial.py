@@ -9,7 +9,7 @@ import numpy as np
 from core.arrays import FloatArray, IntArray
 from core.portfolio.strict import portfolio_multiples
 from core.request.normalized_config import NormalizedConfig
-from core.simulation.drawing import remembered_draw
+from core.simulation.drawing import draw, remembered_draw
 from core.simulation.inputs import SimulationInputs
 from core.simulation.models import model_of
 from core.simulation.out_of_sample import OutOfSampleScenarios
@@ -32,11 +32,21 @@ class PortfolioDraws:
 class OutOfSampleTrial:
     """Draws once what all portfolios with the matrix's companies share; whole deals need companies of their own.
 
-    start: the first of the scenarios, and the first of a block.
+    start: the first of the scenarios, and the first of a block. remember: whether another trial of the same scenarios
+    is to find them drawn; not where there are too many to keep.
     """
 
-    def __init__(self, config: NormalizedConfig, inputs: SimulationInputs, scenarios: int, start: int = 0) -> None:
+    def __init__(
+        self,
+        config: NormalizedConfig,
+        inputs: SimulationInputs,
+        scenarios: int,
+        start: int = 0,
+        *,
+        remember: bool = True,
+    ) -> None:
         self._config, self._inputs, self._scenarios, self._start = config, inputs, scenarios, start
+        self._drawn = remembered_draw if remember else draw
         self.matrix_companies = model_of(config.sim_model_version).matrix_companies(inputs)
         self._singles = self._draw(np.ones(len(config.buckets), dtype=np.int64))
         self._is_winner = (self._singles.moic >= inputs.winner_multiple).astype(np.float64)
@@ -62,6 +72,4 @@ class OutOfSampleTrial:
 
     def _draw(self, companies: IntArray) -> OutOfSampleScenarios:
         scenarios = range(self._start, self._start + self._scenarios)
-        return remembered_draw(
-            self._config.sim_model_version, self._inputs, Purpose.OUT_OF_SAMPLE, scenarios, companies
-        )
+        return self._drawn(self._config.sim_model_version, self._inputs, Purpose.OUT_OF_SAMPLE, scenarios, companies)

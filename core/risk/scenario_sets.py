@@ -15,7 +15,7 @@ from core.matrix.scenario_matrix import ScenarioMatrix
 from core.matrix.scenario_set import Expectations, Scenarios, ScenarioSet
 from core.portfolio.exchangeable import exchangeable_buckets
 from core.portfolio.strict import portfolio_multiples, shortfalls
-from core.portfolio.tightening import RiskEstimate
+from core.portfolio.tightening import EstimateRisk, RiskEstimate
 from core.request.normalized_config import NormalizedConfig
 from core.risk.measures import cvar
 from core.risk.sampling_error import standard_errors
@@ -77,6 +77,15 @@ def scenarios_to_choose_on(
         expectations=expected,
         exchangeable=() if expected is None else exchangeable_buckets(inputs),
     )
+
+
+def risk_estimator(
+    config: NormalizedConfig, inputs: SimulationInputs | None, cancelled: Callable[[], bool] = lambda: False
+) -> EstimateRisk | None:
+    """What limits are tightened by; None where they are enforced as asked, on a sample that is all there is."""
+    if config.expectations == "sample" or inputs is None:
+        return None
+    return SecondSet(config, inputs, cancelled).estimate
 
 
 class SecondSet:

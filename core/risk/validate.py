@@ -146,18 +146,13 @@ class _Judge:
     def out_of_sample(self, weights: FloatArray, draws: PortfolioDraws, in_sample: Recheck) -> OutOfSample:
         # Where the loss limit was relaxed, the count that was granted says more than the share that was asked for.
         granted = self.limits.max_losses / self.scenarios.n_scenarios
-        expected = self.scenarios.expectations
-        known = None
-        if expected is not None:
-            winners_error = expected_winners(weights, self.config, expected.win_error)
-            known = Known(in_sample.figures.expected_winners, winners_error)
         return judge_out_of_sample(
             draws,
             in_sample_mean=in_sample.figures.expected_moic,
             limits=self.limits,
             max_loss_probability=max(self.config.max_loss_probability, granted),
             inputs=self.inputs,
-            known=known,
+            known=Known.of(weights, self.config, self.scenarios.expectations),
         )
 
     def plainer_portfolios(self, weights: FloatArray, greedy: GreedyPortfolio) -> list[Candidate]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from core.canonical import canonical_json, sha256_hex
+from core.matrix.scenario_set import Expectations
 from core.simulation.inputs import BucketParams, Regime, SimulationInputs
 
 EXPECTATIONS_VERSION = "expectations_v1"
@@ -15,6 +19,22 @@ def distribution_of(bucket: BucketParams) -> BucketParams:
     """What remains of a bucket's parameters when its name and its sector's are taken away: equal for buckets whose
     companies have one distribution. What a check costs, and how checks vary, moves no expectation."""
     return replace(bucket, key="", sector="", initial_check_size=0.0, check_size_cv=0.0)
+
+
+def by_distribution(
+    buckets: Sequence[BucketParams], evaluate: Callable[[int, BucketParams], tuple[float, float, float, float]]
+) -> Expectations:
+    """Each distribution evaluated once, at the position of its first bucket.
+
+    evaluate: (position, distribution) to mean, chance to win and the errors of both.
+    """
+    found: dict[BucketParams, tuple[float, float, float, float]] = {}
+    for position, bucket in enumerate(buckets):
+        distribution = distribution_of(bucket)
+        if distribution not in found:
+            found[distribution] = evaluate(position, distribution)
+    rows = np.array([found[distribution_of(bucket)] for bucket in buckets])
+    return Expectations(*(np.ascontiguousarray(column) for column in rows.T))
 
 
 def distribution_key(inputs: SimulationInputs, distribution: BucketParams) -> str:

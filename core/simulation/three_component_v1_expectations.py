@@ -21,7 +21,7 @@ import numpy as np
 from core.arrays import FloatArray
 from core.errors import BadInput
 from core.matrix.scenario_set import Expectations
-from core.simulation.expectations import distribution_key, distribution_of
+from core.simulation.expectations import by_distribution, distribution_key
 from core.simulation.inputs import BucketParams, SimulationInputs
 from core.simulation.three_component_v1 import (
     IDIOSYNCRATIC_WEIGHT,
@@ -42,15 +42,14 @@ RECYCLED_COMPANIES = 400_000
 
 def expectations(inputs: SimulationInputs) -> Expectations:
     """Of every bucket. Raises BadInput for a bucket whose multiples have no mean."""
-    found: dict[BucketParams, tuple[float, float, float, float]] = {}
-    for bucket in inputs.buckets:
-        distribution = distribution_of(bucket)
-        if distribution not in found:
-            if power_law_alpha(bucket.median_moic, bucket.p90_moic) <= 1.0:
-                raise BadInput.of(f"{bucket.key}.p90_moic", bucket.p90_moic, no_mean_rule(bucket.median_moic))
-            found[distribution] = _of_distribution(inputs, distribution)
-    rows = np.array([found[distribution_of(bucket)] for bucket in inputs.buckets])
-    return Expectations(*(np.ascontiguousarray(column) for column in rows.T))
+
+    def evaluate(position: int, distribution: BucketParams) -> tuple[float, float, float, float]:
+        if power_law_alpha(distribution.median_moic, distribution.p90_moic) <= 1.0:
+            field = f"{inputs.buckets[position].key}.p90_moic"
+            raise BadInput.of(field, distribution.p90_moic, no_mean_rule(distribution.median_moic))
+        return _of_distribution(inputs, distribution)
+
+    return by_distribution(inputs.buckets, evaluate)
 
 
 def no_mean_rule(median: float) -> str:

@@ -26,7 +26,7 @@ import numpy as np
 from core.arrays import FloatArray
 from core.jit import kernel
 from core.matrix.scenario_set import Expectations
-from core.simulation.expectations import distribution_key, distribution_of
+from core.simulation.expectations import by_distribution, distribution_key
 from core.simulation.inputs import BucketParams, SimulationInputs
 from core.simulation.three_component_v2 import normal
 from core.simulation.three_component_v2.blocks import OUT_OF_SAMPLE_STREAMS, draw_scenarios, windows
@@ -58,21 +58,18 @@ BISECTIONS = 100
 
 def expectations(inputs: SimulationInputs) -> Expectations:
     """Of every bucket. Raises BadInput for parameters that the model cannot have."""
-    found: dict[BucketParams, tuple[float, float, float, float]] = {}
     fine, coarse = _Quadrature.of(inputs, NODES_PER_STEP), _Quadrature.of(inputs, NODES_PER_STEP // 2)
-    prepared = prepare_model(inputs)
-    for bucket, company in zip(inputs.buckets, prepared.companies, strict=True):
-        distribution = distribution_of(bucket)
-        if distribution in found:
-            continue
-        mean, win = fine.of_company(company)
-        mean_error = abs(mean - coarse.of_company(company)[0])
+    companies = prepare_model(inputs).companies
+
+    def evaluate(position: int, distribution: BucketParams) -> tuple[float, float, float, float]:
+        mean, win = fine.of_company(companies[position])
+        mean_error = abs(mean - coarse.of_company(companies[position])[0])
         if _recycles(inputs):
             added, error = _added_by_recycling(inputs, distribution)
             mean, mean_error = mean + added, math.hypot(mean_error, error)
-        found[distribution] = mean, win, mean_error, 0.0
-    rows = np.array([found[distribution_of(bucket)] for bucket in inputs.buckets])
-    return Expectations(*(np.ascontiguousarray(column) for column in rows.T))
+        return mean, win, mean_error, 0.0
+
+    return by_distribution(inputs.buckets, evaluate)
 
 
 class _Quadrature:
